@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The wire contract between the kernel side and user space: everything that lies in a map or crosses the ring.
+ * crates/model/src/kernel.rs reads the same bytes; sizes are asserted on both sides.
+ */
+#ifndef TRIGON_EVENT_H
+#define TRIGON_EVENT_H
+
+#define EXPLICIT_BUCKETS 15      /* 14 boundaries of http.server.request.duration and what lies beyond */
+#define EXPONENTIAL_BUCKETS 256  /* 32 powers of two by 8, see crates/model/src/histogram.rs */
+#define ROUTE_TEXT_MAX 256       /* a longer pattern is absent, not cut */
+#define PATH_MAX_BYTES 256
+#define HOST_MAX_BYTES 128
+#define PEER_MAX_BYTES 64        /* "[v6]:port" needs at most 47, with a zone a little more */
+#define METHOD_MAX_BYTES 16
+#define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
+
+enum trigon_event_kind {
+	EVENT_SPAN = 1,
+	EVENT_EXEC = 2,
+	EVENT_EXIT = 3,
+};
+
+/* Why a request has this route, or none. */
+enum trigon_route_kind {
+	ROUTE_NONE = 0,        /* the server matched no pattern on its own request */
+	ROUTE_READ_ONLY = 1,   /* `route` is the address of the string in read-only data */
+	ROUTE_HEAP = 2,        /* `route` is a hash of the string's bytes; the text is in the map `routes` */
+	ROUTE_UNKNOWABLE = 3,  /* this Go version keeps no pattern in the request */
+	ROUTE_UNREADABLE = 4,  /* fault, too long, or no room for its text */
+	ROUTE_OTHER = 255,     /* the process's overflow entry: method, status and all else are absent */
+};
+
+enum trigon_method {
+	METHOD_OTHER = 0,
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_CONNECT,
+	METHOD_OPTIONS,
+	METHOD_TRACE,
+	METHOD_PATCH,
+};
+
+/* How the handler ended. */
+enum trigon_outcome {
+	OUTCOME_RETURNED = 0,
+	OUTCOME_PANIC = 1,
+	OUTCOME_ABORT = 2,     /* panic(http.ErrAbortHandler) */
+	OUTCOME_HIJACKED = 3,  /* the handler took the connection; its duration ends with the connection's goroutine */
+	OUTCOME_EXIT = 4,      /* the goroutine ended without a panic (runtime.Goexit) */
+};
+
+/* Why a span crosses the ring. */
+#define DUE_ERROR 1
+#define DUE_SLOW 2
+#define DUE_SAMPLED 4
+
+/* Which requests share an aggregate. No padding: it is a hash key. */
+struct red_key {
+	__u64 route;
+	__u32 process;
+	__u16 route_len;
+	__u16 status; /* 0: none was written (hijacked, or panicked before) */
+	__u8 route_kind;
+	__u8 method;
+	__u8 protocol; /* 10, 11, 20 */
+	__u8 outcome;
+	__u8 tls;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct red_key) == 24, "wire contract");
+
+/* Counts of those requests; only ever added to. The 32-bit counts wrap: user space adds up differences. */
+struct red_value {
+	__u64 count;
+	__u64 sum_ns;
+	__u64 bytes_written;
+	__u32 zero;
+	__u32 explicit_buckets[EXPLICIT_BUCKETS];
+	__u32 exponential[EXPONENTIAL_BUCKETS];
+};
+_Static_assert(sizeof(struct red_value) == 24 + 64 + 1024, "wire contract");
+
+struct route_key {
+	__u64 hash;
+	__u32 len;
+	__u32 pad;
+};
+
+struct route_text {
+	__u8 bytes[ROUTE_TEXT_MAX];
+};
+
+struct span_event {
+	__u32 kind;
+	__u32 process;
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u64 end_ns;
+	__u64 route;
+	__s64 bytes_written;
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 parent_id[8]; /* zero: no parent */
+	__u16 status;
+	__u16 route_len;
+	__u16 path_len; /* true lengths; the texts below hold at most their size */
+	__u16 host_len;
+	__u16 peer_len;
+	__u16 method_len;
+	__u16 tracestate_len;
+	__u8 route_kind;
+	__u8 method;
+	__u8 protocol;
+	__u8 outcome;
+	__u8 tls;
+	__u8 trace_flags;
+	__u8 due;
+	__u8 pad[3];
+	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
+	__u8 path[PATH_MAX_BYTES];
+	__u8 host[HOST_MAX_BYTES];
+	__u8 peer[PEER_MAX_BYTES];
+};
+_Static_assert(sizeof(struct span_event) == 96 + 464, "wire contract");
+
+/* A span whose parent had a tracestate: the first tracestate_len bytes count. */
+struct span_event_with_state {
+	struct span_event span;
+	__u8 tracestate[TRACESTATE_MAX_BYTES];
+};
+
+struct process_event {
+	__u32 kind;
+	__u32 tgid; /* in the initial PID namespace */
+	__u64 time_ns;
+};
+_Static_assert(sizeof(struct process_event) == 16, "wire contract");
+
+/* What could not be done; indices of the map `losses`, names in crates/model/src/loss.rs. */
+enum trigon_loss {
+	LOSS_STATE_FULL = 0,
+	LOSS_START_WITHOUT_END = 1,
+	LOSS_END_WITHOUT_START = 2,
+	LOSS_AGGREGATE_FULL = 3,
+	LOSS_AGGREGATE_MISSING = 4,
+	LOSS_SPAN_RING_FULL = 5,
+	LOSS_PROCESS_RING_FULL = 6,
+	LOSS_READ_REQUEST = 7,
+	LOSS_ROUTE_UNREADABLE = 8,
+	LOSS_ROUTE_TABLE_FULL = 9,
+	LOSS_SCRATCH_BUSY = 10,
+	LOSS_HEADER_UNREADABLE = 11,
+	LOSS_HEADER_BOUND = 12,
+	LOSS_TRACEPARENT_MALFORMED = 13,
+	LOSS_TRACESTATE_LOST = 14,
+	LOSS_DURATION_CLAMPED = 15,
+	LOSS_SPAN_TEXT_UNREADABLE = 16,
+	LOSSES = 17,
+};
+
+#endif

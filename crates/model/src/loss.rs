@@ -1,0 +1,100 @@
+//! Everything that can be lost in the kernel, with the labels under which it is shown as `trigon_dropped_total`.
+
+/// What the kernel side counts when it cannot do its work. The numbers are the indices of the map `losses`; the same
+/// list stands in `bpf/event.h` as `enum trigon_loss`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u32)]
+pub enum Loss {
+    /// No room for a request's state: the request is not seen.
+    StateFull = 0,
+    /// A goroutine began a request while its last one had not ended: that one's end was not seen.
+    StartWithoutEnd = 1,
+    /// An end without a start: begun before attaching, or its start was lost.
+    EndWithoutStart = 2,
+    /// No room for an aggregate of its own: counted in the process's `other` entry.
+    AggregateFull = 3,
+    /// Not even the `other` entry: the request is not counted.
+    AggregateMissing = 4,
+    /// The ring was full: a span that was due is missing.
+    SpanRingFull = 5,
+    /// The ring was full: a process's start or end was not reported.
+    ProcessRingFull = 6,
+    /// Application memory could not be read: the request is not counted.
+    ReadRequest = 7,
+    /// The route's text could not be read or is too long: route absent.
+    RouteUnreadable = 8,
+    /// No room for the text of a route that lies on the heap: route absent.
+    RouteTableFull = 9,
+    /// All scratch buffers of a CPU were in use.
+    ScratchBusy = 10,
+    /// The header map could not be read: trace parent absent.
+    HeaderUnreadable = 11,
+    /// More header groups or candidates than the bound: trace parent absent.
+    HeaderBound = 12,
+    /// `traceparent` was there but malformed: a new trace begins.
+    TraceparentMalformed = 13,
+    /// `tracestate` did not fit, or had no room: absent.
+    TracestateLost = 14,
+    /// Longer than the last exponential bucket: counted in that bucket.
+    DurationClamped = 15,
+    /// A part of a span's text (path, host, address) could not be read: absent in the span.
+    SpanTextUnreadable = 16,
+}
+
+/// A loss as the exporters show it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct LossPoint {
+    /// `spans`, `metrics`, `processes`.
+    pub signal: &'static str,
+    /// Where in the way of the data: `kernel`, `ring`, `queue`, `export`, …
+    pub stage: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl Loss {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 17] = [
+        Self::StateFull,
+        Self::StartWithoutEnd,
+        Self::EndWithoutStart,
+        Self::AggregateFull,
+        Self::AggregateMissing,
+        Self::SpanRingFull,
+        Self::ProcessRingFull,
+        Self::ReadRequest,
+        Self::RouteUnreadable,
+        Self::RouteTableFull,
+        Self::ScratchBusy,
+        Self::HeaderUnreadable,
+        Self::HeaderBound,
+        Self::TraceparentMalformed,
+        Self::TracestateLost,
+        Self::DurationClamped,
+        Self::SpanTextUnreadable,
+    ];
+
+    /// Its labels.
+    pub const fn point(self) -> LossPoint {
+        let (signal, stage, reason) = match self {
+            Self::StateFull => ("requests", "kernel", "state_full"),
+            Self::StartWithoutEnd => ("requests", "kernel", "start_without_end"),
+            Self::EndWithoutStart => ("requests", "kernel", "end_without_start"),
+            Self::AggregateFull => ("attributes", "kernel", "aggregate_full"),
+            Self::AggregateMissing => ("requests", "kernel", "aggregate_missing"),
+            Self::SpanRingFull => ("spans", "ring", "ring_full"),
+            Self::ProcessRingFull => ("processes", "ring", "ring_full"),
+            Self::ReadRequest => ("requests", "kernel", "read_fault"),
+            Self::RouteUnreadable => ("routes", "kernel", "unreadable"),
+            Self::RouteTableFull => ("routes", "kernel", "table_full"),
+            Self::ScratchBusy => ("requests", "kernel", "scratch_busy"),
+            Self::HeaderUnreadable => ("trace_context", "kernel", "read_fault"),
+            Self::HeaderBound => ("trace_context", "kernel", "too_many_headers"),
+            Self::TraceparentMalformed => ("trace_context", "kernel", "malformed"),
+            Self::TracestateLost => ("trace_context", "kernel", "tracestate_lost"),
+            Self::DurationClamped => ("buckets", "kernel", "duration_clamped"),
+            Self::SpanTextUnreadable => ("span_attributes", "kernel", "read_fault"),
+        };
+        LossPoint { signal, stage, reason }
+    }
+}

@@ -1,0 +1,80 @@
+//! Attribute values and the resource that a signal describes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// An attribute's value, a subset of OpenTelemetry's `AnyValue`.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// UTF-8 text.
+    Str(String),
+    /// A signed 64-bit integer.
+    Int(i64),
+    /// A truth value.
+    Bool(bool),
+    /// A double.
+    Double(f64),
+    /// A list of texts.
+    List(Vec<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Str(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Str(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Str(text) => f.write_str(text),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Bool(truth) => write!(f, "{truth}"),
+            Self::Double(number) => write!(f, "{number}"),
+            Self::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}
+
+/// Attributes in the order in which they were set; keys are unique.
+pub type Attributes = Vec<(Cow<'static, str>, Value)>;
+
+/// Who produced a signal: one observed process (or the agent itself), by OpenTelemetry's resource attributes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Resource {
+    /// By key, e.g. `service.name`.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+impl Resource {
+    /// An attribute's text, if it is there and is text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.attributes.get(key) {
+            Some(Value::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// `service.name`, or the empty text.
+    pub fn service_name(&self) -> &str {
+        self.text("service.name").unwrap_or_default()
+    }
+}

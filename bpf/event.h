@@ -6,13 +6,13 @@
 #ifndef TRIGON_EVENT_H
 #define TRIGON_EVENT_H
 
-#define EXPLICIT_BUCKETS 15      /* 14 boundaries of http.server.request.duration and what lies beyond */
-#define EXPONENTIAL_BUCKETS 256  /* 32 powers of two by 8, see crates/model/src/histogram.rs */
-#define ROUTE_TEXT_MAX 256       /* a longer pattern is absent, not cut */
-#define PATH_MAX_BYTES 256
-#define HOST_MAX_BYTES 128
-#define PEER_MAX_BYTES 64        /* "[v6]:port" needs at most 47, with a zone a little more */
-#define METHOD_MAX_BYTES 16
+#define EXPLICIT_BUCKETS     15  /* 14 boundaries of http.server.request.duration and what lies beyond */
+#define EXPONENTIAL_BUCKETS  256 /* 32 powers of two by 8, see crates/model/src/histogram.rs */
+#define ROUTE_TEXT_MAX       256 /* a longer pattern is absent, not cut */
+#define PATH_MAX_BYTES       256
+#define HOST_MAX_BYTES       128
+#define PEER_MAX_BYTES       64 /* "[v6]:port" needs at most 47, with a zone a little more */
+#define METHOD_MAX_BYTES     16
 #define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
 
 enum trigon_event_kind {
@@ -23,12 +23,12 @@ enum trigon_event_kind {
 
 /* Why a request has this route, or none. */
 enum trigon_route_kind {
-	ROUTE_NONE = 0,        /* the server matched no pattern on its own request */
-	ROUTE_READ_ONLY = 1,   /* `route` is the address of the string in read-only data */
-	ROUTE_HEAP = 2,        /* `route` is a hash of the string's bytes; the text is in the map `routes` */
-	ROUTE_UNKNOWABLE = 3,  /* this Go version keeps no pattern in the request */
-	ROUTE_UNREADABLE = 4,  /* fault, too long, or no room for its text */
-	ROUTE_OTHER = 255,     /* the process's overflow entry: method, status and all else are absent */
+	ROUTE_NONE = 0,       /* the server matched no pattern on its own request */
+	ROUTE_READ_ONLY = 1,  /* `route` is the address of the string in read-only data */
+	ROUTE_HEAP = 2,       /* `route` is a hash of the string's bytes; the text is in the map `routes` */
+	ROUTE_UNKNOWABLE = 3, /* this Go version keeps no pattern in the request */
+	ROUTE_UNREADABLE = 4, /* fault, too long, or no room for its text */
+	ROUTE_OTHER = 255,    /* the process's overflow entry: method, status and all else are absent */
 };
 
 enum trigon_method {
@@ -48,14 +48,14 @@ enum trigon_method {
 enum trigon_outcome {
 	OUTCOME_RETURNED = 0,
 	OUTCOME_PANIC = 1,
-	OUTCOME_ABORT = 2,     /* panic(http.ErrAbortHandler) */
-	OUTCOME_HIJACKED = 3,  /* the handler took the connection; its duration ends with the connection's goroutine */
-	OUTCOME_EXIT = 4,      /* the goroutine ended without a panic (runtime.Goexit) */
+	OUTCOME_ABORT = 2,    /* panic(http.ErrAbortHandler) */
+	OUTCOME_HIJACKED = 3, /* the handler took the connection; its duration ends with the connection's goroutine */
+	OUTCOME_EXIT = 4,     /* the goroutine ended without a panic (runtime.Goexit) */
 };
 
 /* Why a span crosses the ring. */
-#define DUE_ERROR 1
-#define DUE_SLOW 2
+#define DUE_ERROR   1
+#define DUE_SLOW    2
 #define DUE_SAMPLED 4
 
 /* Which requests share an aggregate. No padding: it is a hash key. */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Go's calling convention and value shapes. What depends on the processor is in the first part only.
+ * Sources: cmd/compile/abi-internal.md (registers), reflect/value.go and runtime/runtime2.go (shapes).
+ */
+#ifndef TRIGON_GO_H
+#define TRIGON_GO_H
+
+#if defined(__TARGET_ARCH_x86)
+
+/* The kernel's struct pt_regs of x86-64 (arch/x86/include/asm/ptrace.h); its layout is what a uprobe's context has. */
+struct go_registers {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+#define GO_G(regs)    ((regs)->r14)
+#define GO_ARG1(regs) ((regs)->ax)
+#define GO_ARG2(regs) ((regs)->bx)
+#define GO_ARG3(regs) ((regs)->cx)
+#define GO_ARG4(regs) ((regs)->di)
+
+#define FLAG_CARRY 0x1
+#define FLAG_ZERO  0x40
+
+/* At the stack check's conditional jump: whether it is about to be taken, so that the function starts again. */
+#define GO_STACK_GROWS(regs) (((regs)->flags & (FLAG_CARRY | FLAG_ZERO)) != 0)
+
+#else
+#error "this processor has no section in go.h"
+#endif
+
+struct go_string {
+	__u64 ptr;
+	__u64 len;
+};
+
+struct go_slice {
+	__u64 ptr;
+	__u64 len;
+	__u64 cap;
+};
+
+struct go_interface {
+	__u64 type; /* itab, or type of an empty interface */
+	__u64 data;
+};
+
+/* Application memory is only ever read, never written. */
+static __always_inline long read_user(void *to, __u32 size, __u64 from)
+{
+	return bpf_probe_read_user(to, size, (const void *)from);
+}
+
+/* Reads at most `max` bytes of a string; returns how many, or -1. `max` is a constant. */
+static __always_inline long read_text(void *to, __u32 max, __u64 ptr, __u64 len)
+{
+	__u32 size = len > max ? max : (__u32)len;
+
+	/* The verifier must see the bound on the very register that the helper gets. */
+	asm volatile("" : "+r"(size));
+	if (size == 0)
+		return 0;
+	if (size > max)
+		return -1;
+	return bpf_probe_read_user(to, size, (const void *)ptr) ? -1 : (long)size;
+}
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* All maps and the configuration that user space puts into them. Sizes are set by user space before loading. */
+#ifndef TRIGON_MAPS_H
+#define TRIGON_MAPS_H
+
+/* Offsets of the Go structs of one executable, in bytes. OFFSET_ABSENT: not there, or not known in this version. */
+#define OFFSET_ABSENT 0xffff
+
+/* What is read of a response at its end, in one read. */
+struct response_layout {
+	__u16 base;   /* where the window begins in the struct */
+	__u16 size;   /* of the window, at most RESPONSE_WINDOW */
+	__u16 status; /* the rest: within the window */
+	__u16 written;
+	__u16 wrote_header;
+};
+
+struct go_layout {
+	__u16 request_size; /* how much of http.Request is read at the end, at most REQUEST_WINDOW */
+	__u16 request_method;
+	__u16 request_url;
+	__u16 request_proto_major;
+	__u16 request_proto_minor;
+	__u16 request_header;
+	__u16 request_host;
+	__u16 request_remote_addr;
+	__u16 request_tls;
+	__u16 request_pattern; /* a string from 1.23, a *pattern in 1.22 */
+	__u16 pattern_str;
+	__u16 url_path;
+	__u16 response_conn;
+	__u16 response_req;
+	__u16 conn_hijacked;
+	__u16 h2_writer_state;   /* http2responseWriter.rws, of net/http's own HTTP/2 */
+	__u16 xnet_writer_state; /* the same of golang.org/x/net/http2 */
+	__u16 g_panic;
+	__u16 panic_arg;
+	__u16 panic_goexit;
+	struct response_layout response;   /* of http.response */
+	struct response_layout h2_state;   /* of http2responseWriterState */
+	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
+};
+
+#define PROCESS_SPANS         1
+#define PROCESS_METRICS       2
+#define PROCESS_ROUTE_STRING  4 /* Request.Pattern */
+#define PROCESS_ROUTE_POINTER 8 /* Request.pat */
+#define PROCESS_SWISS_MAPS    16
+#define PROCESS_TRACE_CONTEXT 32
+
+enum trigon_sampler {
+	SAMPLER_OFF = 0,
+	SAMPLER_ON = 1,
+	SAMPLER_RATIO = 2,
+};
+
+/* An observed process; a process that is not in the map costs its probes one lookup. */
+struct process {
+	__u32 id; /* the agent's serial, never reused */
+	__u32 flags;
+	__u64 read_only_start; /* run-time addresses of the data that holds string literals */
+	__u64 read_only_end;
+	__u64 slow_ns;
+	__u64 ratio_bound; /* of 2^63, as TraceIdRatioBased compares it */
+	__u8 sampler;      /* for requests without a parent, or for all if not parent_based */
+	__u8 parent_based;
+	__u8 errors; /* errors are always due */
+	__u8 pad[5];
+	struct go_layout layout;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, __u32); /* tgid in the initial PID namespace */
+	__type(value, struct process);
+} processes SEC(".maps");
+
+/* A request being served, by its goroutine. Kept between the requests of a keep-alive connection, so that the common
+ * path neither inserts nor deletes. */
+struct request_key {
+	__u64 g; /* address; unique while the goroutine lives, and the connection's end deletes the entry */
+	__u32 tgid;
+	__u32 pad;
+};
+
+enum trigon_protocol_path {
+	PATH_SERVER = 0, /* http.serverHandler: HTTP/1 and net/http's HTTP/2 */
+	PATH_XNET = 1,   /* golang.org/x/net/http2 with a handler of its own */
+};
+
+struct request {
+	__u64 start_ns;
+	__u64 request; /* *http.Request */
+	__u64 writer;  /* *http.response or *http2.responseWriter */
+	__u8 active;
+	__u8 path;
+	__u8 has_parent;
+	__u8 has_tracestate;
+	__u8 trace_flags;
+	__u8 pad[3];
+	__u8 trace_id[16];
+	__u8 parent_id[8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct request_key);
+	__type(value, struct request);
+} requests SEC(".maps");
+
+struct tracestate {
+	__u32 len;
+	__u32 pad;
+	__u8 bytes[TRACESTATE_MAX_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct request_key);
+	__type(value, struct tracestate);
+} tracestates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct red_key);
+	__type(value, struct red_value);
+} aggregates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct route_key);
+	__type(value, struct route_text);
+} routes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSSES);
+	__type(key, __u32);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+static __always_inline void lose(__u32 what)
+{
+	__u64 *count = bpf_map_lookup_elem(&losses, &what);
+
+	if (count)
+		__sync_fetch_and_add(count, 1); /* a program may be preempted by another on this CPU */
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Starts and ends of processes, and which file a process really runs. */
+#ifndef TRIGON_PROCESS_H
+#define TRIGON_PROCESS_H
+
+static __always_inline void report(__u32 kind, __u32 tgid)
+{
+	struct process_event *event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+
+	if (!event) {
+		lose(LOSS_PROCESS_RING_FULL);
+		return;
+	}
+	event->kind = kind;
+	event->tgid = tgid;
+	event->time_ns = bpf_ktime_get_ns();
+	bpf_ringbuf_submit(event, 0);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task)
+{
+	report(EVENT_EXEC, task->tgid);
+	return 0;
+}
+
+/* Only the last thread's end, and only of observed processes: others never cross the ring. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (task->signal->live.counter == 0 && bpf_map_lookup_elem(&processes, &tgid))
+		report(EVENT_EXIT, tgid);
+	return 0;
+}
+
+/*
+ * The inode behind each executable mapping of a process, as uprobes see it. Through overlay mounts the path's device
+ * and inode numbers differ for one lower file, yet the mapping's own file is the lower one, and so is the uprobe's.
+ */
+struct mapping_record {
+	__u64 start;
+	__u64 end;
+	__u64 page_offset;
+	__u64 inode;
+	__u32 device;
+	__u32 tgid;
+};
+
+SEC("iter/task_vma")
+int mapped_files(struct bpf_iter__task_vma *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct vm_area_struct *vma = ctx->vma;
+	struct mapping_record record = {};
+	struct file *file;
+
+	if (!task || !vma || !(vma->vm_flags & VM_EXEC))
+		return 0;
+	file = vma->vm_file;
+	if (!file)
+		return 0;
+	record.start = vma->vm_start;
+	record.end = vma->vm_end;
+	record.page_offset = vma->vm_pgoff;
+	record.inode = file->f_inode->i_ino;
+	record.device = file->f_inode->i_sb->s_dev;
+	record.tgid = task->tgid;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The identity of a route pattern. A string in read-only data is its address and length, which never change. Any other
+ * (`"GET "+base`) lies on the heap, where addresses are reused: it is a hash of its bytes, and its text goes into a
+ * map.
+ */
+#ifndef TRIGON_ROUTE_H
+#define TRIGON_ROUTE_H
+
+/* Word-wise multiply and fold with the length as seed; the bytes behind the text are zero. Not for hostile input: the
+ * patterns are the application's own. */
+static __always_inline __u64 route_hash(const struct route_text *text, __u32 len)
+{
+	const __u64 *words = (const __u64 *)text->bytes;
+	__u64 h = 0x9e3779b97f4a7c15ull ^ len;
+
+	for (__u32 i = 0; i < ROUTE_TEXT_MAX / 8; i++) {
+		if (i * 8 >= len)
+			break;
+		h = (h ^ words[i]) * 0xff51afd7ed558ccdull;
+		h ^= h >> 32;
+	}
+	h *= 0xc4ceb9fe1a85ec53ull;
+	return h ^ h >> 29;
+}
+
+__noinline int heap_route(struct scratch_slot *slot, struct red_key *key, __u64 ptr, __u64 len)
+{
+	struct route_text *text;
+	struct route_key id = {};
+
+	if (!slot || !key)
+		return 0;
+	text = &slot->scratch.end.route;
+	key->route_kind = ROUTE_UNREADABLE;
+	if (len > ROUTE_TEXT_MAX) {
+		lose(LOSS_ROUTE_UNREADABLE);
+		return 0;
+	}
+	__builtin_memset(text, 0, sizeof(*text));
+	if (read_text(text->bytes, ROUTE_TEXT_MAX, ptr, len) < 0) {
+		lose(LOSS_ROUTE_UNREADABLE);
+		return 0;
+	}
+	id.hash = route_hash(text, (__u32)len);
+	id.len = (__u32)len;
+	if (!bpf_map_lookup_elem(&routes, &id)) {
+		bpf_map_update_elem(&routes, &id, text, BPF_NOEXIST);
+		if (!bpf_map_lookup_elem(&routes, &id)) {
+			lose(LOSS_ROUTE_TABLE_FULL);
+			return 0;
+		}
+	}
+	key->route = id.hash;
+	key->route_len = (__u16)len;
+	key->route_kind = ROUTE_HEAP;
+	return 0;
+}
+
+static __always_inline void find_route(const struct process *p, struct scratch_slot *slot, struct red_key *key,
+				       struct go_string pattern)
+{
+	if (!pattern.len) {
+		key->route_kind = ROUTE_NONE;
+	} else if (pattern.ptr >= p->read_only_start && pattern.ptr < p->read_only_end &&
+		   pattern.len <= p->read_only_end - pattern.ptr && pattern.len <= 0xffff) {
+		key->route = pattern.ptr;
+		key->route_len = (__u16)pattern.len;
+		key->route_kind = ROUTE_READ_ONLY;
+	} else {
+		heap_route(slot, key, pattern.ptr, pattern.len);
+	}
+}
+
+#endif

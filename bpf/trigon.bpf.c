@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The one BPF object. Each subsystem has a header of its own; crates/probe/src/table.rs names where programs attach. */
+#include "kernel.h"
+#include "event.h"
+#include "go.h"
+#include "maps.h"
+#include "scratch.h"
+#include "trace_context.h"
+#include "red.h"
+#include "route.h"
+#include "http_server.h"
+#include "process.h"
+
+/* For user space: types that only cross as bytes must be in the object's BTF. */
+const struct span_event_with_state *unused_span_event;
+const struct process_event *unused_process_event;
+const struct mapping_record *unused_mapping_record;
+
+char LICENSE[] SEC("license") = "GPL";

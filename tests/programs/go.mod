@@ -1,0 +1,3 @@
+module trigon.dev/tests/programs
+
+go 1.21

@@ -1,0 +1,3 @@
+module trigon.dev/examples/shop
+
+go 1.22

@@ -39,6 +39,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
+	__u16 reserved;                    /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1

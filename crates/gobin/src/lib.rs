@@ -1,1 +1,28 @@
-//! See ARCHITECTURE.md.
+//! A Go executable as facts: version and modules, functions, inline trees, struct offsets, probe sites.
+//!
+//! Pure: it takes a file's bytes, usually a memory map, and touches nothing else. The bytes may be hostile: every read is
+//! checked, every loop bounded, and what contradicts itself is an error or absent.
+
+mod binary;
+mod buildinfo;
+mod dwarf;
+mod error;
+mod field;
+mod image;
+mod inline;
+mod moduledata;
+mod pclntab;
+mod rtti;
+pub mod site;
+mod table;
+mod varint;
+mod version;
+
+pub use binary::GoBinary;
+pub use buildinfo::{BuildInfo, Module};
+pub use error::Error;
+pub use field::{FieldError, FieldInfo, FieldRef, OffsetSource};
+pub use image::{Arch, Segment};
+pub use inline::Inlined;
+pub use pclntab::Function;
+pub use version::GoVersion;

@@ -1,1 +1,20 @@
-//! See ARCHITECTURE.md.
+//! From the probe table to running probes: what attaches where, the BPF object, its maps and its ring.
+//!
+//! The only crate with unsafe code and libbpf.
+
+mod kernel;
+mod layout;
+mod mapping;
+mod object;
+mod plan;
+mod skeleton;
+mod stats;
+mod table;
+
+pub use kernel::{FLOOR, Kernel};
+pub use layout::{Fields, MissingField};
+pub use mapping::{FileId, Mapping};
+pub use object::{Attached, LoadError, ObservedProcess, Probes, Sampler, Settings, UprobeMulti};
+pub use plan::{NoPlan, Plan, PlannedSite, Refused, flags};
+pub use stats::{ProgramRuns, RunStatistics};
+pub use table::{FIELDS, Library, PROBES, Probe, Program, Target};

@@ -1,0 +1,204 @@
+//! The function table that the runtime itself needs, so that it survives stripping: names, entries, inline trees.
+//!
+//! Format of Go 1.20 and later: runtime/symtab.go (`pcHeader`, `_func`), cmd/link/internal/ld/pcln.go.
+
+use crate::Error;
+use crate::image::Image;
+use crate::moduledata::ModuleData;
+use std::ops::Range;
+
+/// Go 1.20 and later, 64-bit, little-endian: magic, two zero bytes, minimum instruction size, pointer size.
+const MAGIC: [u8; 6] = [0xf1, 0xff, 0xff, 0xff, 0, 0];
+const POINTER_SIZE: u8 = 8;
+/// `_func` up to its pcdata offsets.
+const FUNC_SIZE: usize = 44;
+/// No Go program has more functions than this.
+const MAX_FUNCTIONS: u64 = 16 << 20;
+/// Longest function name that is believed.
+const MAX_NAME: usize = 64 << 10;
+
+/// A function of the program. Addresses are link-time ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function<'d> {
+    /// Full name, e.g. `net/http.(*conn).serve`.
+    pub name: &'d str,
+    /// First instruction.
+    pub entry: u64,
+    /// End of its code, with padding.
+    pub end: u64,
+    /// Its place in the table.
+    pub(crate) index: usize,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Pclntab<'d> {
+    bytes: &'d [u8],
+    count: usize,
+    text: u64,
+    quantum: u64,
+    names: usize,
+    pc_values: usize,
+    functions: usize,
+}
+
+/// The static part of a `_func`.
+pub(crate) struct FuncRecord<'d> {
+    bytes: &'d [u8],
+    npcdata: usize,
+    nfuncdata: usize,
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn looks_like(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC) && bytes.get(7) == Some(&POINTER_SIZE) && matches!(bytes.get(6), Some(1 | 4))
+}
+
+/// Where the table may be: by its section's name, else by its magic in any segment.
+pub(crate) fn locate(image: &Image<'_>) -> Result<u64, Error> {
+    for name in [".gopclntab", ".data.rel.ro.gopclntab"] {
+        if let Some(section) = image.section(name)
+            && image.section_bytes(section).is_some_and(looks_like)
+        {
+            return Ok(section.vaddr);
+        }
+    }
+    for segment in image.segments() {
+        let Some(bytes) = image.from(segment.vaddr) else { continue };
+        let mut at = 0;
+        while let Some(chunk) = bytes.get(at..at + 8) {
+            if looks_like(chunk) && u64_at(bytes, at + 8).is_some_and(|count| (1..MAX_FUNCTIONS).contains(&count)) {
+                return Ok(segment.vaddr + at as u64);
+            }
+            at += 8;
+        }
+    }
+    Err(Error::Unsupported("no function table of Go 1.20 or later".to_owned()))
+}
+
+impl<'d> Pclntab<'d> {
+    /// Reads the header; `module` gives the text's start, which the table itself lacks from Go 1.26 on.
+    pub(crate) fn parse(image: &Image<'d>, at: u64, module: &ModuleData) -> Result<Self, Error> {
+        const SHORT: Error = Error::Corrupt("function table ends early");
+        let bytes = image.from(at).ok_or(SHORT)?;
+        let offset = |at| u64_at(bytes, at).and_then(|offset| usize::try_from(offset).ok()).ok_or(SHORT);
+        let count = u64_at(bytes, 8).filter(|&count| count < MAX_FUNCTIONS).ok_or(SHORT)?;
+        let table = Self {
+            bytes,
+            count: count as usize,
+            text: module.text,
+            quantum: u64::from(*bytes.get(6).ok_or(SHORT)?),
+            names: offset(32)?,
+            pc_values: offset(56)?,
+            functions: offset(64)?,
+        };
+        // The end marker of the last function is there, so every entry is.
+        u32_at(bytes, table.functions.checked_add(table.count * 8).ok_or(SHORT)?).ok_or(SHORT)?;
+        Ok(table)
+    }
+
+    /// Offset of the first function from the text's start: to check a module's data against.
+    pub(crate) fn first_entry(image: &Image<'_>, at: u64) -> Option<u64> {
+        let bytes = image.from(at)?;
+        u32_at(bytes, usize::try_from(u64_at(bytes, 64)?).ok()?).map(u64::from)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn entry(&self, index: usize) -> Option<u64> {
+        u32_at(self.bytes, self.functions + index * 8).map(|offset| self.text.wrapping_add(u64::from(offset)))
+    }
+
+    pub(crate) fn function(&self, index: usize) -> Option<Function<'d>> {
+        if index >= self.count {
+            return None;
+        }
+        let record = self.record(index)?;
+        let name = self.name(u32_at(record.bytes, 4)?)?;
+        Some(Function { name, entry: self.entry(index)?, end: self.entry(index + 1)?, index })
+    }
+
+    /// The bytes of a function's name, cheaper than the whole function.
+    pub(crate) fn name_bytes(&self, index: usize) -> Option<&'d [u8]> {
+        let function = u32_at(self.bytes, self.functions + index * 8 + 4)? as usize;
+        let name = u32_at(self.bytes, self.functions.checked_add(function)? + 4)?;
+        self.bytes.get(self.names.checked_add(name as usize)?..)
+    }
+
+    pub(crate) fn name(&self, offset: u32) -> Option<&'d str> {
+        let bytes = self.bytes.get(self.names.checked_add(offset as usize)?..)?;
+        let bytes = bytes.get(..bytes.len().min(MAX_NAME))?;
+        let end = bytes.iter().position(|&byte| byte == 0)?;
+        std::str::from_utf8(bytes.get(..end)?).ok()
+    }
+
+    pub(crate) fn record(&self, index: usize) -> Option<FuncRecord<'d>> {
+        let offset = u32_at(self.bytes, self.functions + index * 8 + 4)? as usize;
+        let bytes = self.bytes.get(self.functions.checked_add(offset)?..)?;
+        let npcdata = u32_at(bytes, 28)? as usize;
+        let nfuncdata = usize::from(*bytes.get(43)?);
+        (npcdata < 64).then_some(FuncRecord { bytes, npcdata, nfuncdata })
+    }
+
+    /// The function that holds an address.
+    pub(crate) fn index_at(&self, vaddr: u64) -> Option<usize> {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.entry(middle)? <= vaddr {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let index = low.checked_sub(1)?;
+        (vaddr < self.entry(index + 1)?).then_some(index)
+    }
+
+    /// A table of values by code range: `(range, value)` in order. `offset` is from a `_func`.
+    pub(crate) fn pc_values(&self, offset: u32, entry: u64) -> Option<Vec<(Range<u64>, i32)>> {
+        /// Ranges that one function is believed to have.
+        const MAX_RANGES: usize = 1 << 20;
+        let mut bytes = self.bytes.get(self.pc_values.checked_add(offset as usize)?..)?;
+        let (mut value, mut pc, mut ranges) = (-1_i32, entry, Vec::new());
+        while ranges.len() < MAX_RANGES {
+            let (delta, used) = crate::varint::unsigned(bytes)?;
+            if delta == 0 && pc != entry {
+                return Some(ranges);
+            }
+            bytes = bytes.get(used..)?;
+            let delta = delta as u32;
+            let delta = if delta & 1 != 0 { !(delta >> 1) } else { delta >> 1 };
+            value = value.wrapping_add(delta as i32);
+            let (step, used) = crate::varint::unsigned(bytes)?;
+            bytes = bytes.get(used..)?;
+            let next = pc.checked_add(step.checked_mul(self.quantum)?)?;
+            ranges.push((pc..next, value));
+            pc = next;
+        }
+        None
+    }
+}
+
+impl FuncRecord<'_> {
+    /// Offset of a PCDATA table.
+    pub(crate) fn pcdata(&self, index: usize) -> Option<u32> {
+        (index < self.npcdata).then(|| u32_at(self.bytes, FUNC_SIZE + index * 4))?.filter(|&offset| offset != 0)
+    }
+
+    /// Offset of a FUNCDATA from the module's `gofunc`.
+    pub(crate) fn funcdata(&self, index: usize) -> Option<u32> {
+        (index < self.nfuncdata)
+            .then(|| u32_at(self.bytes, FUNC_SIZE + (self.npcdata + index) * 4))?
+            .filter(|&offset| offset != u32::MAX)
+    }
+}

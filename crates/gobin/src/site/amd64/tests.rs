@@ -1,0 +1,143 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use proptest::prelude::*;
+
+const MODERN: Policy = Policy { nop5_call: true, allow_stepped: false };
+const OLD: Policy = Policy { nop5_call: false, allow_stepped: false };
+const ENTRY: u64 = 0x1000;
+const MORESTACK: u64 = 0x900;
+
+fn call(at: usize, to: u64) -> Vec<u8> {
+    let relative = (to as i64 - (ENTRY as i64 + at as i64 + 5)) as i32;
+    [vec![0xe8], relative.to_le_bytes().to_vec()].concat()
+}
+
+/// cmp rsp,[r14+16]; jbe grow; push rbp; mov rbp,rsp; <body>; ret; grow: <saves>; call morestack; <loads>; jmp entry
+fn function(body: &[u8], saves: &[u8], loads: &[u8]) -> Vec<u8> {
+    let mut code = vec![0x49, 0x3b, 0x66, 0x10, 0x76, 0, 0x55, 0x48, 0x89, 0xe5];
+    code.extend(body);
+    code.push(0xc3);
+    code[5] = (code.len() - 6) as u8;
+    code.extend(saves);
+    let more = call(code.len(), MORESTACK);
+    code.extend(more);
+    code.extend(loads);
+    let back = -(code.len() as i32 + 2) as i8;
+    code.extend([0xeb, back as u8]);
+    code
+}
+
+const SAVE_DI: [u8; 5] = [0x48, 0x89, 0x7c, 0x24, 0x08]; // mov [rsp+8],rdi
+const LOAD_DI: [u8; 5] = [0x48, 0x8b, 0x7c, 0x24, 0x08]; // mov rdi,[rsp+8]
+
+fn entry_site(code: &[u8], needs: &[Register], policy: &Policy) -> Result<Site, NoSite> {
+    let body = Body { entry: ENTRY, code };
+    find(&body, &Want::Entry { needs: Registers::of(needs) }, policy, &|to| to == MORESTACK).map(|sites| sites[0])
+}
+
+#[test]
+fn the_stack_check_is_taken_where_the_argument_survives_growing() {
+    let site = entry_site(&function(&[0x31, 0xc0], &SAVE_DI, &LOAD_DI), &[Register::Di], &MODERN).unwrap();
+    assert_eq!((site.vaddr, site.shape, site.cost), (ENTRY + 4, Shape::StackCheck, CostClass::Emulated));
+    assert_eq!(site.guard, Guard::SkipIfStackGrows);
+}
+
+#[test]
+fn an_argument_that_growing_loses_moves_the_site_to_the_push() {
+    let site = entry_site(&function(&[0x31, 0xc0], &[], &[]), &[Register::Di], &MODERN).unwrap();
+    assert_eq!((site.vaddr, site.shape, site.guard), (ENTRY + 6, Shape::Push, Guard::None));
+    // Saved but not restored, or restored from another slot, is lost as well.
+    let other_slot = [0x48, 0x8b, 0x7c, 0x24, 0x10];
+    let site = entry_site(&function(&[0x31, 0xc0], &SAVE_DI, &other_slot), &[Register::Di], &MODERN).unwrap();
+    assert_eq!(site.shape, Shape::Push);
+}
+
+#[test]
+fn only_g_needs_nothing_saved() {
+    let site = entry_site(&function(&[0x31, 0xc0], &[], &[]), &[], &MODERN).unwrap();
+    assert_eq!(site.shape, Shape::StackCheck);
+}
+
+#[test]
+fn a_five_byte_nop_wins_where_the_kernel_makes_it_a_call() {
+    let code = function(&NOP5, &SAVE_DI, &LOAD_DI);
+    let site = entry_site(&code, &[Register::Di], &MODERN).unwrap();
+    assert_eq!((site.shape, site.cost, site.guard), (Shape::Nop(5), CostClass::Optimised, Guard::None));
+    assert_eq!(entry_site(&code, &[Register::Di], &OLD).unwrap().shape, Shape::StackCheck);
+    // Behind an instruction that overwrites the argument it is of no use.
+    let late = [&[0x31, 0xff][..], &NOP5].concat(); // xor edi,edi
+    assert_eq!(entry_site(&function(&late, &SAVE_DI, &LOAD_DI), &[Register::Di], &MODERN).unwrap().shape, Shape::StackCheck);
+}
+
+#[test]
+fn a_nop_inside_a_loop_is_refused() {
+    // xor eax,eax; L: nop5; dec ecx; jnz L
+    let body = [&[0x31, 0xc0][..], &NOP5, &[0xff, 0xc9, 0x75, 0xf7]].concat();
+    let site = entry_site(&function(&body, &[], &[]), &[], &MODERN).unwrap();
+    assert_eq!(site.shape, Shape::StackCheck);
+}
+
+#[test]
+fn without_an_emulated_instruction_there_is_no_site_unless_stepping_is_allowed() {
+    let code = [0x48, 0x89, 0xf8, 0xc3]; // mov rax,rdi; ret
+    assert_eq!(entry_site(&code, &[Register::Di], &MODERN), Err(NoSite::OnlyStepped));
+    let site = entry_site(&code, &[Register::Di], &Policy { allow_stepped: true, ..MODERN }).unwrap();
+    assert_eq!((site.vaddr, site.cost), (ENTRY, CostClass::Stepped));
+}
+
+#[test]
+fn behind_a_call_the_results_must_be_intact() {
+    let callee = 0x5000;
+    let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]) };
+    // call; mov [rsp+8],rax; test rbx,rbx; jne +2
+    let good = [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
+    let sites = find(&Body { entry: ENTRY, code: &good }, &want, &MODERN, &|_| false).unwrap();
+    assert_eq!((sites.len(), sites[0].vaddr, sites[0].shape), (1, ENTRY + 13, Shape::Jump));
+    // call; xor eax,eax; test rbx,rbx; jne
+    let bad = [call(0, callee), vec![0x31, 0xc0, 0x48, 0x85, 0xdb, 0x75, 0x01, 0x90, 0xc3]].concat();
+    assert_eq!(find(&Body { entry: ENTRY, code: &bad }, &want, &MODERN, &|_| false), Err(NoSite::OnlyStepped));
+    let none = find(&Body { entry: ENTRY, code: &[0xc3] }, &want, &MODERN, &|_| false);
+    assert_eq!(none, Err(NoSite::NoCall));
+}
+
+#[test]
+fn behind_a_call_a_place_that_others_jump_to_is_refused() {
+    let callee = 0x5000;
+    let want = Want::AfterCall { callee, needs: Registers::default() };
+    // je L; call callee; L: test rbx,rbx; jne +1; nop; ret
+    let code = [vec![0x74, 0x05], call(2, callee), vec![0x48, 0x85, 0xdb, 0x75, 0x01, 0x90, 0xc3]].concat();
+    assert!(find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).is_err());
+}
+
+#[test]
+fn calls_are_restricted_to_ranges() {
+    let callee = 0x5000;
+    let code = [call(0, callee), call(5, callee), vec![0xc3]].concat();
+    let body = Body { entry: ENTRY, code: &code };
+    let within = Want::AtCall { callee, within: vec![ENTRY + 5..ENTRY + 10] };
+    assert_eq!(find(&body, &within, &MODERN, &|_| false).unwrap()[0].vaddr, ENTRY + 5);
+    let anywhere = Want::AtCall { callee, within: vec![] };
+    assert_eq!(find(&body, &anywhere, &MODERN, &|_| false).unwrap().len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn random_code_never_panics_and_sites_are_what_they_say(code in prop::collection::vec(any::<u8>(), 0..400)) {
+        let body = Body { entry: ENTRY, code: &code };
+        for needs in [Registers::default(), Registers::of(&[Register::Cx, Register::Di])] {
+            for want in [
+                Want::Entry { needs },
+                Want::AfterCall { callee: ENTRY, needs },
+                Want::AtCall { callee: ENTRY, within: vec![] },
+            ] {
+                for site in find(&body, &want, &MODERN, &|to| to % 3 == 0).unwrap_or_default() {
+                    prop_assert_ne!(site.cost, CostClass::Stepped);
+                    let byte = code[(site.vaddr - ENTRY) as usize];
+                    let known = matches!(byte, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f | 0x0f | 0x50..=0x57 | 0x41 | 0x90)
+                        || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf2 | 0xf3);
+                    prop_assert!(known, "byte {:#x} at a site", byte);
+                }
+            }
+        }
+    }
+}

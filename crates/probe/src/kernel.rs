@@ -1,0 +1,67 @@
+//! What the running kernel offers, found by looking, not by its version where that is possible.
+
+use std::fs;
+use trigon_gobin::site;
+
+/// Kernel facts on which attaching depends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// Major and minor number, `(0, 0)` if the release is not of that form.
+    pub version: (u32, u32),
+    /// Whether the kernel describes its own types, which the programs need.
+    pub btf: bool,
+    /// Whether this process runs in the initial PID namespace, whose ids the programs see.
+    pub initial_pid_namespace: bool,
+    /// `none`, `integrity`, `confidentiality`, or empty if the kernel has no lockdown.
+    pub lockdown: String,
+}
+
+/// The inode number that the kernel gives the initial PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// From here on the trap at a five-byte NOP is replaced by a call.
+const NOP5_CALL: (u32, u32) = (6, 18);
+
+/// The oldest kernel that the programs are meant for.
+pub const FLOOR: (u32, u32) = (5, 15);
+
+impl Kernel {
+    /// Looks.
+    pub fn detect() -> Self {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+        let chosen = lockdown.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+        Self {
+            version: parse(&release),
+            release,
+            btf: fs::metadata("/sys/kernel/btf/vmlinux").is_ok(),
+            initial_pid_namespace: fs::read_link("/proc/self/ns/pid")
+                .is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
+            lockdown: chosen.map(|(mode, _)| mode.to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// What the probe-site engine needs to know.
+    pub fn policy(&self, allow_stepped: bool) -> site::Policy {
+        site::Policy { nop5_call: self.version >= NOP5_CALL, allow_stepped }
+    }
+}
+
+fn parse(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_parsed() {
+        assert_eq!(parse("6.18.44-fc"), (6, 18));
+        assert_eq!(parse("5.15.0-91-generic"), (5, 15));
+        assert_eq!(parse("garbage"), (0, 0));
+    }
+}

@@ -1,0 +1,195 @@
+//! From struct fields found in an executable to the numbers that the kernel side reads with.
+
+use crate::skeleton::types::{go_layout, response_layout};
+use crate::table::FIELDS;
+use std::collections::HashMap;
+use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
+
+/// `OFFSET_ABSENT` of `bpf/maps.h`.
+pub const ABSENT: u16 = 0xffff;
+/// `REQUEST_WINDOW` and `RESPONSE_WINDOW` of `bpf/scratch.h`.
+const WINDOW: u64 = 512;
+
+/// The struct fields of one executable, or why they are not known.
+#[derive(Debug)]
+pub struct Fields {
+    found: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
+}
+
+/// Structs without which a group of probes cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{package}.{ty}.{field}: {reason}")]
+pub struct MissingField {
+    /// Import path.
+    pub package: &'static str,
+    /// Struct.
+    pub ty: &'static str,
+    /// Field.
+    pub field: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+impl Fields {
+    /// Looks all of them up in one pass.
+    pub fn of(binary: &GoBinary<'_>) -> Self {
+        let keys = FIELDS.iter().map(|field| (field.package, field.ty, field.field));
+        Self { found: keys.zip(binary.struct_fields(FIELDS)).collect() }
+    }
+
+    /// Where the offsets came from, for people: the sources of those that were found, without repetition.
+    pub fn sources(&self) -> Vec<OffsetSource> {
+        let mut sources: Vec<_> = self.found.values().flatten().map(|info| info.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// All with their result, in the table's order.
+    pub fn iter(&self) -> impl Iterator<Item = (String, &Result<FieldInfo, FieldError>)> {
+        FIELDS.iter().filter_map(|field| {
+            let result = self.found.get(&(field.package, field.ty, field.field))?;
+            let name = if field.field.is_empty() { "(size)" } else { field.field };
+            Some((format!("{}.{}.{name}", field.package, field.ty), result))
+        })
+    }
+
+    fn get(&self, package: &'static str, ty: &'static str, field: &'static str) -> Result<FieldInfo, MissingField> {
+        let missing = |reason: String| MissingField { package, ty, field, reason };
+        match self.found.get(&(package, ty, field)) {
+            Some(Ok(info)) => Ok(info.clone()),
+            Some(Err(error)) => Err(missing(error.to_string())),
+            None => Err(missing("not in the table of fields".to_owned())),
+        }
+    }
+
+    fn offset(&self, package: &'static str, ty: &'static str, field: &'static str) -> Result<u16, MissingField> {
+        let info = self.get(package, ty, field)?;
+        u16::try_from(info.offset).ok().filter(|&offset| offset < ABSENT).ok_or_else(|| MissingField {
+            package,
+            ty,
+            field,
+            reason: format!("its offset {} is beyond all reason", info.offset),
+        })
+    }
+
+    fn optional(&self, package: &'static str, ty: &'static str, field: &'static str) -> u16 {
+        self.offset(package, ty, field).unwrap_or(ABSENT)
+    }
+
+    /// The layout of `http.Request`, without which nothing can be observed; all else absent.
+    pub fn request(&self) -> Result<go_layout, MissingField> {
+        const P: &str = "net/http";
+        let size = self.get(P, "Request", "")?.size;
+        let whole = |offset: u16, bytes: u64, field| {
+            // A hostile executable may claim anything: what is read must lie within the window.
+            if u64::from(offset) + bytes <= size.min(WINDOW) && offset % 8 == 0 {
+                Ok(offset)
+            } else {
+                Err(MissingField { package: P, ty: "Request", field, reason: "does not lie within its struct".into() })
+            }
+        };
+        let at = |field, bytes| whole(self.offset(P, "Request", field)?, bytes, field);
+        let pattern = self.optional(P, "Request", "Pattern");
+        let pattern = if pattern == ABSENT { self.optional(P, "Request", "pat") } else { pattern };
+        let pattern = if pattern == ABSENT { ABSENT } else { whole(pattern, 8, "Pattern")? };
+        Ok(go_layout {
+            request_size: size.min(WINDOW) as u16,
+            request_method: at("Method", 16)?,
+            request_url: at("URL", 8)?,
+            request_proto_major: at("ProtoMajor", 8)?,
+            request_proto_minor: at("ProtoMinor", 8)?,
+            request_header: at("Header", 8)?,
+            request_host: at("Host", 16)?,
+            request_remote_addr: at("RemoteAddr", 16)?,
+            request_tls: at("TLS", 8)?,
+            request_pattern: pattern,
+            pattern_str: self.optional(P, "pattern", "str"),
+            url_path: self.offset("net/url", "URL", "Path")?,
+            response_conn: ABSENT,
+            response_req: ABSENT,
+            conn_hijacked: ABSENT,
+            h2_writer_state: ABSENT,
+            xnet_writer_state: ABSENT,
+            g_panic: self.optional("runtime", "g", "_panic"),
+            panic_arg: self.optional("runtime", "_panic", "arg"),
+            panic_goexit: self.optional("runtime", "_panic", "goexit"),
+            response: response_layout::default(),
+            h2_state: response_layout::default(),
+            xnet_state: response_layout::default(),
+            reserved: 0,
+        })
+    }
+
+    /// Whether routes are a string in the request (1.23 and later) or behind a pointer (1.22).
+    pub fn route_is_string(&self) -> Option<bool> {
+        if self.optional("net/http", "Request", "Pattern") != ABSENT {
+            return Some(true);
+        }
+        let pointer = self.optional("net/http", "Request", "pat") != ABSENT;
+        (pointer && self.optional("net/http", "pattern", "str") != ABSENT).then_some(false)
+    }
+
+    /// Adds what HTTP/1 needs.
+    pub fn http1(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        const P: &str = "net/http";
+        layout.response_conn = self.offset(P, "response", "conn")?;
+        layout.response_req = self.offset(P, "response", "req")?;
+        layout.conn_hijacked = self.offset(P, "conn", "hijackedv")?;
+        layout.response = self.response(P, "response", "status", "written", "wroteHeader")?;
+        Ok(())
+    }
+
+    /// Adds what HTTP/2 of the standard library needs.
+    pub fn http2(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        const NEW: &str = "net/http/internal/http2";
+        const OLD: &str = "net/http";
+        if let Ok(state) = self.offset(NEW, "responseWriter", "rws") {
+            layout.h2_writer_state = state;
+            layout.h2_state = self.response(NEW, "responseWriterState", "status", "wroteBytes", "wroteHeader")?;
+        } else {
+            layout.h2_writer_state = self.offset(OLD, "http2responseWriter", "rws")?;
+            layout.h2_state = self.response(OLD, "http2responseWriterState", "status", "wroteBytes", "wroteHeader")?;
+        }
+        Ok(())
+    }
+
+    /// Adds what `golang.org/x/net/http2` needs.
+    pub fn xnet(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        const P: &str = "golang.org/x/net/http2";
+        layout.xnet_writer_state = self.offset(P, "responseWriter", "rws")?;
+        layout.xnet_state = self.response(P, "responseWriterState", "status", "wroteBytes", "wroteHeader")?;
+        Ok(())
+    }
+
+    /// One window over three fields, since one read costs the same whatever its size.
+    fn response(
+        &self,
+        package: &'static str,
+        ty: &'static str,
+        status: &'static str,
+        written: &'static str,
+        wrote_header: &'static str,
+    ) -> Result<response_layout, MissingField> {
+        let at = [
+            self.offset(package, ty, status)?,
+            self.offset(package, ty, written)?,
+            self.offset(package, ty, wrote_header)?,
+        ];
+        let [status, written, wrote_header] = at;
+        let base = at.into_iter().min().unwrap_or(0) & !7;
+        let end = (u64::from(status) + 8).max(u64::from(written) + 8).max(u64::from(wrote_header) + 1);
+        let size = end - u64::from(base);
+        if size > WINDOW || status % 8 != 0 || written % 8 != 0 {
+            let reason = format!("{size} bytes lie between the fields that are read");
+            return Err(MissingField { package, ty, field: "status", reason });
+        }
+        Ok(response_layout {
+            base,
+            size: size as u16,
+            status: status - base,
+            written: written - base,
+            wrote_header: wrote_header - base,
+        })
+    }
+}

@@ -1,0 +1,408 @@
+//! The loaded BPF object: loading, attaching, its maps and its ring.
+
+use crate::layout::ABSENT;
+use crate::mapping::{self, Mapping};
+use crate::plan::{Plan, flags};
+use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
+use crate::stats::ProgramRuns;
+use crate::table::Program;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramAttachType, ProgramMut, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use trigon_model::kernel::{RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
+use trigon_model::{Loss, ProcessId, histogram};
+
+/// Entries of the map `aggregates` that one system call reads: about 70 KiB at a time.
+const READ_BATCH: u32 = 64;
+
+/// Sizes and choices that are fixed before loading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of the ring, a power of two of whole pages.
+    pub ring_bytes: u32,
+    /// Requests in flight plus open HTTP/1 connections.
+    pub max_requests: u32,
+    /// Aggregates of all processes.
+    pub max_aggregates: u32,
+    /// Texts of routes on the heap.
+    pub max_routes: u32,
+    /// Observed processes.
+    pub max_processes: u32,
+    /// Whether several uprobes attach at once.
+    pub uprobe_multi: UprobeMulti,
+}
+
+/// Whether several uprobes attach at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UprobeMulti {
+    /// Where the kernel has it.
+    Auto,
+    /// Never: one by one.
+    Never,
+}
+
+/// Which requests' spans cross the ring besides errors and slow ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampler {
+    /// Share of requests, 0 to 1: of those without a parent if `parent_based`.
+    pub ratio: f64,
+    /// An incoming `traceparent` decides.
+    pub parent_based: bool,
+    /// Errors are always due.
+    pub errors: bool,
+    /// From this duration on requests are always due, in nanoseconds.
+    pub slow_ns: u64,
+}
+
+/// What the kernel side must know about a process.
+#[derive(Debug, Clone)]
+pub struct ObservedProcess {
+    /// The agent's serial.
+    pub id: ProcessId,
+    /// Run-time addresses of the data that holds string literals.
+    pub read_only: std::ops::Range<u64>,
+    /// Whether spans are wanted.
+    pub spans: bool,
+    /// Whether metrics are wanted.
+    pub metrics: bool,
+    /// Whether the request's pattern means anything (not under `GODEBUG=httpmuxgo121=1`).
+    pub routes: bool,
+    /// Whose spans are due.
+    pub sampler: Sampler,
+}
+
+/// Why the object does not load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel does not describe its types.
+    #[error("the kernel has no type information (/sys/kernel/btf/vmlinux is missing): it must be built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf,
+    /// Privileges are missing.
+    #[error("not permitted to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")]
+    Privileges,
+    /// The kernel's or libbpf's refusal.
+    #[error("the kernel refused {what}: {error}")]
+    Refused {
+        /// Which step.
+        what: &'static str,
+        /// Its words.
+        error: libbpf_rs::Error,
+    },
+}
+
+/// The probes attached to one executable; they are gone when this is dropped.
+#[derive(Debug)]
+pub struct Attached {
+    _links: Vec<Link>,
+    /// Probe sites.
+    pub sites: usize,
+}
+
+/// The loaded object.
+pub struct Probes {
+    skel: TrigonSkel<'static>,
+    multi: bool,
+    _tracepoints: Vec<Link>,
+}
+
+fn refused(what: &'static str) -> impl Fn(libbpf_rs::Error) -> LoadError {
+    move |error| match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => LoadError::Privileges,
+        _ => LoadError::Refused { what, error },
+    }
+}
+
+impl Probes {
+    /// Loads all programs and reports starts and ends of processes from now on.
+    ///
+    /// # Errors
+    /// What the kernel lacks or refuses, with its remedy.
+    pub fn load(settings: &Settings) -> Result<Self, LoadError> {
+        if fs::metadata("/sys/kernel/btf/vmlinux").is_err() {
+            return Err(LoadError::NoBtf);
+        }
+        let wants_multi = settings.uprobe_multi == UprobeMulti::Auto;
+        match Self::load_as(settings, wants_multi) {
+            // An older kernel refuses the attach type at load or attach time: fall back to one by one.
+            Err(LoadError::Refused { .. }) if wants_multi => Self::load_as(settings, false),
+            done => done,
+        }
+    }
+
+    fn load_as(settings: &Settings, multi: bool) -> Result<Self, LoadError> {
+        // The skeleton borrows its storage for as long as the agent lives, which loads it once.
+        let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = TrigonSkelBuilder::default().open(storage).map_err(refused("to open the object"))?;
+        let maps = &mut open.maps;
+        let sizes = [
+            (&mut maps.ring, settings.ring_bytes),
+            (&mut maps.requests, settings.max_requests),
+            (&mut maps.tracestates, settings.max_requests.div_ceil(8).max(64)),
+            (&mut maps.aggregates, settings.max_aggregates),
+            (&mut maps.routes, settings.max_routes),
+            (&mut maps.processes, settings.max_processes),
+        ];
+        for (map, size) in sizes {
+            map.set_max_entries(size).map_err(refused("the size of a map"))?;
+        }
+        if let Some(constants) = maps.rodata_data.as_deref_mut() {
+            constants.exponential_limits = histogram::kernel_thresholds();
+            constants.explicit_limits = [u64::MAX; 16];
+            for (limit, nanos) in constants.explicit_limits.iter_mut().zip(histogram::HTTP_BOUNDARIES_NANOS) {
+                *limit = nanos;
+            }
+        }
+        if multi {
+            let progs = &mut open.progs;
+            for program in [
+                &mut progs.http_server_begin,
+                &mut progs.http_server_begin_after_read,
+                &mut progs.xnet_server_begin,
+                &mut progs.http1_end,
+                &mut progs.http1_connection_end,
+                &mut progs.http2_handler_end,
+                &mut progs.xnet_handler_end,
+            ] {
+                program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
+            }
+        }
+        let skel = open.load().map_err(refused("to load the programs"))?;
+        let tracepoints = [&skel.progs.process_exec, &skel.progs.process_exit]
+            .into_iter()
+            .map(|program| program.attach_trace().map_err(refused("a tracepoint of processes")))
+            .collect::<Result<_, _>>()?;
+        let probes = Self { skel, multi, _tracepoints: tracepoints };
+        if multi {
+            probes.try_multi()?;
+        }
+        Ok(probes)
+    }
+
+    /// Attaches to this very executable's first byte and lets go: whether the kernel has uprobe.multi shows only here.
+    fn try_multi(&self) -> Result<(), LoadError> {
+        let options = UprobeMultiOpts { offsets: vec![0], cookies: vec![0], ..Default::default() };
+        let attached = self.skel.progs.xnet_handler_end.attach_uprobe_multi_with_opts(-1, "/proc/self/exe", "", options);
+        attached.map(drop).map_err(|error| LoadError::Refused { what: "uprobe.multi", error })
+    }
+
+    /// Whether several uprobes attach at once.
+    pub fn has_uprobe_multi(&self) -> bool {
+        self.multi
+    }
+
+    fn program(&self, program: Program) -> &ProgramMut<'static> {
+        let progs = &self.skel.progs;
+        match program {
+            Program::HttpServerBegin => &progs.http_server_begin,
+            Program::HttpServerBeginAfterRead => &progs.http_server_begin_after_read,
+            Program::XNetServerBegin => &progs.xnet_server_begin,
+            Program::Http1End => &progs.http1_end,
+            Program::Http1ConnectionEnd => &progs.http1_connection_end,
+            Program::Http2HandlerEnd => &progs.http2_handler_end,
+            Program::XNetHandlerEnd => &progs.xnet_handler_end,
+        }
+    }
+
+    /// Attaches a plan's sites to a file, for all processes that run it.
+    ///
+    /// # Errors
+    /// The kernel's refusal; nothing stays attached then.
+    pub fn attach(&self, path: &Path, plan: &Plan) -> io::Result<Attached> {
+        let mut by_program: BTreeMap<Program, Vec<(usize, u64)>> = BTreeMap::new();
+        for site in &plan.sites {
+            let offset = usize::try_from(site.file_offset).map_err(io::Error::other)?;
+            by_program.entry(site.probe.program).or_default().push((offset, site.cookie));
+        }
+        let mut links = Vec::new();
+        // Ends first: a request is only begun where its end will be seen.
+        for (program, sites) in by_program.into_iter().rev() {
+            let program = self.program(program);
+            if self.multi {
+                let (offsets, cookies) = sites.into_iter().unzip();
+                let options = UprobeMultiOpts { offsets, cookies, ..Default::default() };
+                links.push(program.attach_uprobe_multi_with_opts(-1, path, "", options).map_err(io::Error::other)?);
+            } else {
+                for (offset, cookie) in sites {
+                    let options = UprobeOpts { cookie, ..Default::default() };
+                    links.push(program.attach_uprobe_with_opts(-1, path, offset, options).map_err(io::Error::other)?);
+                }
+            }
+        }
+        Ok(Attached { _links: links, sites: plan.sites.len() })
+    }
+
+    /// Begins to observe a process whose executable has probes.
+    ///
+    /// # Errors
+    /// The map is full, or the kernel refuses.
+    pub fn observe(&self, pid: u32, process: &ObservedProcess, plan: &Plan) -> io::Result<()> {
+        let mut bits = plan.flags & (flags::SWISS_MAPS | flags::TRACE_CONTEXT);
+        if process.routes {
+            bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
+        }
+        bits |= if process.spans { flags::SPANS } else { 0 };
+        bits |= if process.metrics { flags::METRICS } else { 0 };
+        let Sampler { ratio, parent_based, errors, slow_ns } = process.sampler;
+        let value = types::process {
+            id: process.id.0,
+            flags: bits,
+            read_only_start: process.read_only.start,
+            read_only_end: process.read_only.end,
+            slow_ns,
+            // As the Go SDK's TraceIDRatioBased: compared with the upper 63 bits of the trace id's lower half.
+            ratio_bound: (ratio.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64,
+            sampler: if ratio >= 1.0 { 1 } else if ratio <= 0.0 { 0 } else { 2 },
+            parent_based: u8::from(parent_based),
+            errors: u8::from(errors),
+            pad: [0; 5],
+            layout: plan.layout,
+        };
+        debug_assert!(value.layout.request_size != ABSENT);
+        let other = RedKey::encode_other(process.id);
+        let zero = [0_u8; RED_VALUE_SIZE];
+        self.skel.maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
+        self.skel.maps.processes.update(&pid.to_ne_bytes(), as_bytes(&value), MapFlags::ANY).map_err(io::Error::other)
+    }
+
+    /// No longer observes a process. Its aggregates stay until they are deleted.
+    pub fn forget(&self, pid: u32) {
+        // It may be gone already: both are fine.
+        let _ = self.skel.maps.processes.delete(&pid.to_ne_bytes());
+    }
+
+    /// Deletes what a dead process's requests left behind; returns how many were still open.
+    pub fn sweep(&self, pid: u32) -> usize {
+        let mut open = 0;
+        for map in [&self.skel.maps.requests, &self.skel.maps.tracestates] {
+            let of_process = |key: &Vec<u8>| key.get(8..12) == Some(&pid.to_ne_bytes()[..]);
+            let keys: Vec<_> = map.keys().filter(of_process).collect();
+            for key in keys {
+                if let Ok(Some(value)) = map.lookup(&key, MapFlags::ANY) {
+                    // `active` of struct request, behind three words.
+                    open += usize::from(map.value_size() < 128 && value.get(24) == Some(&1));
+                }
+                let _ = map.delete(&key);
+            }
+        }
+        open
+    }
+
+    /// Reads all aggregates as they stand.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn aggregates(&self) -> io::Result<Vec<(RedKey, RedValue)>> {
+        let map = &self.skel.maps.aggregates;
+        let batch = map.lookup_batch(READ_BATCH, MapFlags::ANY, MapFlags::ANY).map_err(io::Error::other)?;
+        let decode = |(key, value): (Vec<u8>, Vec<u8>)| Some((RedKey::decode(&key).ok()?, RedValue::decode(&value).ok()?));
+        Ok(batch.filter_map(decode).collect())
+    }
+
+    /// Deletes the aggregates of a process whose probes can no longer run.
+    pub fn delete_aggregates(&self, process: ProcessId) {
+        let map = &self.skel.maps.aggregates;
+        let mine = |key: &Vec<u8>| RedKey::decode(key).is_ok_and(|key| key.process == process);
+        let keys: Vec<_> = map.keys().filter(mine).collect();
+        for key in keys {
+            let _ = map.delete(&key);
+        }
+    }
+
+    /// The text of a route that lies on the heap.
+    pub fn heap_route(&self, route: RouteRef) -> Option<Vec<u8>> {
+        let RouteRef::Heap { hash, len } = route else { return None };
+        let mut key = [0_u8; 16];
+        key.first_chunk_mut::<8>()?.copy_from_slice(&hash.to_ne_bytes());
+        key.get_mut(8..12)?.copy_from_slice(&u32::from(len).to_ne_bytes());
+        let mut text = self.skel.maps.routes.lookup(&key, MapFlags::ANY).ok()??;
+        text.truncate(usize::from(len));
+        Some(text)
+    }
+
+    /// What the kernel side could not do, by the numbers of [`Loss`].
+    pub fn losses(&self) -> Vec<u64> {
+        let sum = |loss: Loss| {
+            let values = self.skel.maps.losses.lookup_percpu(&(loss as u32).to_ne_bytes(), MapFlags::ANY);
+            let values = values.ok().flatten().unwrap_or_default();
+            values.iter().filter_map(|v| v.as_slice().try_into().ok()).map(u64::from_ne_bytes).sum()
+        };
+        Loss::ALL.into_iter().map(sum).collect()
+    }
+
+    /// The executable file mappings of a process.
+    ///
+    /// # Errors
+    /// The process is gone, or the kernel has no such iterator.
+    pub fn mappings(&self, pid: u32) -> io::Result<Vec<Mapping>> {
+        mapping::of_process(&self.skel.progs.mapped_files, pid)
+    }
+
+    /// The file that a process's main program is, as uprobes see it: of its mappings the one that holds this file offset.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn main_mapping(&self, pid: u32, start: u64) -> io::Result<Option<Mapping>> {
+        Ok(self.mappings(pid)?.into_iter().find(|mapping| mapping.start == start))
+    }
+
+    /// A consumer of the ring; `event` is called for each record while [`RingBuffer::consume`] runs.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn ring(&self, event: impl FnMut(&[u8]) -> i32 + 'static) -> Result<RingBuffer<'static>, LoadError> {
+        let mut builder = RingBufferBuilder::new();
+        builder.add(&self.skel.maps.ring, event).map_err(refused("to read the ring"))?;
+        builder.build().map_err(refused("to read the ring"))
+    }
+
+    /// Memory of all maps in bytes, as the kernel accounts for it.
+    pub fn map_bytes(&self) -> u64 {
+        let maps = &self.skel.maps;
+        let all: [&dyn MapCore; 8] = [
+            &maps.ring,
+            &maps.requests,
+            &maps.tracestates,
+            &maps.aggregates,
+            &maps.routes,
+            &maps.processes,
+            &maps.losses,
+            &maps.scratches,
+        ];
+        let bytes = |map: &&dyn MapCore| {
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd())).ok()?;
+            info.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse::<u64>().ok())
+        };
+        all.iter().filter_map(bytes).sum()
+    }
+
+    /// Run counts of the programs that attach to applications.
+    pub fn runs(&self) -> Vec<ProgramRuns> {
+        let count = |program: Program| {
+            let info = fs::read_to_string(format!(
+                "/proc/self/fdinfo/{}",
+                self.program(program).as_fd().as_raw_fd()
+            ))
+            .unwrap_or_default();
+            let number = |key: &str| {
+                info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or_default()
+            };
+            ProgramRuns { name: program.name(), count: number("run_cnt:"), time_ns: number("run_time_ns:") }
+        };
+        Program::ALL.into_iter().map(count).collect()
+    }
+}
+
+#[allow(unsafe_code, reason = "the kernel takes the struct as bytes")]
+fn as_bytes(value: &types::process) -> &[u8] {
+    // SAFETY: `repr(C)` without padding: the assertion below has the size as the sum of its fields.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
+}
+
+// 2 words, 4 double words, 8 bytes, and a layout of 20 + 3 x 5 + 1 half words: no padding.
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 70 + 2);

@@ -1,0 +1,356 @@
+//! What is attached to an executable, and why the rest is not: decided from the file alone, before anything is touched.
+
+use crate::layout::Fields;
+use crate::skeleton::types::go_layout;
+use crate::table::{Library, PROBES, Probe, Program, Target};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
+use trigon_gobin::{Function, GoBinary, GoVersion};
+
+/// `COOKIE_STACK_CHECK` of `bpf/http_server.h`.
+const COOKIE_STACK_CHECK: u64 = 1;
+
+/// The first version with Swiss maps.
+const SWISS: (u16, u16) = (1, 24);
+/// The newest version whose map layout was checked.
+const NEWEST: (u16, u16) = (1, 27);
+/// The oldest version that is claimed.
+const OLDEST: (u16, u16) = (1, 21);
+
+/// Bits of `struct process.flags` in `bpf/maps.h`.
+pub mod flags {
+    /// Spans are wanted.
+    pub const SPANS: u32 = 1;
+    /// Metrics are wanted.
+    pub const METRICS: u32 = 2;
+    /// `Request.Pattern`.
+    pub const ROUTE_STRING: u32 = 4;
+    /// `Request.pat`.
+    pub const ROUTE_POINTER: u32 = 8;
+    /// Maps are Swiss tables.
+    pub const SWISS_MAPS: u32 = 16;
+    /// `traceparent` is read.
+    pub const TRACE_CONTEXT: u32 = 32;
+}
+
+/// One place to attach.
+#[derive(Debug, Clone)]
+pub struct PlannedSite {
+    /// The row.
+    pub probe: &'static Probe,
+    /// The function that holds it.
+    pub function: String,
+    /// The instruction.
+    pub site: Site,
+    /// Its offset in the file.
+    pub file_offset: u64,
+    /// What the program is told about it.
+    pub cookie: u64,
+}
+
+/// A row that has no place here.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The row.
+    pub probe: &'static Probe,
+    /// Why.
+    pub reason: String,
+    /// Whether requests go unseen because of it, not only that there is nothing to see.
+    pub loss: bool,
+}
+
+/// The plan for one executable.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where to attach.
+    pub sites: Vec<PlannedSite>,
+    /// Where not.
+    pub refused: Vec<Refused>,
+    /// Struct offsets for the kernel side.
+    pub layout: go_layout,
+    /// Bits of [`flags`] that the executable decides.
+    pub flags: u32,
+    /// What will be absent from the data, each with its reason.
+    pub absent: Vec<String>,
+    /// The fields behind the layout.
+    pub fields: Fields,
+}
+
+/// Why an executable cannot be observed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPlan {
+    /// It links no library that has probes.
+    #[error("it links no HTTP server of net/http")]
+    NothingLinked,
+    /// Offsets are not known.
+    #[error("{0}")]
+    Field(#[from] crate::layout::MissingField),
+    /// No begin and end could be placed.
+    #[error("no usable pair of probe sites: {0}")]
+    Sites(String),
+}
+
+impl Plan {
+    /// Decides. `policy` says what the kernel emulates and whether stepped sites are allowed.
+    pub fn of(binary: &GoBinary<'_>, policy: &Policy) -> Result<Self, NoPlan> {
+        let finder = Finder::new(binary, policy);
+        if finder.function("net/http.serverHandler.ServeHTTP").is_none()
+            && finder.function("net/http.(*conn).serve").is_none()
+        {
+            return Err(NoPlan::NothingLinked);
+        }
+        let fields = Fields::of(binary);
+        let mut layout = fields.request()?;
+        let mut absent = Vec::new();
+        let mut offsets_missing: Vec<(Program, String)> = Vec::new();
+        if let Err(missing) = fields.http1(&mut layout) {
+            for program in [Program::HttpServerBeginAfterRead, Program::Http1End, Program::Http1ConnectionEnd] {
+                offsets_missing.push((program, missing.to_string()));
+            }
+        }
+        if let Err(missing) = fields.http2(&mut layout) {
+            offsets_missing.push((Program::Http2HandlerEnd, missing.to_string()));
+        }
+        if let Err(missing) = fields.xnet(&mut layout) {
+            for program in [Program::XNetServerBegin, Program::XNetHandlerEnd] {
+                offsets_missing.push((program, missing.to_string()));
+            }
+        }
+        let (mut sites, mut refused) = (Vec::new(), Vec::new());
+        for probe in PROBES {
+            let unknown = offsets_missing.iter().find(|(program, _)| *program == probe.program);
+            match (finder.place(probe), unknown) {
+                (Ok(_), Some((_, reason))) => refused.push(Refused { probe, reason: reason.clone(), loss: true }),
+                (Ok(found), None) => sites.extend(found),
+                (Err(why), _) => refused.push(Refused { probe, reason: why.reason, loss: why.loss }),
+            }
+        }
+        keep_pairs(&mut sites, &mut refused);
+        if sites.is_empty() {
+            let why: Vec<_> = refused.iter().filter(|r| r.loss).map(|r| r.reason.as_str()).collect();
+            return Err(NoPlan::Sites(why.join("; ")));
+        }
+        let flags = decide_flags(binary, &fields, &mut absent);
+        Ok(Self { sites, refused, layout, flags, absent, fields })
+    }
+
+    /// The libraries that will be observed.
+    pub fn libraries(&self) -> Vec<Library> {
+        let mut libraries: Vec<_> = self.sites.iter().map(|site| site.probe.library).collect();
+        libraries.dedup();
+        libraries
+    }
+}
+
+/// A start without an end (or the other way round) only costs: both or neither.
+fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
+    let has = |sites: &[PlannedSite], programs: &[Program]| sites.iter().any(|s| programs.contains(&s.probe.program));
+    let drop = |sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>, program: Program, reason: &str| {
+        let (gone, kept): (Vec<_>, Vec<_>) = sites.drain(..).partition(|site| site.probe.program == program);
+        *sites = kept;
+        refused.extend(gone.into_iter().map(|s| Refused { probe: s.probe, reason: reason.to_owned(), loss: true }));
+    };
+    let begins = [Program::HttpServerBegin, Program::HttpServerBeginAfterRead];
+    if !has(sites, &begins) {
+        for end in [Program::Http1End, Program::Http1ConnectionEnd, Program::Http2HandlerEnd] {
+            drop(sites, refused, end, "the begin of a request has no site");
+        }
+    }
+    if !has(sites, &[Program::Http1End, Program::Http2HandlerEnd]) {
+        for begin in begins {
+            drop(sites, refused, begin, "the end of a request has no site");
+        }
+        drop(sites, refused, Program::Http1ConnectionEnd, "the end of a request has no site");
+    }
+    if !has(sites, &[Program::XNetServerBegin]) {
+        drop(sites, refused, Program::XNetHandlerEnd, "the begin of a request has no site");
+    }
+    if !has(sites, &[Program::XNetHandlerEnd]) {
+        drop(sites, refused, Program::XNetServerBegin, "the end of a request has no site");
+    }
+}
+
+fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>) -> u32 {
+    let mut bits = 0;
+    match fields.route_is_string() {
+        Some(true) => bits |= flags::ROUTE_STRING,
+        Some(false) => bits |= flags::ROUTE_POINTER,
+        None => absent.push("http.route: this Go version keeps no pattern in the request (1.22 and later do)".into()),
+    }
+    let info = binary.build_info();
+    let experiments = info.settings.iter().find(|(key, _)| key == "GOEXPERIMENT").map_or("", |(_, value)| value);
+    match &info.go_version {
+        Some(GoVersion { major, minor, .. }) if ((*major, *minor)) <= NEWEST && (*major, *minor) >= OLDEST => {
+            if experiments.contains("mapsplitgroup") {
+                absent.push("trace context: maps built with GOEXPERIMENT=mapsplitgroup are not read".into());
+            } else {
+                bits |= flags::TRACE_CONTEXT;
+                if (*major, *minor) >= SWISS && !experiments.contains("noswissmap") {
+                    bits |= flags::SWISS_MAPS;
+                }
+            }
+        }
+        _ => absent.push(format!(
+            "trace context: the map layout of {} was never checked (1.21 to 1.27 were)",
+            info.go_version_raw
+        )),
+    }
+    bits
+}
+
+/// Why a row has no place.
+struct NoPlace {
+    reason: String,
+    loss: bool,
+}
+
+impl NoPlace {
+    fn nothing_to_see(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), loss: false }
+    }
+
+    fn loss(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), loss: true }
+    }
+}
+
+/// Looks up functions by name, once for the whole table.
+struct Finder<'b, 'd> {
+    binary: &'b GoBinary<'d>,
+    policy: &'b Policy,
+    names: Vec<&'static str>,
+    functions: Vec<Option<Function<'d>>>,
+}
+
+const MORESTACK: [&str; 3] = ["runtime.morestack", "runtime.morestack_noctxt", "runtime.morestackc"];
+const RECOVER: &str = "runtime.gorecover";
+
+impl<'b, 'd> Finder<'b, 'd> {
+    fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
+        let mut names: Vec<&'static str> = MORESTACK.to_vec();
+        names.push(RECOVER);
+        for probe in PROBES {
+            match &probe.target {
+                Target::Entry { function, .. } => names.push(function),
+                Target::DeferredEnd { functions } => names.extend(*functions),
+                Target::AfterCallIfInlined { function, callee, .. }
+                | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        let functions = binary.functions_named(&names);
+        Self { binary, policy, names, functions }
+    }
+
+    fn function(&self, name: &str) -> Option<&Function<'d>> {
+        let index = self.names.binary_search(&name).ok()?;
+        self.functions.get(index)?.as_ref()
+    }
+
+    fn is_morestack(&self, address: u64) -> bool {
+        MORESTACK.iter().any(|name| self.function(name).is_some_and(|f| f.entry == address))
+    }
+
+    fn find(&self, function: &Function<'d>, want: &Want) -> Result<Vec<Site>, NoSite> {
+        let body = Body { entry: function.entry, code: self.binary.code(function) };
+        site::find(self.binary.arch(), &body, want, self.policy, &|address| self.is_morestack(address))
+    }
+
+    fn place(&self, probe: &'static Probe) -> Result<Vec<PlannedSite>, NoPlace> {
+        match &probe.target {
+            Target::Entry { function, needs } => {
+                let Some(found) = self.function(function) else {
+                    return Err(NoPlace::nothing_to_see(format!("{function} is not linked")));
+                };
+                let want = Want::Entry { needs: Registers::of(needs) };
+                let sites = self.find(found, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, found, sites)
+            }
+            Target::DeferredEnd { functions } => self.deferred_end(probe, functions),
+            Target::AfterCallIfInlined { inlined, function, callee, needs } => {
+                let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
+                let want = Want::AfterCall { callee: callee_at, needs: Registers::of(needs) };
+                let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, outer, sites)
+            }
+            Target::AtCallIfInlined { inlined, function, callee } => {
+                let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
+                let within = self.inlined_ranges(outer, inlined);
+                let want = Want::AtCall { callee: callee_at, within };
+                let mut sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                sites.truncate(1); // each is on every path: one is enough
+                self.planned(probe, outer, sites)
+            }
+        }
+    }
+
+    fn inlined_ranges(&self, outer: &Function<'d>, inlined: &str) -> Vec<std::ops::Range<u64>> {
+        let inlined_here = self.binary.inlined(outer);
+        inlined_here.into_iter().filter(|entry| entry.name == inlined).flat_map(|entry| entry.ranges).collect()
+    }
+
+    fn inlined_into(&self, inlined: &str, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
+        let Some(outer) = self.function(function) else {
+            return Err(NoPlace::nothing_to_see(format!("{function} is not linked")));
+        };
+        if self.inlined_ranges(outer, inlined).is_empty() {
+            return Err(NoPlace::nothing_to_see(format!("{inlined} is not inlined into {function}")));
+        }
+        match self.function(callee) {
+            Some(callee) => Ok((outer, callee.entry)),
+            None => Err(NoPlace::loss(format!("{inlined} is inlined into {function}, and {callee} is not there"))),
+        }
+    }
+
+    fn deferred_end(
+        &self,
+        probe: &'static Probe,
+        functions: &[&'static str],
+    ) -> Result<Vec<PlannedSite>, NoPlace> {
+        let linked: Vec<_> = functions.iter().filter(|name| self.function(name).is_some()).collect();
+        if linked.is_empty() {
+            return Err(NoPlace::nothing_to_see(format!("{} is not linked", functions.join(" or "))));
+        }
+        let Some(recover) = self.function(RECOVER) else {
+            return Err(NoPlace::loss("runtime.gorecover is not there"));
+        };
+        let mut planned = Vec::new();
+        for name in linked {
+            for closure in self.binary.functions_with_prefix(&format!("{name}.func")) {
+                // "serve.func1.2" is a closure of the closure.
+                if closure.name.get(name.len() + 5..).is_none_or(|rest| rest.contains('.')) {
+                    continue;
+                }
+                let recovers = Want::AtCall { callee: recover.entry, within: Vec::new() };
+                if self.find(&closure, &recovers).is_err() {
+                    continue;
+                }
+                let want = Want::Entry { needs: Registers::of(&[]) };
+                let sites =
+                    self.find(&closure, &want).map_err(|why| NoPlace::loss(format!("{}: {why}", closure.name)))?;
+                planned.extend(self.planned(probe, &closure, sites)?);
+            }
+        }
+        if planned.is_empty() {
+            return Err(NoPlace::loss(format!("{} has no closure that recovers", functions.join(" or "))));
+        }
+        Ok(planned)
+    }
+
+    fn planned(
+        &self,
+        probe: &'static Probe,
+        function: &Function<'d>,
+        sites: Vec<Site>,
+    ) -> Result<Vec<PlannedSite>, NoPlace> {
+        let place = |site: Site| {
+            let file_offset = self
+                .binary
+                .file_offset(site.vaddr)
+                .ok_or_else(|| NoPlace::loss(format!("{}: its code is not in the file", function.name)))?;
+            let cookie = if site.guard == Guard::SkipIfStackGrows { COOKIE_STACK_CHECK } else { 0 };
+            Ok(PlannedSite { probe, function: function.name.to_string(), site, file_offset, cookie })
+        };
+        sites.into_iter().map(place).collect()
+    }
+}

@@ -1,0 +1,290 @@
+//! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
+//! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
+
+use trigon_gobin::FieldRef;
+use trigon_gobin::site::Register;
+
+/// One probe: where it sits, what it costs, what it reads.
+#[derive(Debug)]
+pub struct Probe {
+    /// Stable name, shown to users.
+    pub id: &'static str,
+    /// The library whose functions it watches.
+    pub library: Library,
+    /// What it tells.
+    pub purpose: &'static str,
+    /// The BPF program in `bpf/http_server.h`.
+    pub program: Program,
+    /// Where it attaches.
+    pub target: Target,
+    /// How often it is hit.
+    pub hits: &'static str,
+    /// Go versions, or versions of the module, in which it is known to work.
+    pub versions: &'static str,
+    /// Exits or cases that it does not see.
+    pub misses: &'static str,
+}
+
+/// A library with probes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Library {
+    /// The standard library's HTTP server, HTTP/1 and HTTP/2.
+    NetHttp,
+    /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
+    XNetHttp2,
+}
+
+/// The BPF programs that attach to Go functions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub enum Program {
+    /// `http_server_begin`
+    HttpServerBegin,
+    /// `http_server_begin_after_read`
+    HttpServerBeginAfterRead,
+    /// `xnet_server_begin`
+    XNetServerBegin,
+    /// `http1_end`
+    Http1End,
+    /// `http1_connection_end`
+    Http1ConnectionEnd,
+    /// `http2_handler_end`
+    Http2HandlerEnd,
+    /// `xnet_handler_end`
+    XNetHandlerEnd,
+}
+
+/// Where in a program a probe sits.
+#[derive(Debug)]
+pub enum Target {
+    /// The beginning of a function, with arguments in these registers; empty: only g.
+    Entry {
+        /// The function.
+        function: &'static str,
+        /// The registers that must still hold arguments.
+        needs: &'static [Register],
+    },
+    /// The beginning of the closure of one of these functions that recovers from panics: its deferred end. A closure's
+    /// number may change with every release, so it is found by its call to `runtime.gorecover`.
+    DeferredEnd {
+        /// The functions, of which one release has one.
+        functions: &'static [&'static str],
+    },
+    /// Where `inlined` was inlined into `function`: behind the call of `callee`, with results in these registers.
+    AfterCallIfInlined {
+        /// The function that was inlined.
+        inlined: &'static str,
+        /// Into this one.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
+    },
+    /// Where `inlined` was inlined into `function`: at the first call of `callee` in its body, which is on every path.
+    AtCallIfInlined {
+        /// The function that was inlined.
+        inlined: &'static str,
+        /// Into this one.
+        function: &'static str,
+        /// Which call.
+        callee: &'static str,
+    },
+}
+
+const SERVE: &str = "net/http.(*conn).serve";
+const SERVE_HTTP: &str = "net/http.serverHandler.ServeHTTP";
+const FINISH: &str = "net/http.(*response).finishRequest";
+
+/// The table.
+pub const PROBES: &[Probe] = &[
+    Probe {
+        id: "net/http.server.begin",
+        library: Library::NetHttp,
+        purpose: "a request reaches the server's handler, over HTTP/1 or HTTP/2",
+        program: Program::HttpServerBegin,
+        target: Target::Entry { function: SERVE_HTTP, needs: &[Register::Cx, Register::Di] },
+        hits: "1 a request",
+        versions: "Go 1.21 to 1.27",
+        misses: "requests that the server refuses before any handler runs (malformed, too large, unsupported Expect)",
+    },
+    Probe {
+        id: "net/http.server.begin.inlined",
+        library: Library::NetHttp,
+        purpose: "the same for HTTP/1 where the compiler inlined it into conn.serve (PGO)",
+        program: Program::HttpServerBeginAfterRead,
+        target: Target::AfterCallIfInlined {
+            inlined: SERVE_HTTP,
+            function: SERVE,
+            callee: "net/http.(*conn).readRequest",
+            needs: &[Register::Ax, Register::Bx],
+        },
+        hits: "1 a request",
+        versions: "Go 1.21 to 1.27",
+        misses: "as above",
+    },
+    Probe {
+        id: "net/http.server.end",
+        library: Library::NetHttp,
+        purpose: "the response of an HTTP/1 request is finished",
+        program: Program::Http1End,
+        target: Target::Entry { function: FINISH, needs: &[] },
+        hits: "1 an HTTP/1 request",
+        versions: "Go 1.21 to 1.27",
+        misses: "handlers that panic or hijack: see net/http.server.connection.end",
+    },
+    Probe {
+        id: "net/http.server.end.inlined",
+        library: Library::NetHttp,
+        purpose: "the same where the compiler inlined it into conn.serve (PGO)",
+        program: Program::Http1End,
+        target: Target::AtCallIfInlined { inlined: FINISH, function: SERVE, callee: "bufio.(*Writer).Flush" },
+        hits: "1 an HTTP/1 request",
+        versions: "Go 1.21 to 1.27",
+        misses: "as above",
+    },
+    Probe {
+        id: "net/http.server.connection.end",
+        library: Library::NetHttp,
+        purpose: "an HTTP/1 connection's goroutine ends: settles a request whose handler panicked, aborted or hijacked",
+        program: Program::Http1ConnectionEnd,
+        target: Target::DeferredEnd { functions: &[SERVE] },
+        hits: "1 a connection",
+        versions: "Go 1.21 to 1.27",
+        misses: "",
+    },
+    Probe {
+        id: "net/http.server.http2.end",
+        library: Library::NetHttp,
+        purpose: "the handler of an HTTP/2 request returned or panicked",
+        program: Program::Http2HandlerEnd,
+        target: Target::DeferredEnd {
+            functions: &[
+                "net/http.(*http2serverConn).runHandler",
+                "net/http/internal/http2.(*serverConn).runHandler",
+            ],
+        },
+        hits: "1 an HTTP/2 request",
+        versions: "Go 1.21 to 1.27",
+        misses: "",
+    },
+    Probe {
+        id: "x/net/http2.server.begin",
+        library: Library::XNetHttp2,
+        purpose: "an HTTP/2 request reaches its handler in golang.org/x/net/http2 (h2c before Go 1.24)",
+        program: Program::XNetServerBegin,
+        target: Target::Entry {
+            function: "golang.org/x/net/http2.(*serverConn).runHandler",
+            needs: &[Register::Bx, Register::Cx],
+        },
+        hits: "1 an HTTP/2 request; with http2.ConfigureServer, net/http.server.begin is hit as well",
+        versions: "as far as the module's struct offsets are known; not where Go 1.27 wraps net/http's own",
+        misses: "",
+    },
+    Probe {
+        id: "x/net/http2.server.end",
+        library: Library::XNetHttp2,
+        purpose: "the handler of such a request returned or panicked",
+        program: Program::XNetHandlerEnd,
+        target: Target::DeferredEnd { functions: &["golang.org/x/net/http2.(*serverConn).runHandler"] },
+        hits: "1 an HTTP/2 request",
+        versions: "as above",
+        misses: "",
+    },
+];
+
+impl Program {
+    /// All, in a fixed order.
+    pub const ALL: [Self; 7] = [
+        Self::HttpServerBegin,
+        Self::HttpServerBeginAfterRead,
+        Self::XNetServerBegin,
+        Self::Http1End,
+        Self::Http1ConnectionEnd,
+        Self::Http2HandlerEnd,
+        Self::XNetHandlerEnd,
+    ];
+
+    /// The name in the object.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpServerBegin => "http_server_begin",
+            Self::HttpServerBeginAfterRead => "http_server_begin_after_read",
+            Self::XNetServerBegin => "xnet_server_begin",
+            Self::Http1End => "http1_end",
+            Self::Http1ConnectionEnd => "http1_connection_end",
+            Self::Http2HandlerEnd => "http2_handler_end",
+            Self::XNetHandlerEnd => "xnet_handler_end",
+        }
+    }
+}
+
+impl Library {
+    /// As shown to users.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NetHttp => "net/http",
+            Self::XNetHttp2 => "golang.org/x/net/http2",
+        }
+    }
+}
+
+const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
+    FieldRef { package, ty, field }
+}
+
+const HTTP: &str = "net/http";
+const HTTP2: &str = "net/http/internal/http2";
+const XNET: &str = "golang.org/x/net/http2";
+
+/// Struct fields that the programs read; [`crate::layout`] puts them where the kernel expects them.
+pub const FIELDS: &[FieldRef] = &[
+    field(HTTP, "Request", ""),
+    field(HTTP, "Request", "Method"),
+    field(HTTP, "Request", "URL"),
+    field(HTTP, "Request", "ProtoMajor"),
+    field(HTTP, "Request", "ProtoMinor"),
+    field(HTTP, "Request", "Header"),
+    field(HTTP, "Request", "Host"),
+    field(HTTP, "Request", "RemoteAddr"),
+    field(HTTP, "Request", "TLS"),
+    field(HTTP, "Request", "Pattern"),
+    field(HTTP, "Request", "pat"),
+    field(HTTP, "pattern", "str"),
+    field("net/url", "URL", "Path"),
+    field(HTTP, "response", "conn"),
+    field(HTTP, "response", "req"),
+    field(HTTP, "response", "status"),
+    field(HTTP, "response", "written"),
+    field(HTTP, "response", "wroteHeader"),
+    field(HTTP, "conn", "hijackedv"),
+    field(HTTP, "http2responseWriter", "rws"),
+    field(HTTP, "http2responseWriterState", "status"),
+    field(HTTP, "http2responseWriterState", "wroteBytes"),
+    field(HTTP, "http2responseWriterState", "wroteHeader"),
+    field(HTTP2, "responseWriter", "rws"),
+    field(HTTP2, "responseWriterState", "status"),
+    field(HTTP2, "responseWriterState", "wroteBytes"),
+    field(HTTP2, "responseWriterState", "wroteHeader"),
+    field(XNET, "responseWriter", "rws"),
+    field(XNET, "responseWriterState", "status"),
+    field(XNET, "responseWriterState", "wroteBytes"),
+    field(XNET, "responseWriterState", "wroteHeader"),
+    field("runtime", "g", "_panic"),
+    field("runtime", "_panic", "arg"),
+    field("runtime", "_panic", "goexit"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_unique_and_every_program_has_a_row() {
+        let ids: HashSet<_> = PROBES.iter().map(|probe| probe.id).collect();
+        assert_eq!(ids.len(), PROBES.len());
+        for program in Program::ALL {
+            assert!(PROBES.iter().any(|probe| probe.program == program), "{program:?} has no row");
+        }
+    }
+}

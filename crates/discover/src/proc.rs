@@ -72,6 +72,19 @@ impl Process {
         File::open(format!("/proc/{}/exe", self.pid)).map_err(|_| ProcessGone(self.pid))
     }
 
+    /// The address at which the program was started (`AT_ENTRY` of its auxiliary vector).
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn entry_address(&self) -> Result<u64, ProcessGone> {
+        const AT_ENTRY: u64 = 9;
+        let bytes = fs::read(format!("/proc/{}/auxv", self.pid)).map_err(|_| ProcessGone(self.pid))?;
+        let (words, _) = bytes.as_chunks::<8>();
+        let (pairs, _) = words.as_chunks::<2>();
+        let entry = pairs.iter().map(|pair| pair.map(u64::from_ne_bytes)).find(|[key, _]| *key == AT_ENTRY);
+        entry.map(|[_, address]| address).ok_or(ProcessGone(self.pid))
+    }
+
     /// The executable's file name.
     pub fn executable_name(&self) -> String {
         let path = self.executable.as_os_str().as_bytes();

@@ -55,6 +55,12 @@ impl<'d> GoBinary<'d> {
         self.image.is_pie()
     }
 
+    /// Where the program starts: a process's auxiliary vector has the same address as it was loaded, so that the
+    /// difference is the load bias.
+    pub fn entry_point(&self) -> u64 {
+        self.image.entry()
+    }
+
     /// Whether it has no symbol table.
     pub fn is_stripped(&self) -> bool {
         self.image.section(".symtab").is_none()

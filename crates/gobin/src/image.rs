@@ -49,6 +49,7 @@ pub(crate) struct Image<'d> {
     data: &'d [u8],
     arch: Arch,
     pie: bool,
+    entry: u64,
     segments: Vec<Segment>,
     sections: Vec<Section<'d>>,
     relocations: Relocations<'d>,
@@ -109,7 +110,8 @@ impl<'d> Image<'d> {
             Arch::Amd64 => elf::R_X86_64_RELATIVE,
             Arch::Arm64 => elf::R_AARCH64_RELATIVE,
         };
-        Ok(Self { data, arch, pie, segments, relocations: Relocations::new(rela, relative.0), sections })
+        let entry = header.e_entry(endian);
+        Ok(Self { data, arch, pie, entry, segments, relocations: Relocations::new(rela, relative.0), sections })
     }
 
     /// The processor.
@@ -120,6 +122,11 @@ impl<'d> Image<'d> {
     /// Whether it can be loaded anywhere.
     pub(crate) fn is_pie(&self) -> bool {
         self.pie
+    }
+
+    /// Where the program starts.
+    pub(crate) fn entry(&self) -> u64 {
+        self.entry
     }
 
     /// What is loaded.

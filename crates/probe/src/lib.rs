@@ -2,6 +2,7 @@
 //!
 //! The only crate with unsafe code and libbpf.
 
+mod file;
 mod kernel;
 mod layout;
 mod mapping;
@@ -11,6 +12,7 @@ mod skeleton;
 mod stats;
 mod table;
 
+pub use file::map_file;
 pub use kernel::{FLOOR, Kernel};
 pub use layout::{Fields, MissingField};
 pub use mapping::{FileId, Mapping};

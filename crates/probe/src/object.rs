@@ -1,7 +1,7 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
 use crate::layout::ABSENT;
-use crate::mapping::{self, Mapping};
+use crate::mapping::{self, FileId, Mapping};
 use crate::plan::{Plan, flags};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
 use crate::stats::ProgramRuns;
@@ -343,12 +343,14 @@ impl Probes {
         mapping::of_process(&self.skel.progs.mapped_files, pid)
     }
 
-    /// The file that a process's main program is, as uprobes see it: of its mappings the one that holds this file offset.
+    /// The file that holds the code at an address of a process, as uprobes tell files apart.
     ///
     /// # Errors
     /// The process is gone.
-    pub fn main_mapping(&self, pid: u32, start: u64) -> io::Result<Option<Mapping>> {
-        Ok(self.mappings(pid)?.into_iter().find(|mapping| mapping.start == start))
+    pub fn file_at(&self, pid: u32, address: u64) -> io::Result<FileId> {
+        let mappings = self.mappings(pid)?;
+        let found = mappings.iter().find(|mapping| (mapping.start..mapping.end).contains(&address));
+        found.map(|mapping| mapping.file).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     /// A consumer of the ring; `event` is called for each record while [`RingBuffer::consume`] runs.

@@ -1,0 +1,269 @@
+//! Decides on each process: is it a Go program with something to observe, and are its probes attached?
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use trigon_discover::{Candidate, Host, Process, SdkSignals, Selection, resource, sdk_signals};
+use trigon_gobin::{GoBinary, Segment};
+use trigon_model::{ProcessId, Resource};
+use trigon_probe::{Attached, FileId, Kernel, ObservedProcess, Plan, Probes, Sampler, map_file};
+
+/// Choices that hold for all processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Choices {
+    pub(crate) selection: Selection,
+    pub(crate) sampler: Sampler,
+    /// Whether programs that export the same signals themselves are left alone.
+    pub(crate) skip_sdk: bool,
+    pub(crate) allow_stepped: bool,
+    pub(crate) spans: bool,
+}
+
+/// What became of a process.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    /// It is observed.
+    Observed(Box<Observed>),
+    /// It could be, and is not.
+    Refused { pid: u32, executable: PathBuf, reason: String },
+    /// It is none of ours: no Go program, or gone.
+    Other,
+}
+
+/// An observed process.
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub(crate) pid: u32,
+    pub(crate) id: ProcessId,
+    pub(crate) executable: PathBuf,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) go_version: String,
+    pub(crate) sites: Vec<String>,
+    pub(crate) absent: Vec<String>,
+    pub(crate) sdk: SdkSignals,
+    pub(crate) spans: bool,
+    pub(crate) metrics: bool,
+    file: FileId,
+    start_ticks: u64,
+    bias: u64,
+    source: Arc<Source>,
+}
+
+/// An executable's file, kept open so that its literals can still be read when the process and the path are gone.
+#[derive(Debug)]
+struct Source {
+    file: File,
+    segments: Vec<Segment>,
+}
+
+impl Source {
+    /// The bytes at a link-time address.
+    fn read(&self, vaddr: u64, len: usize) -> Option<Vec<u8>> {
+        let within = |segment: &&Segment| vaddr >= segment.vaddr && vaddr - segment.vaddr < segment.filesz;
+        let segment = self.segments.iter().find(within)?;
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, segment.offset.checked_add(vaddr - segment.vaddr)?).ok()?;
+        Some(bytes)
+    }
+}
+
+impl Observed {
+    /// The bytes of a string literal, by its run-time address.
+    pub(crate) fn literal(&self, address: u64, len: u16) -> Option<Vec<u8>> {
+        self.source.read(address.wrapping_sub(self.bias), usize::from(len))
+    }
+}
+
+/// An executable with attached probes, shared by all processes that run it.
+struct Binary {
+    _attached: Attached,
+    plan: Plan,
+    source: Arc<Source>,
+    users: usize,
+}
+
+/// The processes and what is attached for them.
+pub(crate) struct Observer {
+    probes: Probes,
+    kernel: Kernel,
+    choices: Choices,
+    host: Host,
+    next_id: u32,
+    processes: HashMap<u32, Observed>,
+    binaries: HashMap<FileId, Binary>,
+}
+
+/// What is attached now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) processes: usize,
+    pub(crate) executables: usize,
+    pub(crate) optimised: usize,
+    pub(crate) emulated: usize,
+    pub(crate) stepped: usize,
+}
+
+impl Observer {
+    pub(crate) fn new(probes: Probes, kernel: Kernel, choices: Choices, host: Host) -> Self {
+        Self { probes, kernel, choices, host, next_id: 1, processes: HashMap::new(), binaries: HashMap::new() }
+    }
+
+    pub(crate) fn probes(&self) -> &Probes {
+        &self.probes
+    }
+
+    /// Looks at a process that was there before, or that has just replaced its program.
+    pub(crate) fn examine(&mut self, pid: u32) -> Verdict {
+        if pid == std::process::id() {
+            return Verdict::Other;
+        }
+        let Ok(process) = Process::read(pid) else { return Verdict::Other };
+        if self.processes.get(&pid).is_some_and(|known| known.start_ticks == process.start_ticks) {
+            return Verdict::Other;
+        }
+        let refused = |reason: String| Verdict::Refused { pid, executable: process.executable.clone(), reason };
+        match self.try_observe(&process) {
+            Ok(Some(observed)) => Verdict::Observed(Box::new(observed)),
+            Ok(None) => Verdict::Other,
+            // A process that ended meanwhile is no finding.
+            Err(_) if !process.is_same() => Verdict::Other,
+            Err(reason) => refused(reason),
+        }
+    }
+
+    fn try_observe(&mut self, process: &Process) -> Result<Option<Observed>, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let file = process.open_executable().map_err(|e| text(&e))?;
+        let map = match map_file(&file) {
+            Ok(map) => map,
+            Err(_) => return Ok(None), // empty, or no file at all
+        };
+        if !GoBinary::is_go(&map) {
+            return Ok(None);
+        }
+        let binary = GoBinary::parse(&map).map_err(|e| text(&e))?;
+        let resource = resource(process, binary.build_info(), &self.host);
+        let candidate = Candidate {
+            executable: &process.executable.to_string_lossy(),
+            service: resource.service_name(),
+            cgroup: &process.cgroup,
+            pid: process.pid,
+        };
+        if let Some(reason) = self.choices.selection.refuses(&candidate) {
+            return Err(reason.to_owned());
+        }
+        let sdk = sdk_signals(&binary, &process.environment);
+        let spans = self.choices.spans && !(self.choices.skip_sdk && sdk.spans);
+        let metrics = !(self.choices.skip_sdk && sdk.metrics);
+        if !spans && !metrics {
+            return Err("it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)".into());
+        }
+        let entry = process.entry_address().map_err(|e| text(&e))?;
+        let bias = entry.wrapping_sub(binary.entry_point());
+        let file_id = self.probes.file_at(process.pid, entry).map_err(|e| text(&e))?;
+        self.attach(process, &binary, file, file_id)?;
+        let shared = self.binaries.get_mut(&file_id).ok_or("its probes were detached")?;
+        let id = ProcessId(self.next_id);
+        self.next_id += 1;
+        let read_only = binary.read_only_data().unwrap_or_default();
+        let no_routes = old_mux(process, &binary);
+        let observed = ObservedProcess {
+            id,
+            read_only: shifted(&read_only, bias),
+            spans,
+            metrics,
+            routes: !no_routes,
+            sampler: self.choices.sampler,
+        };
+        self.probes.observe(process.pid, &observed, &shared.plan).map_err(|e| text(&e))?;
+        let mut absent = shared.plan.absent.clone();
+        if no_routes {
+            absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());
+        }
+        let observed = Observed {
+            pid: process.pid,
+            id,
+            executable: process.executable.clone(),
+            resource: Arc::new(resource),
+            go_version: binary.build_info().go_version_raw.clone(),
+            sites: shared.plan.sites.iter().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
+            absent,
+            sdk,
+            spans,
+            metrics,
+            file: file_id,
+            start_ticks: process.start_ticks,
+            bias,
+            source: Arc::clone(&shared.source),
+        };
+        shared.users += 1;
+        // A program that was replaced without an exit event in between (exec) gives way to the new one.
+        if let Some(old) = self.processes.insert(process.pid, observed.clone()) {
+            self.release(&old);
+        }
+        if !process.is_same() {
+            self.exited(process.pid);
+            return Ok(None);
+        }
+        Ok(Some(observed))
+    }
+
+    fn attach(&mut self, process: &Process, binary: &GoBinary<'_>, file: File, id: FileId) -> Result<(), String> {
+        if self.binaries.contains_key(&id) {
+            return Ok(());
+        }
+        let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|e| e.to_string())?;
+        let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
+        let attached = self.probes.attach(&path, &plan).map_err(|e| format!("attaching failed: {e}"))?;
+        let source = Arc::new(Source { file, segments: binary.load_segments().to_vec() });
+        self.binaries.insert(id, Binary { _attached: attached, plan, source, users: 0 });
+        Ok(())
+    }
+
+    /// A process ended, or is about to be something else. Returns what it was.
+    pub(crate) fn exited(&mut self, pid: u32) -> Option<Observed> {
+        let gone = self.processes.remove(&pid)?;
+        self.probes.forget(pid);
+        self.release(&gone);
+        Some(gone)
+    }
+
+    fn release(&mut self, gone: &Observed) {
+        if let Some(binary) = self.binaries.get_mut(&gone.file) {
+            binary.users = binary.users.saturating_sub(1);
+        }
+    }
+
+    /// Detaches probes of executables that no process runs any more. Not at once: a program that crashes and starts
+    /// again finds its probes in place.
+    pub(crate) fn detach_unused(&mut self) {
+        self.binaries.retain(|_, binary| binary.users > 0);
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals =
+            Totals { processes: self.processes.len(), executables: self.binaries.len(), ..Totals::default() };
+        for site in self.binaries.values().flat_map(|binary| &binary.plan.sites) {
+            match site.site.cost {
+                trigon_gobin::site::CostClass::Optimised => totals.optimised += 1,
+                trigon_gobin::site::CostClass::Emulated => totals.emulated += 1,
+                trigon_gobin::site::CostClass::Stepped => totals.stepped += 1,
+            }
+        }
+        totals
+    }
+}
+
+fn shifted(range: &Range<u64>, bias: u64) -> Range<u64> {
+    range.start.wrapping_add(bias)..range.end.wrapping_add(bias)
+}
+
+/// Whether `GODEBUG=httpmuxgo121=1` holds, by the environment or the build.
+fn old_mux(process: &Process, binary: &GoBinary<'_>) -> bool {
+    let set = |text: &str| text.split(',').rev().find_map(|pair| pair.trim().strip_prefix("httpmuxgo121=").map(|v| v == "1"));
+    let environment = process.environment.get("GODEBUG").and_then(|text| set(text));
+    environment.or_else(|| set(binary.build_info().setting("DefaultGODEBUG")?)).unwrap_or(false)
+}

@@ -1,0 +1,151 @@
+//! `trigon inspect`: an executable or a process as the agent sees it, without attaching anything.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use trigon_discover::{Host, Process, resource, sdk_signals};
+use trigon_gobin::GoBinary;
+use trigon_probe::{Kernel, Plan, map_file};
+
+/// What to look at.
+#[derive(Debug)]
+enum Subject {
+    Process(Process),
+    File(PathBuf),
+}
+
+/// Prints what would be observed; fails if nothing would.
+pub(crate) fn run(subject: &str, as_json: bool, allow_stepped: bool, out: &mut dyn Write) -> Result<()> {
+    let subject = find(subject)?;
+    let (file, name) = match &subject {
+        Subject::Process(process) => (process.open_executable()?, process.executable.clone()),
+        Subject::File(path) => (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.clone()),
+    };
+    let map = map_file(&file).with_context(|| format!("cannot read {}", name.display()))?;
+    let binary = GoBinary::parse(&map).with_context(|| name.display().to_string())?;
+    let plan = Plan::of(&binary, &Kernel::detect().policy(allow_stepped));
+    let report = report(&subject, &name, &binary, plan.as_ref());
+    if as_json {
+        writeln!(out, "{report:#}")?;
+    } else {
+        print(&report, out)?;
+    }
+    if let Err(reason) = plan {
+        bail!("{} would not be observed: {reason}", name.display());
+    }
+    Ok(())
+}
+
+/// A number is a process unless a file of that name is there.
+fn find(subject: &str) -> Result<Subject> {
+    let path = Path::new(subject);
+    match subject.parse() {
+        Ok(pid) if !path.exists() => Ok(Subject::Process(Process::read(pid)?)),
+        _ => Ok(Subject::File(path.to_owned())),
+    }
+}
+
+fn report(
+    subject: &Subject,
+    name: &Path,
+    binary: &GoBinary<'_>,
+    plan: Result<&Plan, &trigon_probe::NoPlan>,
+) -> Value {
+    let info = binary.build_info();
+    let modules: Vec<_> = info.deps.iter().map(|m| json!({"path": m.path, "version": m.version})).collect();
+    let mut report = json!({
+        "executable": name.display().to_string(),
+        "go_version": info.go_version_raw,
+        "main_package": info.path,
+        "modules": modules,
+        "position_independent": binary.is_pie(),
+        "stripped": binary.is_stripped(),
+        "debug_information": binary.has_dwarf(),
+    });
+    let Some(fields) = report.as_object_mut() else { return report };
+    if let Subject::Process(process) = subject {
+        let resource = resource(process, info, &Host::default());
+        fields.insert("pid".into(), json!(process.pid));
+        fields.insert("service_name".into(), json!(resource.service_name()));
+        let sdk = sdk_signals(binary, &process.environment);
+        fields.insert("sdk_exports".into(), json!({"spans": sdk.spans, "metrics": sdk.metrics}));
+    }
+    match plan {
+        Ok(plan) => {
+            let sites = plan.sites.iter().map(|site| {
+                json!({
+                    "probe": site.probe.id,
+                    "function": site.function,
+                    "address": format!("{:#x}", site.site.vaddr),
+                    "file_offset": site.file_offset,
+                    "instruction": site.site.shape.to_string(),
+                    "cost": site.site.cost.to_string(),
+                    "hits": site.probe.hits,
+                })
+            });
+            let refused = plan.refused.iter().map(|refused| {
+                json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss})
+            });
+            let offsets = plan.fields.iter().map(|(field, result)| match result {
+                Ok(info) => json!({"field": field, "offset": info.offset, "source": info.source.to_string()}),
+                Err(reason) => json!({"field": field, "absent": reason.to_string()}),
+            });
+            fields.insert("probes".into(), sites.collect());
+            fields.insert("not_probed".into(), refused.collect());
+            fields.insert("absent".into(), json!(plan.absent));
+            fields.insert("offsets".into(), offsets.collect());
+        }
+        Err(reason) => {
+            fields.insert("not_observed".into(), json!(reason.to_string()));
+        }
+    }
+    report
+}
+
+fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
+    let text = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let list = |key: &str| report.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let yes = |key: &str| report.get(key).and_then(Value::as_bool).unwrap_or(false);
+    writeln!(out, "{}", text(report, "executable"))?;
+    writeln!(out, "  built with    {} ({} modules)", text(report, "go_version"), list("modules").len())?;
+    let forms = [("position_independent", "position-independent"), ("stripped", "stripped")];
+    let mut form: Vec<_> = forms.into_iter().filter(|(key, _)| yes(key)).map(|(_, name)| name).collect();
+    form.push(if yes("debug_information") { "with debug information" } else { "without debug information" });
+    writeln!(out, "  form          {}", form.join(", "))?;
+    if report.get("pid").is_some() {
+        writeln!(out, "  process       {} as service {}", text(report, "pid"), text(report, "service_name"))?;
+        let sdk = report.get("sdk_exports").cloned().unwrap_or_default();
+        for signal in ["spans", "metrics"] {
+            if sdk.get(signal).and_then(Value::as_bool) == Some(true) {
+                writeln!(out, "  own SDK       exports {signal} of its HTTP server itself: not counted twice")?;
+            }
+        }
+    }
+    let mut sources: Vec<_> = list("offsets").iter().map(|field| text(field, "source")).filter(|s| !s.is_empty()).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    writeln!(out, "  offsets from  {}", if sources.is_empty() { "nothing".to_owned() } else { sources.join(", ") })?;
+    if let Some(reason) = report.get("not_observed") {
+        return writeln!(out, "\nnot observed: {}", reason.as_str().unwrap_or_default());
+    }
+    writeln!(out, "\n{:<34} {:<10} {:<12} {}", "PROBE", "COST", "INSTRUCTION", "FUNCTION")?;
+    for site in list("probes") {
+        let (probe, cost) = (text(site, "probe"), text(site, "cost"));
+        writeln!(out, "{probe:<34} {cost:<10} {:<12} {} @ {}", text(site, "instruction"), text(site, "function"), text(site, "address"))?;
+    }
+    for refused in list("not_probed") {
+        let unseen = refused.get("requests_unseen").and_then(Value::as_bool) == Some(true);
+        let mark = if unseen { "REQUESTS UNSEEN" } else { "not needed" };
+        writeln!(out, "{:<34} {mark}: {}", text(refused, "probe"), text(refused, "reason"))?;
+    }
+    for absent in list("absent") {
+        writeln!(out, "absent: {}", absent.as_str().unwrap_or_default())?;
+    }
+    Ok(())
+}

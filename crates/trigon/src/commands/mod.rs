@@ -1,0 +1,25 @@
+//! The commands, one file each.
+
+mod completions;
+mod config;
+mod version;
+
+use std::process::ExitCode;
+
+use crate::cli::{self, Command};
+
+/// Does what was asked for. An error is printed with its causes and ends with exit code 1.
+pub(crate) fn execute(command: &Command) -> ExitCode {
+    let done = match command {
+        Command::Config(args) => config::execute(&args.command),
+        Command::Completions(args) => completions::execute(args),
+        Command::Version(args) => version::execute(args),
+        Command::Run(_) | Command::Doctor(_) | Command::Inspect(_) | Command::Probes(_) => {
+            Err(anyhow::anyhow!("this build does not have this command"))
+        }
+    };
+    done.unwrap_or_else(|error| {
+        cli::tell(&format!("error: {error:#}"));
+        ExitCode::from(cli::EXIT_FAILED)
+    })
+}

@@ -1,2 +1,13 @@
-//! See ARCHITECTURE.md.
-fn main() {}
+//! The agent and its command line. See ARCHITECTURE.md.
+
+mod cli;
+mod commands;
+mod config;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::execute(&cli::Cli::parse().command)
+}

@@ -1,0 +1,112 @@
+//! `metrics` and `kernel`: how requests are counted, and the sizes of what counts them.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Period;
+use super::problem::Findings;
+
+/// `metrics`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Metrics {
+    /// Combinations of process, route, method and status that the kernel counts separately at one time. Requests beyond
+    /// are counted in the process's entry `other`.
+    #[schemars(range(min = 16, max = 1_048_576))]
+    pub(crate) max_aggregates: u32,
+    /// Series of one process that are exported; the rest is summed up in one series `other`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) max_series_per_process: u32,
+    /// Time between two exports over OTLP.
+    pub(crate) export_interval: Period,
+    /// Time between two readings of the kernel's counters, apart from those that a scrape or an export causes.
+    pub(crate) read_interval: Period,
+}
+
+/// `kernel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Kernel {
+    /// Bytes of the ring buffer that spans cross, a power of two. Spans that find it full are dropped and counted.
+    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    pub(crate) ring_bytes: u32,
+    /// Requests in flight and idle connections that are followed at one time, of all processes. Beyond, requests are not
+    /// observed, which is counted.
+    #[schemars(range(min = 64, max = 16_777_216))]
+    pub(crate) max_requests: u32,
+    /// Different route patterns kept that are built at run time, as `"GET " + prefix` is; literal ones need no room.
+    #[schemars(range(min = 16, max = 1_048_576))]
+    pub(crate) max_routes: u32,
+    /// Processes that are observed at one time.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) max_processes: u32,
+    /// Allow probes on instructions that the kernel can only single-step, which makes each request several times dearer.
+    /// They are reported. Otherwise a function without a cheaper place stays without a probe.
+    pub(crate) allow_stepped: bool,
+    /// `auto` attaches all probes of a program with one uprobe.multi link where the kernel has it (from 6.6), `never`
+    /// attaches each by itself.
+    pub(crate) uprobe_multi: UprobeMulti,
+}
+
+/// `kernel.uprobe_multi`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // described at the key
+pub(crate) enum UprobeMulti {
+    #[default]
+    Auto,
+    Never,
+}
+
+/// Shortest interval: below, the reading itself would be what is measured.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest export interval: beyond a day a counter is lost more likely than reported.
+const MAX_EXPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// Longest time between readings: the kernel's bucket counters have 32 bits and must not wrap twice unseen; five minutes
+/// allow 14 million requests per second in one bucket.
+const MAX_READ_INTERVAL: Duration = Duration::from_secs(300);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            max_aggregates: 4096,
+            max_series_per_process: 1000,
+            export_interval: Period::from(Duration::from_secs(60)),
+            read_interval: Period::from(Duration::from_secs(10)),
+        }
+    }
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 1024 * 1024,
+            max_requests: 65_536,
+            max_routes: 4096,
+            max_processes: 1024,
+            allow_stepped: false,
+            uprobe_multi: UprobeMulti::Auto,
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn check(&self, found: &mut Findings) {
+        found.period("metrics.export_interval", self.export_interval, MIN_INTERVAL, MAX_EXPORT_INTERVAL);
+        found.period("metrics.read_interval", self.read_interval, MIN_INTERVAL, MAX_READ_INTERVAL);
+    }
+}
+
+impl Kernel {
+    pub(super) fn check(&self, found: &mut Findings) {
+        if !self.ring_bytes.is_power_of_two() {
+            let below = self.ring_bytes.checked_ilog2().map_or(1, |bits| 1_u32 << bits);
+            found.add(
+                "kernel.ring_bytes",
+                format!("is {}, must be a power of two, such as {below}", self.ring_bytes),
+            );
+        }
+    }
+}

@@ -47,6 +47,8 @@ missing() {
 distribution() { (. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}"); }
 candidate() { [[ $(LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p') == [0-9]* ]]; }
 
+has_lists() { compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; }
+
 # choose replaces a package that this release does not have by one that it has.
 choose() {
 	local package=$1 version
@@ -56,7 +58,7 @@ choose() {
 		for version in 18 17; do candidate clang-$version && echo clang-$version && return; done
 		echo clang
 		;;
-	clang-format-19) say "this release has no clang-format-19: 'make lint' will say what to do" ;;
+	clang-format-19) ;; # not in older releases, and not needed to build
 	*) echo "$package" ;;
 	esac
 }
@@ -64,6 +66,8 @@ choose() {
 install() {
 	local wanted=("$@") packages=() package updated=0
 	for package in "${wanted[@]}"; do
+		# A package that older releases do not have is no reason to look for news at every run.
+		[[ $package == clang-format-19 ]] && has_lists && continue
 		if ! candidate "$package" && ((!updated)); then
 			say "apt-get update"
 			apt-get update -qq >&2 || say "apt-get update failed; trying with what is known"
@@ -71,7 +75,8 @@ install() {
 		fi
 	done
 	for package in "${wanted[@]}"; do
-		mapfile -t -O "${#packages[@]}" packages < <(choose "$package")
+		package=$(choose "$package")
+		[[ -n $package ]] && packages+=("$package")
 	done
 	((${#packages[@]})) || return 0
 	say "installing ${packages[*]}"
@@ -98,22 +103,26 @@ elsewhere() {
 }
 
 failed=0
-mapfile -t lacking < <(missing)
+read -ra lacking <<<"$(missing | tr '\n' ' ')"
 if ((${#lacking[@]})); then
 	case "$EUID $(distribution) " in
 	"0 "*debian* | "0 "*ubuntu*) install "${lacking[@]}" || say "apt-get install failed" ;;
 	esac
-	mapfile -t lacking < <(missing)
+	read -ra lacking <<<"$(missing | tr '\n' ' ')"
 	required=()
 	for package in ${lacking[@]+"${lacking[@]}"}; do
-		# Only linting needs it, and other versions format otherwise.
-		[[ $package == clang-format-19 ]] || required+=("$package")
+		if [[ $package == clang-format-19 ]]; then
+			say "missing: clang-format 19, which only 'make lint' needs: a package clang-format-19, or" \
+				"pip install 'clang-format==19.*', or https://apt.llvm.org"
+		else
+			required+=("$package")
+		fi
 	done
-	if ((${#lacking[@]})); then
-		say "missing: ${lacking[*]}"
-		elsewhere "${lacking[@]}"
+	if ((${#required[@]})); then
+		say "missing: ${required[*]}"
+		elsewhere "${required[@]}"
+		failed=1
 	fi
-	((${#required[@]})) && failed=1
 fi
 
 if ! has cargo; then

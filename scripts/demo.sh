@@ -46,6 +46,7 @@ trap 'stop_all; rm -rf "$work"' EXIT
 start() {
 	local name=$1
 	shift
+	: >"$work/$name.out"
 	setsid "$@" >"$work/$name.out" 2>"$work/$name.err" </dev/null &
 	pids+=($!)
 }
@@ -70,12 +71,14 @@ front=$(address front)
 start load $shop/load -target "http://$front" -rate "$rate" -connections 16 -duration 0
 echo "demo: front on http://$front calls payments on http://$payments; load sends $rate requests per second" >&2
 
-cat >"$work/trigon.yaml" <<'YAML'
-# The defaults: all Go processes, /metrics on 127.0.0.1:9464.
-{}
+# The shop alone: without this the agent shows every Go process of the machine.
+cat >"$work/trigon.yaml" <<YAML
+discovery:
+  include:
+    - executable: "$PWD/$shop/*"
 YAML
 arguments=(run --config "$work/trigon.yaml")
-((seconds > 0)) && arguments+=(--for "$seconds")
+((seconds > 0)) && arguments+=(--for "${seconds}s")
 
 # Ctrl-C ends the agent; the script goes on to clean up.
 trap : INT TERM

@@ -269,8 +269,20 @@ mod tests {
     #[test]
     fn run_takes_its_flags() {
         let cli = Cli::try_parse_from([
-            "trigon", "run", "--config", "a.yaml", "--for", "1m30s", "--output", "json", "--listen", "127.0.0.1:0",
-            "--pid", "7,8", "--pid", "9",
+            "trigon",
+            "run",
+            "--config",
+            "a.yaml",
+            "--for",
+            "1m30s",
+            "--output",
+            "json",
+            "--listen",
+            "127.0.0.1:0",
+            "--pid",
+            "7,8",
+            "--pid",
+            "9",
         ])
         .unwrap();
         let Command::Run(run) = cli.command else { panic!("not run: {cli:?}") };

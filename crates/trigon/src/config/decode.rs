@@ -175,7 +175,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Text(text) => visitor.visit_enum(Unit(text)),
             _ => {
                 let expected = format!("one of {}", variants.join(", "));
-                self.deserialize_any(Refuse(expected)).and_then(|never| match never {})
+                self.deserialize_any(Refuse(expected)).map(|never| match never {})
             }
         }
     }
@@ -228,11 +228,7 @@ impl<'de> VariantAccess<'de> for Unit<'de> {
         Err(de::Error::invalid_type(Unexpected::UnitVariant, &visitor))
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, DecodeError> {
         Err(de::Error::invalid_type(Unexpected::UnitVariant, &visitor))
     }
 }

@@ -72,7 +72,8 @@ impl Rule {
         if self.pid == Some(0) {
             found.add(&format!("{path}.pid"), "is not a process id");
         }
-        for (name, pattern) in [("executable", &self.executable), ("service", &self.service), ("cgroup", &self.cgroup)] {
+        for (name, pattern) in [("executable", &self.executable), ("service", &self.service), ("cgroup", &self.cgroup)]
+        {
             let Some(pattern) = pattern else { continue };
             if pattern.is_empty() {
                 found.add(&format!("{path}.{name}"), "is empty, which matches nothing");

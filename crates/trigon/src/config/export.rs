@@ -135,9 +135,24 @@ impl std::fmt::Debug for Otlp {
 }
 
 impl Otlp {
-    /// Whether anything is sent.
-    pub(crate) fn enabled(&self) -> bool {
-        self.endpoint.is_some() || self.traces_endpoint.is_some() || self.metrics_endpoint.is_some()
+    /// The whole URL that spans are sent to; `None` if they are not.
+    pub(crate) fn traces_url(&self) -> Option<String> {
+        self.traces_endpoint.clone().or_else(|| self.url("v1/traces"))
+    }
+
+    /// The whole URL that metrics are sent to; `None` if they are not.
+    pub(crate) fn metrics_url(&self) -> Option<String> {
+        self.metrics_endpoint.clone().or_else(|| self.url("v1/metrics"))
+    }
+
+    /// The common endpoint, with HTTP the signal's path below it.
+    fn url(&self, path: &str) -> Option<String> {
+        let endpoint = self.endpoint.as_deref()?;
+        if self.protocol == Protocol::Grpc {
+            return Some(endpoint.to_owned());
+        }
+        let (base, query) = endpoint.find('?').map_or((endpoint, ""), |at| endpoint.split_at(at));
+        Some(format!("{}/{path}{query}", base.trim_end_matches('/')))
     }
 
     pub(super) fn check(&self, found: &mut Findings) {
@@ -207,14 +222,44 @@ mod tests {
 
     #[test]
     fn urls() {
-        for url in ["http://localhost:4318", "https://otel.example/x?y=1", "http://[::1]:4317", "http://[::1]", "http://a"] {
+        for url in
+            ["http://localhost:4318", "https://otel.example/x?y=1", "http://[::1]:4317", "http://[::1]", "http://a"]
+        {
             assert_eq!(url_problem(url), None, "{url}");
         }
-        for url in ["localhost:4317", "ftp://a", "http://", "http://:4318", "http://a:0", "http://a:65536", "http://a b",
-            "http://a:", "http://u:p@a", "http://::1", "http://[::1", "http://ä"]
-        {
+        for url in [
+            "localhost:4317",
+            "ftp://a",
+            "http://",
+            "http://:4318",
+            "http://a:0",
+            "http://a:65536",
+            "http://a b",
+            "http://a:",
+            "http://u:p@a",
+            "http://::1",
+            "http://[::1",
+            "http://ä",
+        ] {
             assert!(url_problem(url).is_some(), "{url}");
         }
+    }
+
+    #[test]
+    fn signals_have_their_urls() {
+        let mut otlp = Otlp::default();
+        assert_eq!((otlp.traces_url(), otlp.metrics_url()), (None, None));
+        for endpoint in ["http://a:4318", "http://a:4318/"] {
+            otlp.endpoint = Some(endpoint.to_owned());
+            assert_eq!(otlp.traces_url().as_deref(), Some("http://a:4318/v1/traces"));
+            assert_eq!(otlp.metrics_url().as_deref(), Some("http://a:4318/v1/metrics"));
+        }
+        otlp.endpoint = Some("https://a/otlp?key=1".to_owned());
+        otlp.traces_endpoint = Some("http://b/".to_owned());
+        assert_eq!(otlp.traces_url().as_deref(), Some("http://b/"));
+        assert_eq!(otlp.metrics_url().as_deref(), Some("https://a/otlp/v1/metrics?key=1"));
+        otlp.protocol = Protocol::Grpc;
+        assert_eq!(otlp.metrics_url(), otlp.endpoint);
     }
 
     #[test]

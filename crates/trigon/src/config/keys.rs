@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 
+use super::Config;
 use super::problem::{Findings, Origin};
 use super::tree::{self, Node, Value};
-use super::Config;
 
 /// The environment's names begin with this.
 pub(super) const PREFIX: &str = "TRIGON_";
@@ -84,7 +84,8 @@ pub(super) fn find(name: &str) -> Option<&'static Item> {
 
 /// The schema with all references resolved.
 fn schema() -> Json {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let settings =
+        schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<Config>().to_value()
 }
 
@@ -121,12 +122,9 @@ impl Key {
         if own.is_empty() { choices_of(&self.schema["items"]) } else { own }
     }
 
-    /// Its range, if it is a number.
-    pub(super) fn range(&self) -> Option<(&serde_json::Number, &serde_json::Number)> {
-        match (&self.schema["minimum"], &self.schema["maximum"]) {
-            (Json::Number(min), Json::Number(max)) => Some((min, max)),
-            _ => None,
-        }
+    /// Its range, if it is a number. All bounds are exact as floats, see the tests.
+    pub(super) fn range(&self) -> Option<(f64, f64)> {
+        Some((self.schema["minimum"].as_f64()?, self.schema["maximum"].as_f64()?))
     }
 
     /// The fields of its list's items, with their comments.
@@ -152,12 +150,9 @@ pub(super) fn check_ranges(config: &Config, found: &mut Findings) {
     let Ok(values) = serde_json::to_value(config) else { return };
     for key in keys() {
         let pointer = format!("/{}", key.name.replace('.', "/"));
-        let (Some((min, max)), Some(Json::Number(value))) = (key.range(), values.pointer(&pointer)) else { continue };
-        let inside = match (value.as_f64(), min.as_f64(), max.as_f64()) {
-            (Some(value), Some(min), Some(max)) => (min..=max).contains(&value),
-            _ => true,
-        };
-        if !inside {
+        let value = values.pointer(&pointer).and_then(Json::as_f64);
+        let (Some((min, max)), Some(value)) = (key.range(), value) else { continue };
+        if !(min..=max).contains(&value) {
             found.add(&key.name, format!("is {value}, must be from {min} to {max}"));
         }
     }
@@ -210,7 +205,7 @@ mod tests {
     #[test]
     fn numbers_have_ranges() {
         for key in keys().filter(|key| matches!(key.default.value, Value::Unsigned(_) | Value::Float(_))) {
-            assert!(key.range().is_some_and(|(_, max)| max.as_f64() < Some(1e15)), "{}: {}", key.name, key.schema);
+            assert!(key.range().is_some_and(|(_, max)| max < 1e15), "{}: {}", key.name, key.schema);
         }
     }
 }

@@ -159,17 +159,14 @@ impl Sum {
 
     fn unknown(&mut self, entry: &Entry, section: &str) {
         let given = entry.key.as_str();
-        let near = nearest(given, keys::children(section)).is_some();
         // A right name at a wrong place?
-        let elsewhere = keys::all().iter().map(Item::name).find(|name| {
-            *name == given || name.rsplit_once('.').is_some_and(|(_, last)| last == given)
-        });
-        let hint = match elsewhere {
-            Some(name) if !near && name == given && given.contains('.') => {
-                format!("; write it as nested mappings: `{}:`", given.replace('.', ": "))
+        let fits = |name: &&str| *name == given || name.rsplit_once('.').is_some_and(|(_, last)| last == given);
+        let hint = match keys::all().iter().map(Item::name).find(fits) {
+            Some(name) if name == given && given.contains('.') => {
+                "; a section's keys stand under it, indented, not after a dot".to_owned()
             }
-            Some(name) if !near => format!("; did you mean `{name}`?"),
-            _ => alternatives(given, keys::children(section)),
+            Some(name) => format!("; did you mean `{name}`?"),
+            None => alternatives(given, keys::children(section)),
         };
         self.problem(entry.origin.clone(), section, format!("unknown key {}{hint}", shown(given)));
     }
@@ -263,6 +260,10 @@ impl Sum {
             self.problem(origin, &key, message);
         }
         if !self.problems.is_empty() {
+            self.problems.sort_by_key(|problem| match problem.origin {
+                Origin::File { line, column } => (line, column),
+                _ => (u64::MAX, u64::MAX),
+            });
             let more = self.problems.len().saturating_sub(MAX_PROBLEMS);
             self.problems.truncate(MAX_PROBLEMS);
             if more > 0 {

@@ -176,7 +176,23 @@ mod tests {
         assert_eq!(nanos(" 0s "), Some(0));
         assert_eq!(nanos("1d2h3m4s5ms6us7ns"), Some(93_784_005_006_007));
         assert_eq!(nanos("7µs"), Some(7_000));
-        for wrong in ["", " ", "10", "s", "-1s", "1 s", "1x", "1..5s", ".5s", "1.s", "1.5ns", "1e3s", "600000d", "9999999999999999999999s", "1s2"] {
+        for wrong in [
+            "",
+            " ",
+            "10",
+            "s",
+            "-1s",
+            "1 s",
+            "1x",
+            "1..5s",
+            ".5s",
+            "1.s",
+            "1.5ns",
+            "1e3s",
+            "600000d",
+            "9999999999999999999999s",
+            "1s2",
+        ] {
             assert_eq!(nanos(wrong), None, "{wrong:?}");
         }
     }

@@ -6,7 +6,7 @@ use super::tree::{self, Node, Value};
 use super::{Config, otel};
 
 /// Columns of a commented line.
-const WIDTH: usize = 110;
+const WIDTH: usize = 100;
 
 /// Every key with its comment and its default, as YAML that reads back as the default.
 pub(crate) fn default_yaml() -> String {
@@ -14,21 +14,21 @@ pub(crate) fn default_yaml() -> String {
     let head = "Configuration of Trigon: every key with its default. Each can also be given by an environment variable: \
                 traces.slow is TRIGON_TRACES_SLOW. Flags are stronger than TRIGON_*, that than the standard OTEL_* \
                 variables, those than this file.";
-    comment(&mut text, "", head);
+    comment(&mut text, "# ", head);
     for item in keys::all() {
         let depth = item.name().matches('.').count();
         let indent = "  ".repeat(depth);
         let name = item.name().rsplit('.').next().unwrap_or_default();
-        if depth == 0 || matches!(item, Item::Section(_)) {
+        if depth == 0 {
             text.push('\n');
         }
         match item {
             Item::Section(section) => {
-                comment(&mut text, &indent, &section.about);
+                comment(&mut text, &format!("{indent}# "), &section.about);
                 text.push_str(&format!("{indent}{name}:\n"));
             }
             Item::Key(key) => {
-                comment(&mut text, &indent, &described(key));
+                comment(&mut text, &format!("{indent}# "), &described(key));
                 for (field, about) in key.fields() {
                     comment(&mut text, &format!("{indent}#   "), &format!("{field}: {about}"));
                 }
@@ -113,29 +113,26 @@ fn described(key: &Key) -> String {
     about
 }
 
-/// Adds a text as comment lines. A line end in the text stays one.
-fn comment(to: &mut String, indent: &str, text: &str) {
-    let start = if indent.contains('#') { indent.to_owned() } else { format!("{indent}# ") };
-    for line in text.lines() {
-        let mut length = 0;
-        for word in line.split_whitespace() {
-            let letters = word.chars().count();
-            if length == 0 {
-                to.push_str(&start);
-                length = start.len();
-            } else if length + 1 + letters > WIDTH {
+/// Adds a text as comment lines, wrapped anew.
+fn comment(to: &mut String, start: &str, text: &str) {
+    let mut length = WIDTH;
+    for word in text.split_whitespace() {
+        let letters = word.chars().count();
+        if length + 1 + letters > WIDTH {
+            // The first word finds the line already full.
+            if to.ends_with(|last| last != '\n') {
                 to.push('\n');
-                to.push_str(&start);
-                length = start.len();
-            } else {
-                to.push(' ');
-                length += 1;
             }
-            to.push_str(word);
-            length += letters;
+            to.push_str(start);
+            length = start.len();
+        } else {
+            to.push(' ');
+            length += 1;
         }
-        to.push('\n');
+        to.push_str(word);
+        length += letters;
     }
+    to.push('\n');
 }
 
 /// A value as YAML on one line.
@@ -177,7 +174,7 @@ mod tests {
             let name = key.name.rsplit('.').next().unwrap();
             assert!(text.contains(&format!("{name}: ")), "{} is missing", key.name);
         }
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH + 10 && line.trim_end() == line), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH && line.trim_end() == line), "{text}");
     }
 
     #[test]
@@ -198,7 +195,9 @@ mod tests {
 
     #[test]
     fn quotes_where_needed() {
-        for (text, shown) in [("500ms", "500ms"), ("true", "\"true\""), ("10", "\"10\""), ("a: b", "\"a: b\""), ("", "\"\"")] {
+        for (text, shown) in
+            [("500ms", "500ms"), ("true", "\"true\""), ("10", "\"10\""), ("a: b", "\"a: b\""), ("", "\"\"")]
+        {
             assert_eq!(plain_or_quoted(text), shown);
         }
     }

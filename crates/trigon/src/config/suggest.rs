@@ -3,20 +3,26 @@
 /// Longer names are compared with none: no key is that long, and the time is the product of both lengths.
 const MAX_NAME: usize = 64;
 
-/// The name that was probably meant: the nearest one, if it is near.
-pub(super) fn nearest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+/// Letters from which on the beginning of a name stands for it.
+const MIN_BEGINNING: usize = 3;
+
+/// The name that was probably meant: the nearest one, if it is near, else the only one that begins so.
+pub(super) fn nearest<'n>(given: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
     let length = given.chars().count();
     if length > MAX_NAME {
         return None;
     }
     // A third of its letters may be wrong; a name of one or two letters is near to everything.
     let allowed = length.div_ceil(3).min(4);
-    names
+    let near = names
+        .clone()
         .into_iter()
         .map(|name| (distance(given, name), name))
         .filter(|(distance, _)| *distance <= allowed && *distance < length)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+        .map(|(_, name)| name);
+    let mut beginning = names.into_iter().filter(|name| length >= MIN_BEGINNING && name.starts_with(given));
+    near.or_else(|| beginning.next().filter(|_| beginning.next().is_none()))
 }
 
 /// Letters to insert, delete, change or swap with their neighbour (optimal string alignment), regardless of case.
@@ -62,6 +68,8 @@ mod tests {
         assert_eq!(nearest("slwo", names), Some("slow"));
         assert_eq!(nearest("sample", names), Some("sampler"));
         assert_eq!(nearest("propagator", names), Some("propagators"));
+        assert_eq!(nearest("prop", names), Some("propagators"));
+        assert_eq!(nearest("abc", ["abc_defghij", "abc_klmnopq"]), None);
         assert_eq!(nearest("xyzzy", names), None);
         assert_eq!(nearest("", names), None);
         assert_eq!(nearest(&"r".repeat(10_000), names), None);

@@ -15,7 +15,7 @@ pub(crate) struct Traces {
     /// How spans are chosen, by the names of OTEL_TRACES_SAMPLER. The `parentbased_` samplers follow the decision of an
     /// incoming `traceparent` and decide by themselves only where there is none.
     pub(crate) sampler: Sampler,
-    /// Share of requests that the ratio samplers choose, from 0 to 1.
+    /// Share of requests that the ratio samplers choose.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) ratio: f64,
     /// A request that takes at least this long becomes a span whatever the sampler says; `0s` means every request.

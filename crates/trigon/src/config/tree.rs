@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::problem::{Origin, Problem};
 
@@ -99,6 +99,7 @@ pub(super) fn parse(text: &str, origin: &dyn Fn(u64, u64) -> Origin) -> Result<N
             max_replay_stack_depth: 8,
         },
         strict_booleans: true,
+        reject_unsupported_tags: true,
         with_snippet: false,
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
@@ -110,12 +111,9 @@ pub(super) fn parse(text: &str, origin: &dyn Fn(u64, u64) -> Origin) -> Result<N
     }
 }
 
-/// The parser's message without the place, which stands before it.
+/// The parser's message in a user's words, without the place, which stands before it.
 fn message(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let first = first.rsplit_once(" at line ").map_or(first, |(message, _)| message);
-    format!("not valid YAML: {first}")
+    format!("not valid YAML: {}", UserMessageFormatter.format_message(error.without_snippet()))
 }
 
 /// As the parser gives it.

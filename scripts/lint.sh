@@ -47,14 +47,15 @@ advisories() {
 		return
 	fi
 	# The database of advisories comes over the network; without it the rest is checked all the same.
+	local databases=${CARGO_HOME:-$HOME/.cargo}/advisory-dbs
+	cargo deny --offline check bans licenses sources || return 1
 	if cargo deny fetch db >/dev/null 2>&1; then
-		cargo deny check
-	elif [[ -d ${CARGO_HOME:-$HOME/.cargo}/advisory-dbs || -d ${CARGO_HOME:-$HOME/.cargo}/advisory-db ]]; then
+		cargo deny check advisories
+	elif compgen -G "$databases/*/.git" >/dev/null; then
 		echo "the advisories could not be fetched; checking against the last known" >&2
-		cargo deny --offline check
+		cargo deny --offline check advisories
 	else
 		echo "advisories not checked: their database could not be fetched" >&2
-		cargo deny --offline check bans licenses sources
 	fi
 }
 

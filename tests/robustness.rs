@@ -1,0 +1,151 @@
+//! The agent and the application go on, whatever happens to the other.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use anyhow::Result;
+use std::process::Command;
+use std::time::Duration;
+use trigon_tests::agent::{Agent, executable};
+use trigon_tests::golang::{Build, build};
+use trigon_tests::programs::{Server, client, finish_client, start_client};
+use trigon_tests::receiver::{Mood, Receiver};
+use trigon_tests::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn killing_the_agent_under_load_fails_no_request_and_leaves_nothing_attached() -> Result<()> {
+    let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+    let program = build("client", &Build::default())?;
+    let url = format!("http://{}", server.address);
+    let load = start_client(&program, &["-url", &url, "-d", "8s", "-c", "16"])?;
+    for _ in 0..3 {
+        let mut agent = Agent::start(&[], &[])?;
+        agent.observes(server.pid())?;
+        std::thread::sleep(Duration::from_millis(500));
+        agent.kill()?;
+    }
+    let report = finish_client(load)?;
+    assert_eq!((report["errors"].as_u64(), report["unexpected"].as_u64()), (Some(0), Some(0)), "{report}");
+    assert!(report["sent"].as_u64().unwrap() > 1000);
+    server.kill()?;
+    nothing_attached()
+}
+
+/// No program of ours is left in the kernel.
+fn nothing_attached() -> Result<()> {
+    until(PATIENCE, "the kernel's release of all programs", || {
+        let listed = Command::new("bpftool").args(["prog", "list"]).output();
+        let text = match listed {
+            Ok(done) => String::from_utf8_lossy(&done.stdout).into_owned(),
+            // Without bpftool the kernel's own list of links is not readable: say so by failing.
+            Err(error) => anyhow::bail!("bpftool is needed for this test: {error}"),
+        };
+        let ours = ["http_server_beg", "http1_end", "process_exec"];
+        let left: Vec<_> = text.lines().filter(|line| ours.iter().any(|name| line.contains(name))).map(str::to_owned).collect();
+        Ok((left.is_empty(), left))
+    })?;
+    Ok(())
+}
+
+#[test]
+fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<()> {
+    let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+    let program = build("client", &Build::default())?;
+    let url = format!("http://{}", server.address);
+    let load = start_client(&program, &["-url", &url, "-d", "60s", "-c", "16"])?;
+    let agent = Command::new(executable()?)
+        .args(["self-test", "attach", &server.pid().to_string(), "200"])
+        .output()?;
+    assert!(agent.status.success(), "{}", String::from_utf8_lossy(&agent.stderr));
+    let report = finish_client(load)?;
+    assert_eq!((report["errors"].as_u64(), report["unexpected"].as_u64()), (Some(0), Some(0)), "{report}");
+    server.kill()
+}
+
+#[test]
+fn an_endpoint_that_misbehaves_costs_only_counted_spans() -> Result<()> {
+    let server = Server::start(&build("server", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "moods")])?;
+    let program = build("client", &Build::default())?;
+    let url = format!("http://{}", server.address);
+    let absent = "http://127.0.0.1:1".to_owned();
+    for mood in [None, Some(Mood::Silent), Some(Mood::Unavailable), Some(Mood::Garbage)] {
+        let receiver = Receiver::start()?;
+        receiver.be(mood.unwrap_or(Mood::Fine));
+        let endpoint = if mood.is_some() { receiver.endpoint.clone() } else { absent.clone() };
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+            ("TRIGON_EXPORT_OTLP_QUEUE_SPANS", "1000"),
+        ];
+        let mut agent = Agent::start(&[], &environment)?;
+        agent.observes(server.pid())?;
+        client(&program, &["-url", &url, "-n", "5000", "-c", "16", "-strict"])?;
+        let page = agent.scrape()?;
+        assert_eq!(page.requests("moods").values().sum::<u64>(), 5000, "{mood:?}");
+        let summary = agent.stop()?;
+        let (sent, dropped) = (summary["spans_sent"].as_u64().unwrap(), summary["spans_dropped"].as_u64().unwrap());
+        assert_eq!(sent + dropped, 5000, "{mood:?} {summary}");
+        assert_eq!(sent == 0, mood != Some(Mood::Garbage), "{mood:?} {summary}");
+    }
+    server.kill()
+}
+
+#[test]
+fn hostile_executables_do_not_end_the_agent() -> Result<()> {
+    let good = std::fs::read(build("hello", &Build::default())?)?;
+    let mut agent = Agent::start(&[], &[])?;
+    let folder = tempfile::tempdir()?;
+    // Cut short, and with damaged tables: most do not start at all, some run and crash; the agent looks at each.
+    let mut damaged = vec![good.get(..good.len() / 2).unwrap().to_vec(), good.get(..4096).unwrap().to_vec()];
+    for seed in 0..12_usize {
+        let mut copy = good.clone();
+        for step in 0..2000_usize {
+            let at = (seed * 7_919 + step * 104_729) % copy.len();
+            // The first page is kept so that the kernel still starts it.
+            if at > 4096 {
+                copy[at] ^= 0x5a;
+            }
+        }
+        damaged.push(copy);
+    }
+    for (index, bytes) in damaged.iter().enumerate() {
+        let path = folder.path().join(format!("bad{index}"));
+        std::fs::write(&path, bytes)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        if let Ok(mut child) = Command::new(&path).args(["-listen", "127.0.0.1:0"]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn() {
+            std::thread::sleep(Duration::from_millis(30));
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let inspected = Command::new(executable()?).arg("inspect").arg(&path).output()?;
+        assert!(inspected.status.code().is_some_and(|code| code < 2), "inspect ended by {:?}", inspected.status);
+    }
+    let server = Server::start(&build("hello", &Build::default())?, &[], &[])?;
+    agent.observes(server.pid())?;
+    agent.stop()?;
+    server.kill()
+}
+
+#[test]
+fn processes_that_end_at_once_do_no_harm() -> Result<()> {
+    let program = build("server", &Build::default())?;
+    let mut agent = Agent::start(&[], &[])?;
+    for delay in 0..30 {
+        let mut child = Command::new(&program).stdout(std::process::Stdio::null()).spawn()?;
+        std::thread::sleep(Duration::from_millis(delay));
+        child.kill()?;
+        child.wait()?;
+    }
+    let server = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", "after")])?;
+    agent.observes(server.pid())?;
+    until(PATIENCE, "only the living process", || {
+        let page = agent.scrape()?;
+        let processes = page.sum("trigon_processes", &[]);
+        Ok((processes == 1.0, processes))
+    })?;
+    agent.stop()?;
+    server.kill()
+}

@@ -155,6 +155,14 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* What was done, so that losses can be compared with something. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} spans_due SEC(".maps");
+
 static __always_inline void lose(__u32 what)
 {
 	__u64 *count = bpf_map_lookup_elem(&losses, &what);

@@ -127,7 +127,7 @@ fn two_hundred_thousand_requests_cost_two_hits_each() -> Result<()> {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("TRIGON_TRACES_RATIO", "0.01"),
-        ("TRIGON_RUN_STATISTICS", "1"),
+        ("TRIGON_KERNEL_RUN_STATISTICS", "true"),
     ];
     let mut agent = Agent::start(&[], &environment)?;
     agent.observes(server.pid())?;

@@ -65,6 +65,7 @@ impl Agent {
         let mut child = Command::new(executable()?)
             .args(["run", "--output", "json", "--listen", "127.0.0.1:0"])
             .args(arguments)
+            .env_remove("TRIGON_BIN")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -61,6 +61,11 @@ impl Table {
         rows
     }
 
+    /// The rows since the beginning, without touching what the last look remembers.
+    pub fn totals(&self, metrics: &HttpServerMetrics, processes: &Processes) -> Vec<Row> {
+        Self::default().look(metrics, processes)
+    }
+
     fn row(&self, key: &(String, String, String), now: &Sums) -> Row {
         let last = self.last.get(key).cloned().unwrap_or_default();
         let before = last.slots.iter().chain(std::iter::repeat(&0));

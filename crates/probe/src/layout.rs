@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
 /// `OFFSET_ABSENT` of `bpf/maps.h`.
-pub const ABSENT: u16 = 0xffff;
+pub(crate) const ABSENT: u16 = 0xffff;
 /// `REQUEST_WINDOW` and `RESPONSE_WINDOW` of `bpf/scratch.h`.
 const WINDOW: u64 = 512;
 

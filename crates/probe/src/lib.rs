@@ -16,7 +16,7 @@ pub use file::map_file;
 pub use kernel::{FLOOR, Kernel};
 pub use layout::{Fields, MissingField};
 pub use mapping::{FileId, Mapping};
-pub use object::{Attached, LoadError, ObservedProcess, Probes, Sampler, Settings, UprobeMulti};
+pub use object::{Attached, LoadError, ObservedProcess, Probes, Ring, Sampler, Settings, UprobeMulti};
 pub use plan::{NoPlan, Plan, PlannedSite, Refused, flags};
 pub use stats::{ProgramRuns, RunStatistics};
 pub use table::{FIELDS, Library, PROBES, Probe, Program, Target};

@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use trigon_model::kernel::{RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
 use trigon_model::{Loss, ProcessId, histogram};
 
@@ -73,6 +75,8 @@ pub struct ObservedProcess {
     pub metrics: bool,
     /// Whether the request's pattern means anything (not under `GODEBUG=httpmuxgo121=1`).
     pub routes: bool,
+    /// Whether `traceparent` is read.
+    pub trace_context: bool,
     /// Whose spans are due.
     pub sampler: Sampler,
 }
@@ -102,6 +106,31 @@ pub struct Attached {
     _links: Vec<Link>,
     /// Probe sites.
     pub sites: usize,
+}
+
+/// The consumer's end of the ring.
+pub struct Ring {
+    ring: RingBuffer<'static>,
+}
+
+impl Ring {
+    /// Becomes readable while records wait. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    #[allow(unsafe_code, reason = "libbpf-rs gives the descriptor's number only")]
+    pub fn watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        // SAFETY: the ring owns the descriptor and outlives this borrow, which ends with the call.
+        let own = unsafe { BorrowedFd::borrow_raw(self.ring.epoll_fd()) }.try_clone_to_owned()?;
+        // SAFETY: an OwnedFd gives the same descriptor for as long as it lives, and the registration owns it.
+        unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) }.map_err(io::Error::from)
+    }
+
+    /// Takes all records that wait.
+    pub fn consume(&self) {
+        // The callback never fails, and an interrupted call leaves its records for the next one.
+        let _ = self.ring.consume();
+    }
 }
 
 /// The loaded object.
@@ -242,7 +271,8 @@ impl Probes {
     /// # Errors
     /// The map is full, or the kernel refuses.
     pub fn observe(&self, pid: u32, process: &ObservedProcess, plan: &Plan) -> io::Result<()> {
-        let mut bits = plan.flags & (flags::SWISS_MAPS | flags::TRACE_CONTEXT);
+        let mut bits = plan.flags & flags::SWISS_MAPS;
+        bits |= if process.trace_context { plan.flags & flags::TRACE_CONTEXT } else { 0 };
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
         }
@@ -335,6 +365,13 @@ impl Probes {
         Loss::ALL.into_iter().map(sum).collect()
     }
 
+    /// Spans that were due so far, whether or not they found room in the ring.
+    pub fn spans_due(&self) -> u64 {
+        let values = self.skel.maps.spans_due.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY);
+        let values = values.ok().flatten().unwrap_or_default();
+        values.iter().filter_map(|v| v.as_slice().try_into().ok()).map(u64::from_ne_bytes).sum()
+    }
+
     /// The executable file mappings of a process.
     ///
     /// # Errors
@@ -353,14 +390,14 @@ impl Probes {
         found.map(|mapping| mapping.file).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    /// A consumer of the ring; `event` is called for each record while [`RingBuffer::consume`] runs.
+    /// A consumer of the ring; `event` is called for each record while [`Ring::consume`] runs.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn ring(&self, event: impl FnMut(&[u8]) -> i32 + 'static) -> Result<RingBuffer<'static>, LoadError> {
+    pub fn ring(&self, event: impl FnMut(&[u8]) -> i32 + 'static) -> Result<Ring, LoadError> {
         let mut builder = RingBufferBuilder::new();
         builder.add(&self.skel.maps.ring, event).map_err(refused("to read the ring"))?;
-        builder.build().map_err(refused("to read the ring"))
+        builder.build().map(|ring| Ring { ring }).map_err(refused("to read the ring"))
     }
 
     /// Memory of all maps in bytes, as the kernel accounts for it.

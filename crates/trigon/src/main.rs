@@ -1,5 +1,6 @@
 //! The agent and its command line. See ARCHITECTURE.md.
 
+mod agent;
 mod cli;
 mod commands;
 mod config;

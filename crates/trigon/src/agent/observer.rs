@@ -14,6 +14,7 @@ use trigon_probe::{Attached, FileId, Kernel, ObservedProcess, Plan, Probes, Samp
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Choices {
+    pub(crate) trace_context: bool,
     pub(crate) selection: Selection,
     pub(crate) sampler: Sampler,
     /// Whether programs that export the same signals themselves are left alone.
@@ -115,6 +116,19 @@ impl Observer {
         &self.probes
     }
 
+    /// A process by the agent's serial.
+    pub(crate) fn by_id(&self, id: ProcessId) -> Option<&Observed> {
+        self.processes.values().find(|process| process.id == id)
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn detach_all(&mut self) {
+        for pid in self.processes.keys() {
+            self.probes.forget(*pid);
+        }
+        self.binaries.clear();
+    }
+
     /// Looks at a process that was there before, or that has just replaced its program.
     pub(crate) fn examine(&mut self, pid: u32) -> Verdict {
         if pid == std::process::id() {
@@ -176,6 +190,7 @@ impl Observer {
             spans,
             metrics,
             routes: !no_routes,
+            trace_context: self.choices.trace_context,
             sampler: self.choices.sampler,
         };
         self.probes.observe(process.pid, &observed, &shared.plan).map_err(|e| text(&e))?;

@@ -1,10 +1,12 @@
 //! `trigon inspect`: an executable or a process as the agent sees it, without attaching anything.
 
-use anyhow::{Context, Result, bail};
+use crate::cli::{self, Inspect, Output, Target};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use trigon_discover::{Host, Process, resource, sdk_signals};
 use trigon_gobin::GoBinary;
 use trigon_probe::{Kernel, Plan, map_file};
@@ -16,35 +18,32 @@ enum Subject {
     File(PathBuf),
 }
 
-/// Prints what would be observed; fails if nothing would.
-pub(crate) fn run(subject: &str, as_json: bool, allow_stepped: bool, out: &mut dyn Write) -> Result<()> {
-    let subject = find(subject)?;
+/// Prints what would be observed; exit code 1 if nothing would.
+///
+/// # Errors
+/// It is no Go program, or gone.
+pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
+    let subject = match &args.target {
+        Target::Process(pid) => Subject::Process(Process::read(*pid)?),
+        Target::File(path) => Subject::File(path.clone()),
+    };
     let (file, name) = match &subject {
         Subject::Process(process) => (process.open_executable()?, process.executable.clone()),
         Subject::File(path) => (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.clone()),
     };
     let map = map_file(&file).with_context(|| format!("cannot read {}", name.display()))?;
     let binary = GoBinary::parse(&map).with_context(|| name.display().to_string())?;
-    let plan = Plan::of(&binary, &Kernel::detect().policy(allow_stepped));
+    let plan = Plan::of(&binary, &Kernel::detect().policy(false));
     let report = report(&subject, &name, &binary, plan.as_ref());
-    if as_json {
-        writeln!(out, "{report:#}")?;
-    } else {
-        print(&report, out)?;
+    match args.output {
+        Output::Json => cli::answer_json(&report)?,
+        Output::Text => {
+            let mut text = Vec::new();
+            print(&report, &mut text)?;
+            cli::answer(&String::from_utf8_lossy(&text))?;
+        }
     }
-    if let Err(reason) = plan {
-        bail!("{} would not be observed: {reason}", name.display());
-    }
-    Ok(())
-}
-
-/// A number is a process unless a file of that name is there.
-fn find(subject: &str) -> Result<Subject> {
-    let path = Path::new(subject);
-    match subject.parse() {
-        Ok(pid) if !path.exists() => Ok(Subject::Process(Process::read(pid)?)),
-        _ => Ok(Subject::File(path.to_owned())),
-    }
+    Ok(cli::verdict(plan.is_ok()))
 }
 
 fn report(

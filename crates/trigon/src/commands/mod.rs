@@ -2,6 +2,10 @@
 
 mod completions;
 mod config;
+mod doctor;
+mod inspect;
+mod probes;
+mod run;
 mod version;
 
 use std::process::ExitCode;
@@ -14,9 +18,10 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Command::Config(args) => config::execute(&args.command),
         Command::Completions(args) => completions::execute(args),
         Command::Version(args) => version::execute(args),
-        Command::Run(_) | Command::Doctor(_) | Command::Inspect(_) | Command::Probes(_) => {
-            Err(anyhow::anyhow!("this build does not have this command"))
-        }
+        Command::Run(args) => run::execute(args),
+        Command::Doctor(args) => doctor::execute(args),
+        Command::Inspect(args) => inspect::execute(args),
+        Command::Probes(args) => probes::execute(args),
     };
     done.unwrap_or_else(|error| {
         cli::tell(&format!("error: {error:#}"));

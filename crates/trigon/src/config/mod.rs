@@ -23,13 +23,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::discovery::{Discovery, Rule, SdkInstrumented};
-pub(crate) use self::export::{Compression, Export, Histogram, Otlp, Protocol};
-pub(crate) use self::load::{Flags, Loaded, load};
+pub(crate) use self::export::{Compression, Export, Histogram, Protocol};
+pub(crate) use self::load::{Flags, load};
 pub(crate) use self::metrics::{Kernel, Metrics, UprobeMulti};
 pub(crate) use self::period::Period;
-pub(crate) use self::problem::{Invalid, Report};
+pub(crate) use self::problem::Report;
 pub(crate) use self::reference::{default_yaml, json_schema, markdown};
-pub(crate) use self::traces::{Propagator, Sampler, Traces};
+pub(crate) use self::traces::{Propagator, Traces};
 
 /// Port of `/metrics`, as users and dashboards know it.
 const DEFAULT_PORT: u16 = 9464;

@@ -1,0 +1,123 @@
+//! The agent about itself: what it costs, what it has attached, what it sent.
+
+use super::observer::Observer;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use trigon_discover::Host;
+use trigon_export::otlp::Counters;
+use trigon_model::{Attributes, Data, Family, NumberPoint, Resource, Unit, Value};
+
+/// Families whose names begin with `trigon.`.
+pub(super) struct SelfMetrics {
+    resource: Arc<Resource>,
+    since_unix_nano: u64,
+}
+
+/// Who the agent is.
+pub(super) fn resource(host: &Host) -> Resource {
+    let pairs = [
+        ("service.name", Value::from("trigon")),
+        ("service.version", env!("CARGO_PKG_VERSION").into()),
+        ("service.instance.id", format!("{}:{}", host.name, std::process::id()).into()),
+        ("host.name", host.name.as_str().into()),
+    ];
+    Resource { attributes: pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
+}
+
+impl SelfMetrics {
+    pub(super) fn new(resource: Arc<Resource>, since_unix_nano: u64) -> Self {
+        Self { resource, since_unix_nano }
+    }
+
+    pub(super) fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    pub(super) fn families(&self, observer: &Observer, spans_seen: u64, counters: Option<&Counters>) -> Vec<Family> {
+        let totals = observer.totals();
+        let probes = observer.probes();
+        let usage = usage();
+        let mut families = vec![
+            self.gauge("trigon.processes", "Processes under observation.", "", totals.processes as f64),
+            self.gauge("trigon.executables", "Executables with attached probes.", "", totals.executables as f64),
+            Family {
+                name: "trigon.probe.sites",
+                description: "Attached probe sites by what a hit costs.",
+                unit: "",
+                data: Data::Gauge(
+                    [("optimised", totals.optimised), ("emulated", totals.emulated), ("stepped", totals.stepped)]
+                        .map(|(cost, sites)| self.point(vec![("cost".into(), cost.into())], sites as f64))
+                        .into(),
+                ),
+            },
+            self.counter("trigon.spans.due", "Spans that were due in the kernel.", "", probes.spans_due() as f64),
+            self.counter("trigon.spans.seen", "Spans that crossed the ring.", "", spans_seen as f64),
+            self.gauge("trigon.map.memory", "Memory of the kernel's maps.", "By", probes.map_bytes() as f64),
+            self.counter("trigon.agent.cpu.time", "CPU time of the agent.", "s", usage.cpu_seconds),
+            self.gauge("trigon.agent.memory", "Resident memory of the agent.", "By", usage.resident_bytes),
+        ];
+        let runs = probes.runs();
+        if runs.iter().any(|run| run.count > 0) {
+            let point = |name: &'static str, value| self.point(vec![("program".into(), name.into())], value);
+            families.push(Family {
+                name: "trigon.probe.hits",
+                description: "Hits of probes, while kernel.run_statistics is on.",
+                unit: "",
+                data: Data::Counter(runs.iter().map(|run| point(run.name, run.count as f64)).collect()),
+            });
+            families.push(Family {
+                name: "trigon.probe.time",
+                description: "Time in probes' programs, without the trap, while kernel.run_statistics is on.",
+                unit: "s",
+                data: Data::Counter(runs.iter().map(|run| point(run.name, run.time_ns as f64 / 1e9)).collect()),
+            });
+        }
+        if let Some(counters) = counters {
+            let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed) as f64;
+            families.extend([
+                self.counter("trigon.export.spans", "Spans that a receiver accepted.", "", load(&counters.spans_sent)),
+                self.counter("trigon.export.points", "Metric points that a receiver accepted.", "", load(&counters.points_sent)),
+                self.counter("trigon.export.requests", "Attempts to send.", "", load(&counters.requests)),
+                self.counter("trigon.export.failures", "Attempts that failed.", "", load(&counters.failures)),
+                self.counter("trigon.export.sent", "Bytes sent, before compression.", "By", load(&counters.bytes_sent)),
+                self.gauge("trigon.export.queue", "Spans that wait to be sent.", "", load(&counters.queued)),
+            ]);
+        }
+        families
+    }
+
+    fn point(&self, attributes: Attributes, value: f64) -> NumberPoint {
+        NumberPoint {
+            resource: Arc::clone(&self.resource),
+            attributes,
+            start_unix_nano: self.since_unix_nano,
+            value,
+        }
+    }
+
+    fn gauge(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
+        Family { name, description, unit, data: Data::Gauge(vec![self.point(Vec::new(), value)]) }
+    }
+
+    fn counter(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
+        Family { name, description, unit, data: Data::Counter(vec![self.point(Vec::new(), value)]) }
+    }
+}
+
+struct Usage {
+    cpu_seconds: f64,
+    resident_bytes: f64,
+}
+
+/// `/proc/self/stat` (user and system time in clock ticks) and `/proc/self/statm` (resident pages).
+fn usage() -> Usage {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = |index: usize| after_name.split_ascii_whitespace().nth(index).and_then(|t| t.parse::<f64>().ok());
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
+    Usage {
+        cpu_seconds: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / rustix::param::clock_ticks_per_second() as f64,
+        resident_bytes: pages.unwrap_or(0.0) * rustix::param::page_size() as f64,
+    }
+}

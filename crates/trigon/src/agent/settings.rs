@@ -1,0 +1,105 @@
+//! From the configuration to what the crates below take.
+
+use super::observer::Choices;
+use crate::config::{self, Config};
+use anyhow::Result;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trigon_discover::{Rule, Selection};
+use trigon_export::otlp::{Compression, HistogramForm, OtlpConfig, Protocol};
+use trigon_pipeline::Clock;
+use trigon_probe::{Sampler, Settings, UprobeMulti};
+
+pub(super) fn sizes(config: &Config) -> Settings {
+    Settings {
+        ring_bytes: config.kernel.ring_bytes,
+        max_requests: config.kernel.max_requests,
+        max_aggregates: config.metrics.max_aggregates,
+        max_routes: config.kernel.max_routes,
+        max_processes: config.kernel.max_processes,
+        uprobe_multi: match config.kernel.uprobe_multi {
+            config::UprobeMulti::Auto => UprobeMulti::Auto,
+            config::UprobeMulti::Never => UprobeMulti::Never,
+        },
+    }
+}
+
+pub(super) fn choices(config: &Config) -> Result<Choices> {
+    let rules = |rules: &[config::Rule]| -> Result<Vec<Rule>, trigon_discover::RuleError> {
+        let rule = |r: &config::Rule| {
+            Rule::new(r.executable.as_deref(), r.service.as_deref(), r.cgroup.as_deref(), r.pid)
+        };
+        rules.iter().map(rule).collect()
+    };
+    let selection =
+        Selection { include: rules(&config.discovery.include)?, exclude: rules(&config.discovery.exclude)? };
+    let traces = &config.traces;
+    Ok(Choices {
+        selection,
+        sampler: Sampler {
+            ratio: traces.sampler.share(traces.ratio),
+            parent_based: traces.sampler.parent_based(),
+            errors: traces.errors,
+            slow_ns: nanos(traces.slow.duration()),
+        },
+        skip_sdk: config.discovery.sdk_instrumented == config::SdkInstrumented::Skip,
+        allow_stepped: config.kernel.allow_stepped,
+        spans: true,
+        trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
+    })
+}
+
+/// Where telemetry goes, if anywhere.
+pub(super) fn otlp(config: &Config) -> Option<OtlpConfig> {
+    let otlp = &config.export.otlp;
+    let (traces_url, metrics_url) = (otlp.traces_url(), otlp.metrics_url());
+    if traces_url.is_none() && metrics_url.is_none() {
+        return None;
+    }
+    Some(OtlpConfig {
+        traces_url,
+        metrics_url,
+        protocol: match otlp.protocol {
+            config::Protocol::Grpc => Protocol::Grpc,
+            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
+        },
+        headers: otlp.headers.clone(),
+        timeout: otlp.timeout.duration(),
+        compression: match otlp.compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Gzip => Compression::Gzip,
+        },
+        certificate: otlp.certificate.clone(),
+        client_identity: otlp.client_certificate.clone().zip(otlp.client_key.clone()),
+        histogram: match otlp.histogram {
+            config::Histogram::Explicit => HistogramForm::Explicit,
+            config::Histogram::Exponential => HistogramForm::Exponential,
+        },
+        queue_spans: otlp.queue_spans as usize,
+        queue_bytes: usize::try_from(otlp.queue_bytes).unwrap_or(usize::MAX),
+        max_retry_elapsed: otlp.max_retry_elapsed.duration(),
+    })
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Now, in nanoseconds since the Unix epoch.
+pub(super) fn unix_nanos() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos)
+}
+
+/// Both clocks read as close together as can be: the shortest of a few tries.
+pub(super) fn clock() -> Clock {
+    const TRIES: usize = 5;
+    let monotonic = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+    };
+    let read = || {
+        let (before, unix, after) = (monotonic(), unix_nanos(), monotonic());
+        (after - before, before.midpoint(after), unix)
+    };
+    let (_, monotonic_ns, unix_ns) = (0..TRIES).map(|_| read()).min().unwrap_or_default();
+    Clock::new(monotonic_ns, unix_ns)
+}

@@ -1,0 +1,272 @@
+//! What `trigon run` tells while it runs: a live table for a person at a terminal, lines elsewhere, JSON for programs.
+
+use super::observer::{Observed, Totals};
+use crate::cli;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use trigon_model::{Span, SpanStatus};
+use trigon_pipeline::Row;
+
+/// How often the live table is drawn.
+pub(super) const REFRESH: Duration = Duration::from_secs(2);
+/// Sample spans that are shown.
+const SAMPLES: usize = 6;
+/// Rows of the live table.
+const ROWS: usize = 20;
+
+/// For whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A person.
+    Text,
+    /// A program: one JSON object a line on stdout.
+    Json,
+}
+
+/// What was done in all.
+pub(super) struct Summary {
+    pub(super) spans_due: u64,
+    pub(super) spans_seen: u64,
+    pub(super) spans_sent: u64,
+    pub(super) spans_dropped: u64,
+    pub(super) rows: Vec<Row>,
+}
+
+pub(super) struct Status {
+    format: Format,
+    terminal: bool,
+    address: String,
+    samples: VecDeque<String>,
+    drawn: usize,
+    last: Instant,
+}
+
+impl Status {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            terminal: stderr().is_terminal(),
+            address: String::new(),
+            samples: VecDeque::new(),
+            drawn: 0,
+            last: Instant::now(),
+        }
+    }
+
+    /// Whether the table is to be drawn now and then.
+    pub(super) fn is_live(&self) -> bool {
+        self.format == Format::Text
+    }
+
+    fn event(&self, event: &Value) {
+        // Nobody listens any more: the agent's work goes on.
+        let _ = cli::answer(&format!("{event}\n"));
+    }
+
+    fn line(&mut self, text: &str) {
+        self.drawn = 0;
+        cli::tell(text);
+    }
+
+    pub(super) fn ready(&mut self, address: &str, totals: Totals) {
+        address.clone_into(&mut self.address);
+        self.last = Instant::now();
+        match self.format {
+            Format::Json => self.event(&json!({
+                "event": "ready", "metrics": address, "processes": totals.processes, "executables": totals.executables,
+            })),
+            Format::Text => self.line(&format!(
+                "trigon: observing {} processes; metrics on http://{address}/metrics; Ctrl-C ends",
+                totals.processes
+            )),
+        }
+    }
+
+    pub(super) fn observed(&mut self, process: &Observed) {
+        match self.format {
+            Format::Json => self.event(&json!({
+                "event": "observed", "pid": process.pid, "service": process.resource.service_name(),
+                "executable": process.executable.display().to_string(), "go_version": process.go_version,
+                "probes": process.sites, "absent": process.absent, "spans": process.spans, "metrics": process.metrics,
+                "sdk_exports": {"spans": process.sdk.spans, "metrics": process.sdk.metrics},
+            })),
+            Format::Text => {
+                let mut line = format!(
+                    "+ {} (pid {}, {}, {} probe sites)",
+                    process.resource.service_name(),
+                    process.pid,
+                    process.go_version,
+                    process.sites.len()
+                );
+                for absent in &process.absent {
+                    let _ = write!(line, "\n    absent: {absent}");
+                }
+                if !process.spans || !process.metrics {
+                    let what = if process.spans { "metrics" } else { "spans" };
+                    let _ = write!(line, "\n    its own SDK exports {what}: not counted twice (discovery.sdk_instrumented)");
+                }
+                self.line(&line);
+            }
+        }
+    }
+
+    pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str) {
+        match self.format {
+            Format::Json => self.event(&json!({
+                "event": "refused", "pid": pid, "executable": executable.display().to_string(), "reason": reason,
+            })),
+            // Most Go programs serve no HTTP: that is no news for a person.
+            Format::Text => tracing::info!(pid, executable = %executable.display(), reason, "not observed"),
+        }
+    }
+
+    pub(super) fn exited(&mut self, process: &Observed) {
+        match self.format {
+            Format::Json => self.event(&json!({
+                "event": "exited", "pid": process.pid, "service": process.resource.service_name(),
+            })),
+            Format::Text => {
+                let line = format!("- {} (pid {}) ended", process.resource.service_name(), process.pid);
+                self.line(&line);
+            }
+        }
+    }
+
+    /// Remembers a span for the sample list.
+    pub(super) fn keep(&mut self, span: &Span) {
+        if self.format != Format::Text {
+            return;
+        }
+        let text = |key: &str| span.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string()).unwrap_or_default();
+        let status = text("http.response.status_code");
+        let outcome = match &span.status {
+            SpanStatus::Error(_) if status.is_empty() => text("error.type"),
+            _ => status,
+        };
+        let micros = (span.end_unix_nano - span.start_unix_nano) as f64 / 1e3;
+        let line = format!(
+            "{}  {:<12} {:<7} {:<26} {:>5} {:>10}  {}",
+            span.trace_id,
+            short(span.resource.service_name(), 12),
+            text("http.request.method"),
+            short(&text("url.path"), 26),
+            outcome,
+            duration(Some(micros / 1e6)),
+            text("trigon.sampling.reason"),
+        );
+        if self.samples.len() == SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(line);
+    }
+
+    /// Draws the table, over the last one at a terminal.
+    pub(super) fn show(&mut self, rows: &[Row], totals: Totals) {
+        let seconds = self.last.elapsed().as_secs_f64().max(0.001);
+        self.last = Instant::now();
+        let bold = cli::colour(&stderr());
+        let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let mut text = String::new();
+        if self.terminal && self.drawn > 0 {
+            let _ = write!(text, "\x1b[{}A\x1b[J", self.drawn);
+        }
+        let begin = text.len();
+        let _ = writeln!(
+            text,
+            "\n{on}{:<16} {:<7} {:<30} {:>9} {:>7} {:>9} {:>9} {:>9}{off}",
+            "SERVICE", "METHOD", "ROUTE", "REQ/S", "ERR %", "P50", "P99", "TOTAL"
+        );
+        for row in rows.iter().take(ROWS) {
+            let errors = if row.requests == 0 { 0.0 } else { 100.0 * row.errors as f64 / row.requests as f64 };
+            let _ = writeln!(
+                text,
+                "{:<16} {:<7} {:<30} {:>9.1} {:>7.1} {:>9} {:>9} {:>9}",
+                short(&row.service, 16),
+                row.method,
+                short(if row.route.is_empty() { "(no route)" } else { &row.route }, 30),
+                row.requests as f64 / seconds,
+                errors,
+                duration(row.p50),
+                duration(row.p99),
+                row.total
+            );
+        }
+        if rows.len() > ROWS {
+            let _ = writeln!(text, "… and {} more rows on /metrics", rows.len() - ROWS);
+        }
+        if rows.is_empty() {
+            let _ = writeln!(text, "no requests yet");
+        }
+        if !self.samples.is_empty() {
+            let _ = writeln!(text, "{on}LATEST TRACES{off}");
+            for sample in &self.samples {
+                let _ = writeln!(text, "{sample}");
+            }
+        }
+        let _ = write!(
+            text,
+            "{} processes, {} probe sites ({} stepped); http://{}/metrics",
+            totals.processes,
+            totals.optimised + totals.emulated + totals.stepped,
+            totals.stepped,
+            self.address
+        );
+        let drawn = text.get(begin..).unwrap_or_default().lines().count();
+        self.line(&text);
+        self.drawn = drawn;
+    }
+
+    pub(super) fn summary(&mut self, summary: &Summary) {
+        let requests: u64 = summary.rows.iter().map(|row| row.total).sum();
+        match self.format {
+            Format::Json => {
+                let rows: Vec<_> = summary
+                    .rows
+                    .iter()
+                    .map(|row| {
+                        json!({"service": row.service, "method": row.method, "route": row.route,
+                               "requests": row.total, "errors": row.errors, "p50_seconds": row.p50, "p99_seconds": row.p99})
+                    })
+                    .collect();
+                self.event(&json!({
+                    "event": "summary", "requests": requests, "spans_due": summary.spans_due,
+                    "spans_seen": summary.spans_seen, "spans_sent": summary.spans_sent,
+                    "spans_dropped": summary.spans_dropped, "routes": rows,
+                }));
+            }
+            Format::Text => {
+                let line = format!(
+                    "\ntrigon: {requests} requests counted on {} routes; {} spans due, {} sent over OTLP, {} dropped",
+                    summary.rows.len(),
+                    summary.spans_due,
+                    summary.spans_sent,
+                    summary.spans_dropped
+                );
+                self.line(&line);
+            }
+        }
+    }
+}
+
+fn short(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(max - 1).collect();
+    cut.push('…');
+    cut
+}
+
+/// A duration in seconds, for people: three digits.
+fn duration(seconds: Option<f64>) -> String {
+    match seconds {
+        None => "-".to_owned(),
+        Some(s) if s < 1e-3 => format!("{:.0} µs", s * 1e6),
+        Some(s) if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        Some(s) => format!("{s:.2} s"),
+    }
+}

@@ -16,8 +16,9 @@
 
 struct header_candidate {
 	__u64 key;
-	__u64 value; /* address of the []string */
 	__u64 len;
+	__u64 values; /* data of the []string */
+	__u64 count;
 };
 
 #define HEADER_CANDIDATES     8  /* names of a wanted length whose bytes are compared; with more, none is */

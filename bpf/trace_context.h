@@ -54,15 +54,16 @@ struct classic_map {
 
 /* Notes a slot without a branch, or the verifier would follow each of 2^128 ways through the groups: it always writes,
  * and advances only for a full slot whose key is 10 or 11 bytes long. */
-static __always_inline void note_slot(struct header_scratch *s, __u64 key, __u64 len, __u64 value, __u64 full)
+static __always_inline void note_slot(struct header_scratch *s, const __u64 *key, const __u64 *value, __u64 full)
 {
 	struct header_candidate *c = &s->candidates[s->count & (HEADER_CANDIDATE_ROOM - 1)];
-	__u64 other = (len - TRACESTATE_NAME_LEN) >> 1; /* zero for both lengths */
+	__u64 other = (key[1] - TRACESTATE_NAME_LEN) >> 1; /* zero for both lengths */
 	__u64 negated;
 
-	c->key = key;
-	c->len = len;
-	c->value = value;
+	c->key = key[0];
+	c->len = key[1];
+	c->values = value[0];
+	c->count = value[1];
 	negated = -other;
 	asm volatile("" : "+r"(negated)); /* keeps the compiler from making a comparison of it */
 	s->count += ((other | negated) >> 63 ^ 1) & full;
@@ -140,7 +141,7 @@ __noinline int scan_swiss(struct scratch_slot *slot, __u64 map)
 		for (__u32 i = 0; i < 8; i++) {
 			__u64 *cell = (__u64 *)(group + 8 + i * SWISS_SLOT);
 
-			note_slot(s, cell[0], cell[1], cell[2], ~(control >> (8 * i + 7)) & 1);
+			note_slot(s, cell, cell + 2, ~(control >> (8 * i + 7)) & 1);
 		}
 	}
 	return 0;
@@ -153,7 +154,7 @@ static __always_inline void note_bucket(struct header_scratch *s, __u8 *bucket)
 		__u64 empty = ((__u64)bucket[i] - CLASSIC_MIN_TOPHASH) >> 63;
 
 		asm volatile("" : "+r"(empty));
-		note_slot(s, key[0], key[1], *(__u64 *)(bucket + CLASSIC_ELEMS + i * 24), empty ^ 1);
+		note_slot(s, key, (__u64 *)(bucket + CLASSIC_ELEMS + i * 24), empty ^ 1);
 	}
 }
 
@@ -272,18 +273,15 @@ static __always_inline int hex_bytes(__u8 *to, const __u8 *from, __u32 n)
 
 /* https://www.w3.org/TR/trace-context/#traceparent-header: several headers, version ff, zero ids, and a version 00 of
  * another length are invalid; a later version may be longer. */
-__noinline int parse_traceparent(struct request *r, __u64 slice_at)
+__noinline int parse_traceparent(struct request *r, __u64 values, __u64 count)
 {
-	struct go_slice values;
 	struct go_string text;
 	__u8 bytes[56] = {};
 	__u8 version, flags;
 
-	if (!r)
+	if (!r || count == 0)
 		return 0;
-	if (read_user(&values, sizeof(values), slice_at) || values.len == 0)
-		return 0;
-	if (values.len > 1 || read_user(&text, sizeof(text), values.ptr))
+	if (count > 1 || read_user(&text, sizeof(text), values))
 		goto malformed;
 	if (text.len < TRACEPARENT_LEN || read_user(bytes, TRACEPARENT_LEN, text.ptr))
 		goto malformed;
@@ -310,19 +308,18 @@ malformed:
 
 /* Kept in a map of its own, since few requests have one and it is long. */
 __noinline int keep_tracestate(struct scratch_slot *slot, struct request *r, const struct request_key *key,
-			       __u64 slice_at)
+			       __u64 values, __u64 count)
 {
 	struct tracestate *state;
-	struct go_slice values;
 	struct go_string text;
 	long len;
 
 	if (!slot || !r || !key)
 		return 0;
 	state = &slot->scratch.header.state;
-	if (read_user(&values, sizeof(values), slice_at) || values.len == 0)
+	if (count == 0)
 		return 0;
-	if (values.len > 1 || read_user(&text, sizeof(text), values.ptr) || text.len > TRACESTATE_MAX_BYTES)
+	if (count > 1 || read_user(&text, sizeof(text), values) || text.len > TRACESTATE_MAX_BYTES)
 		goto lost;
 	len = read_text(state->bytes, TRACESTATE_MAX_BYTES, text.ptr, text.len);
 	if (len < 0)
@@ -366,7 +363,7 @@ static __always_inline void read_trace_context(const struct process *p, struct r
 		if (i >= s->count)
 			break;
 		if (c->len == TRACEPARENT_NAME_LEN && is_traceparent(c->key)) {
-			parse_traceparent(r, c->value);
+			parse_traceparent(r, c->values, c->count);
 			break;
 		}
 	}
@@ -377,7 +374,7 @@ static __always_inline void read_trace_context(const struct process *p, struct r
 			if (i >= s->count)
 				break;
 			if (c->len == TRACESTATE_NAME_LEN && is_tracestate(c->key)) {
-				keep_tracestate(slot, r, key, c->value);
+				keep_tracestate(slot, r, key, c->values, c->count);
 				break;
 			}
 		}

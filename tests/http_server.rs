@@ -217,10 +217,11 @@ fn spans_say_what_happened() -> Result<()> {
     assert!(item.end_time_unix_nano > item.start_time_unix_nano);
     assert!(item.parent_span_id.is_empty());
 
-    let sent = with_parent["traceparents"][0].as_str().unwrap().to_owned();
+    let sent = &with_parent["traceparent"]["values"][0];
     let child = by_path["/hello"];
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!(format!("00-{}-{}-{:02x}", hex(&child.trace_id), hex(&child.parent_span_id), child.flags & 0xff), sent);
+    assert_eq!(sent["trace_id"].as_str(), Some(hex(&child.trace_id).as_str()));
+    assert_eq!(sent["span_id"].as_str(), Some(hex(&child.parent_span_id).as_str()));
     assert_eq!(child.trace_state, "vendor=opaque");
 
     let status = |path: &str| by_path[path].status.clone().unwrap_or_default().code;
@@ -238,6 +239,49 @@ fn spans_say_what_happened() -> Result<()> {
     server.kill()
 }
 
+/// Both forms of Go's maps, small and large.
+#[test]
+fn trace_context_is_found_among_few_and_many_headers_in_both_map_forms() -> Result<()> {
+    for toolchain in [OLD, NEWEST] {
+        let server = Server::start(&build("server", &Build::with(toolchain))?, &[], &[("OTEL_SERVICE_NAME", "maps")])?;
+        let client_program = build("client", &Build::default())?;
+        let receiver = Receiver::start()?;
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
+        ];
+        let mut agent = Agent::start(&[], &environment)?;
+        agent.observes(server.pid())?;
+        let url = format!("http://{}", server.address);
+        let mut sent = BTreeMap::new();
+        for headers in [0, 5, 20, 60] {
+            // One of them as long as the wanted name.
+            let extra: Vec<_> = (0..headers).map(|n| format!(r#""X-Extra-{n}":"v""#)).collect();
+            let mix = mix_file(&format!(r#"[{{"weight":1,"path":"/hello","headers":{{{}}}}}]"#, extra.join(",")));
+            let mix = mix.path().to_str().unwrap();
+            let arguments = ["-url", &url, "-n", "100", "-c", "4", "-mix", mix, "-traceparent", "1", "-tracestate", "a=b", "-seed"];
+            let seed = (headers + 1).to_string();
+            let report = client(&client_program, &[&arguments[..], &[seed.as_str()]].concat())?;
+            for value in report["traceparent"]["values"].as_array().unwrap() {
+                sent.insert(value["trace_id"].as_str().unwrap().to_owned(), value["span_id"].as_str().unwrap().to_owned());
+            }
+        }
+        let spans = until(PATIENCE, "all spans", || {
+            let spans = receiver.spans();
+            Ok((spans.len() >= 400, spans))
+        })?;
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let got: BTreeMap<_, _> = spans.iter().map(|(_, s)| (hex(&s.trace_id), hex(&s.parent_span_id))).collect();
+        assert_eq!(got, sent, "{toolchain}");
+        assert!(spans.iter().all(|(_, span)| span.trace_state == "a=b"));
+        no_losses(&agent.scrape()?);
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}
+
 /// A route that the program builds at run time lies where other strings lay before.
 #[test]
 fn routes_on_the_heap_keep_their_names_when_addresses_are_reused() -> Result<()> {
@@ -246,13 +290,16 @@ fn routes_on_the_heap_keep_their_names_when_addresses_are_reused() -> Result<()>
     let mut agent = Agent::start(&[], &[])?;
     agent.observes(server.pid())?;
     let url = format!("http://{}", server.address);
-    // Each /remux builds a new mux with new patterns; requests to the current one go in between.
-    for generation in 1..=40 {
-        let mix = mix_file(r#"[{"weight":1,"method":"POST","path":"/remux"}]"#);
-        client(&client_program, &["-url", &url, "-n", "1", "-c", "1", "-mix", mix.path().to_str().unwrap()])?;
-        let mix = mix_file(&format!(r#"[{{"weight":1,"path":"/re/g{generation:06}/items/{{i}}"}}]"#));
+    // Each /remux builds a new mux with new patterns until one lies where an earlier one lay.
+    let mut reused = 0;
+    for _ in 0..40 {
+        let answer = post(&server.address, "/remux")?;
+        reused += u64::from(answer["reused"].as_bool().unwrap());
+        let path = answer["path"].as_str().unwrap();
+        let mix = mix_file(&format!(r#"[{{"weight":1,"path":"{path}"}}]"#));
         client(&client_program, &["-url", &url, "-n", "50", "-c", "4", "-mix", mix.path().to_str().unwrap()])?;
     }
+    assert!(reused > 0, "no address was reused: the test shows nothing");
     let page = agent.scrape()?;
     let truth = server.stop()?;
     assert_eq!(page.requests("heap"), truth_counts(&truth, true));
@@ -260,6 +307,17 @@ fn routes_on_the_heap_keep_their_names_when_addresses_are_reused() -> Result<()>
     assert!(generations >= 40, "{generations} routes");
     agent.stop()?;
     Ok(())
+}
+
+/// The JSON answer to an empty POST.
+fn post(address: &str, path: &str) -> Result<serde_json::Value> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer.find('{').and_then(|at| answer.get(at..)).unwrap_or_default();
+    Ok(serde_json::from_str(body.trim())?)
 }
 
 /// Both histogram forms, against the durations that are known.

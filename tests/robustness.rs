@@ -5,6 +5,8 @@
 use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
+use trigon_gobin::GoBinary;
+use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, map_file};
 use trigon_tests::agent::{Agent, executable};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client, finish_client, start_client};
@@ -53,11 +55,24 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
     let program = build("client", &Build::default())?;
     let url = format!("http://{}", server.address);
-    let load = start_client(&program, &["-url", &url, "-d", "60s", "-c", "16"])?;
-    let agent = Command::new(executable()?)
-        .args(["self-test", "attach", &server.pid().to_string(), "200"])
-        .output()?;
-    assert!(agent.status.success(), "{}", String::from_utf8_lossy(&agent.stderr));
+    let load = start_client(&program, &["-url", &url, "-d", "30s", "-c", "16"])?;
+    let settings = Settings {
+        ring_bytes: 1 << 20,
+        max_requests: 1024,
+        max_aggregates: 64,
+        max_routes: 64,
+        max_processes: 8,
+        uprobe_multi: UprobeMulti::Auto,
+    };
+    let probes = Probes::load(&settings)?;
+    let path = build("server", &Build::default())?;
+    let map = map_file(&std::fs::File::open(&path)?)?;
+    let plan = Plan::of(&GoBinary::parse(&map)?, &Kernel::detect().policy(false))?;
+    for _ in 0..200 {
+        let attached = probes.attach(&path, &plan)?;
+        assert_eq!(attached.sites, 4);
+        drop(attached);
+    }
     let report = finish_client(load)?;
     assert_eq!((report["errors"].as_u64(), report["unexpected"].as_u64()), (Some(0), Some(0)), "{report}");
     server.kill()

@@ -69,10 +69,33 @@ static __always_inline void note_slot(struct header_scratch *s, const __u64 *key
 	s->count += ((other | negated) >> 63 ^ 1) & full;
 }
 
-/* Reads `n` consecutive groups; group by group if the whole cannot be read, since a page of a fresh array may never
- * have been touched. A group that cannot be read is left zero, which holds no header in either form. */
-static __always_inline int read_groups(struct header_scratch *s, __u64 at, __u32 n, __u32 size)
+#define PAGE 4096
+
+/* One group where the bulk read failed. A page of a fresh array that was never touched cannot be read, and holds
+ * nothing; a group may begin on the page before it. What cannot be read is left zero. */
+__noinline int read_group(struct scratch_slot *slot, __u32 index, __u64 at, __u32 size)
 {
+	__u8 *group;
+	__u32 part = PAGE - (at & (PAGE - 1));
+
+	if (!slot || index >= HEADER_GROUPS || (size != SWISS_GROUP && size != CLASSIC_BUCKET))
+		return 0;
+	group = slot->scratch.header.groups + index * size;
+	if (!bpf_probe_read_user(group, size, (const void *)at))
+		return 0;
+	asm volatile("" : "+r"(part));
+	if (part < SWISS_GROUP && !bpf_probe_read_user(group, part, (const void *)at))
+		return 0;
+	/* For a Swiss group zero control bytes would mean "full". */
+	*(__u64 *)group = size == SWISS_GROUP ? SWISS_EMPTY : 0;
+	lose(LOSS_HEADER_UNREADABLE);
+	return 0;
+}
+
+/* Reads `n` consecutive groups at once, or one by one. */
+static __always_inline int read_groups(struct scratch_slot *slot, __u64 at, __u32 n, __u32 size)
+{
+	struct header_scratch *s = &slot->scratch.header;
 	__u32 bytes = n * size;
 
 	asm volatile("" : "+r"(bytes));
@@ -80,15 +103,8 @@ static __always_inline int read_groups(struct header_scratch *s, __u64 at, __u32
 		return -1;
 	if (!read_user(s->groups, bytes, at))
 		return 0;
-	for (__u32 i = 0; i < HEADER_GROUPS; i++) {
-		if (i >= n)
-			break;
-		if (bpf_probe_read_user(s->groups + i * size, size, (const void *)(at + i * size))) {
-			/* The helper has zeroed it; for a Swiss group, zero control bytes would mean "full". */
-			*(__u64 *)(s->groups + i * size) = size == SWISS_GROUP ? SWISS_EMPTY : 0;
-			lose(LOSS_HEADER_UNREADABLE);
-		}
-	}
+	for (__u32 i = 0; i < HEADER_GROUPS && i < n; i++)
+		read_group(slot, i, at + i * size, size);
 	return 0;
 }
 
@@ -128,7 +144,7 @@ __noinline int scan_swiss(struct scratch_slot *slot, __u64 map)
 		}
 		n = (__u32)table.length_mask + 1;
 	}
-	if (n > HEADER_GROUPS || read_groups(s, groups, n, SWISS_GROUP))
+	if (n > HEADER_GROUPS || read_groups(slot, groups, n, SWISS_GROUP))
 		return 0;
 	for (__u32 g = 0; g < HEADER_GROUPS; g++) {
 		__u8 *group = s->groups + g * SWISS_GROUP;
@@ -190,7 +206,7 @@ __noinline int scan_buckets(struct scratch_slot *slot, __u64 at, __u32 n)
 		lose(LOSS_HEADER_BOUND);
 		return 0;
 	}
-	if (read_groups(s, at, n, CLASSIC_BUCKET))
+	if (read_groups(slot, at, n, CLASSIC_BUCKET))
 		return 0;
 	for (__u32 g = 0; g < HEADER_GROUPS; g++) {
 		if (g >= n)

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::{Histogram, Propagator, Sampler, SdkInstrumented};
+use super::super::traces::Sampler;
+use super::super::{Histogram, Propagator, SdkInstrumented};
 use super::*;
 
 /// Loads from a text as file, and variables.

@@ -22,6 +22,8 @@ pub enum Mood {
     Garbage,
     /// Nothing: the connection stays open.
     Silent,
+    /// 200, without looking at what came.
+    Forgetful,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,16 @@ impl Receiver {
                 std::thread::spawn(move || shared.serve(stream));
             }
         });
+        Ok(receiver)
+    }
+
+    /// Accepts everything and keeps nothing: for benchmarks.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn start_counting_only() -> Result<Self> {
+        let receiver = Self::start()?;
+        receiver.be(Mood::Forgetful);
         Ok(receiver)
     }
 
@@ -115,7 +127,8 @@ impl Receiver {
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body)?;
-            if gzip {
+            let forget = self.mood.lock().is_ok_and(|mood| *mood == Mood::Forgetful);
+            if gzip && !forget {
                 let mut plain = Vec::new();
                 GzDecoder::new(body.as_slice()).read_to_end(&mut plain)?;
                 body = plain;
@@ -123,7 +136,7 @@ impl Receiver {
             let mood = self.mood.lock().map(|mood| *mood).unwrap_or(Mood::Fine);
             self.keep(&path, &body, mood)?;
             match mood {
-                Mood::Fine => write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")?,
+                Mood::Fine | Mood::Forgetful => write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")?,
                 Mood::Unavailable => write!(writer, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")?,
                 Mood::Garbage => write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\u{7}\u{7}\u{7}\u{7}\u{7}")?,
                 Mood::Silent => std::thread::sleep(std::time::Duration::from_secs(3600)),

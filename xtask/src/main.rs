@@ -1,2 +1,20 @@
-//! See ARCHITECTURE.md.
-fn main() {}
+//! Developer tasks: `cargo run -p xtask -- bench | matrix | offsets`.
+
+#![allow(clippy::print_stdout, reason = "a task's output is its result")]
+
+mod bench;
+mod matrix;
+mod offsets;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    match arguments.first().map(String::as_str) {
+        Some("bench") => bench::run(rest),
+        Some("matrix") => matrix::run(rest),
+        Some("offsets") => offsets::run(),
+        _ => bail!("usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets"),
+    }
+}

@@ -6,6 +6,7 @@ use crate::image::{Arch, Image, Segment};
 use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
+use crate::version::GoVersion;
 use crate::{Error, dwarf, rtti, table};
 use std::ops::Range;
 
@@ -162,7 +163,7 @@ impl<'d> GoBinary<'d> {
             let missing: Vec<_> = wanted
                 .iter()
                 .zip(&results)
-                .filter(|(field, result)| **result == Err(FieldError::NoType) && self.may_link(field.package))
+                .filter(|(field, result)| **result == Err(FieldError::NoType) && self.may_have(field))
                 .map(|(field, _)| *field)
                 .collect();
             if missing.is_empty() {
@@ -170,7 +171,7 @@ impl<'d> GoBinary<'d> {
             }
             let mut more = self.struct_fields_from(&missing, source).into_iter();
             for (field, result) in wanted.iter().zip(&mut results) {
-                if *result == Err(FieldError::NoType) && self.may_link(field.package) {
+                if *result == Err(FieldError::NoType) && self.may_have(field) {
                     *result = more.next().unwrap_or(Err(FieldError::NoType));
                 }
             }
@@ -193,16 +194,23 @@ impl<'d> GoBinary<'d> {
         wanted.iter().map(find).collect()
     }
 
-    /// Whether it is worth unpacking debug information for a package.
-    fn may_link(&self, package: &str) -> bool {
-        match package {
-            "net/http/internal/http2" => self.info.go_version.as_ref().is_none_or(|v| v.language() >= (1, 27)),
-            // Of the standard library only the first path element has no dot.
-            _ if !package.split('/').next().is_some_and(|first| first.contains('.')) => true,
-            _ => {
-                let of = |module: &str| package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    /// Whether it is worth looking further for a struct: not for one that this version or this program cannot have.
+    fn may_have(&self, field: &FieldRef) -> bool {
+        let language = self.info.go_version.as_ref().map(GoVersion::language);
+        let since = |first| language.is_none_or(|language| language >= first);
+        match (field.package, field.ty) {
+            ("net/http", "pattern") => since((1, 22)),
+            // HTTP/2 moved out of net/http.
+            ("net/http/internal/http2", _) => since((1, 27)),
+            ("net/http", ty) if ty.starts_with("http2") => language.is_none_or(|language| language < (1, 27)),
+            // Import paths outside the standard library begin with a host name.
+            (package, _) if package.split('/').next().is_some_and(|first| first.contains('.')) => {
+                let of = |module: &str| {
+                    package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
                 self.info.deps.iter().any(|module| of(&module.path))
             }
+            _ => true,
         }
     }
 }

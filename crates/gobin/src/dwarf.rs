@@ -23,9 +23,10 @@ struct Sections<'d> {
     all: HashMap<&'static str, Cow<'d, [u8]>>,
 }
 
-const NEEDED: [(&str, gimli::SectionId); 6] = [
+const NEEDED: [(&str, gimli::SectionId); 7] = [
     (".debug_info", gimli::SectionId::DebugInfo),
     (".debug_abbrev", gimli::SectionId::DebugAbbrev),
+    (".debug_line", gimli::SectionId::DebugLine), // units name it, and are refused without it
     (".debug_str", gimli::SectionId::DebugStr),
     (".debug_line_str", gimli::SectionId::DebugLineStr),
     (".debug_str_offsets", gimli::SectionId::DebugStrOffsets),

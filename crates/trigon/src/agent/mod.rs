@@ -173,7 +173,7 @@ impl Agent {
         let mut reads = ticks(self.config.metrics.read_interval.duration());
         let mut exports = ticks(self.config.metrics.export_interval.duration());
         let mut tidy = ticks(MAINTENANCE);
-        let mut shows = ticks(status::REFRESH);
+        let mut shows = ticks(self.status.refresh());
         let end = self.run.duration.map(|duration| Instant::now() + duration);
         loop {
             let settle_at = self.ended.values().filter(|ended| !ended.settled).map(|ended| ended.at + GRACE).min();
@@ -204,12 +204,12 @@ impl Agent {
         stop_server: oneshot::Sender<()>,
         server: tokio::task::JoinHandle<std::io::Result<()>>,
     ) -> Result<()> {
+        self.show_last();
         // What is under way in the kernel ends while probes are detached; then the ring holds all there will be.
         self.observer.detach_all();
         self.ring.consume();
         self.take_events();
         self.read_aggregates();
-        self.show_last();
         let _ = stop_server.send(());
         while let Ok(request) = scrapes.try_recv() {
             self.answer(request);

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use trigon_model::{Span, SpanStatus};
 use trigon_pipeline::Row;
 
-/// How often the live table is drawn.
-pub(super) const REFRESH: Duration = Duration::from_secs(2);
+/// How often the live table is drawn at a terminal, and how often elsewhere, where it only grows a file.
+const REFRESH: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 /// Sample spans that are shown.
 const SAMPLES: usize = 6;
 /// Rows of the live table.
@@ -60,6 +60,11 @@ impl Status {
     /// Whether the table is to be drawn now and then.
     pub(super) fn is_live(&self) -> bool {
         self.format == Format::Text
+    }
+
+    /// Time between two tables.
+    pub(super) fn refresh(&self) -> Duration {
+        if self.terminal { REFRESH.0 } else { REFRESH.1 }
     }
 
     fn event(&self, event: &Value) {

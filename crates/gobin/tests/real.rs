@@ -1,0 +1,213 @@
+//! Real executables of the installed Go: what the crate says against what Go's own tools say.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
+use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource};
+
+const PROGRAM: &str = r#"package main
+
+import (
+	"fmt"
+	"net/http"
+)
+
+type pair struct{ a, b int }
+
+func sum(p pair) int { return p.a + p.b }
+
+//go:noinline
+func outer(n int) int {
+	total := 0
+	for i := 0; i < n; i++ {
+		total += sum(pair{i, n})
+	}
+	return total
+}
+
+func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, outer(len(r.URL.Path))) })
+	panic(http.ListenAndServe("127.0.0.1:0", nil))
+}
+"#;
+
+fn build(flags: &[&str]) -> Vec<u8> {
+    std::fs::read(build_file(flags)).unwrap()
+}
+
+fn build_file(flags: &[&str]) -> PathBuf {
+    // Kept for the test process's life; the system's temporary folder is emptied by the system.
+    let folder = tempfile::tempdir().unwrap().keep();
+    std::fs::write(folder.join("main.go"), PROGRAM).unwrap();
+    std::fs::write(folder.join("go.mod"), "module example.com/real\n\ngo 1.21\n").unwrap();
+    let out = folder.join("real");
+    let done = Command::new("go").current_dir(&folder).args(["build", "-buildvcs=false", "-o"]).arg(&out).args(flags).arg(".").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    out
+}
+
+fn plain() -> &'static (PathBuf, Vec<u8>) {
+    static BUILT: OnceLock<(PathBuf, Vec<u8>)> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let path = build_file(&[]);
+        let bytes = std::fs::read(&path).unwrap();
+        (path, bytes)
+    })
+}
+
+fn nm(path: &Path) -> HashMap<String, u64> {
+    let done = Command::new("go").args(["tool", "nm"]).arg(path).output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    let symbol = |line: &str| {
+        let mut parts = line.split_whitespace();
+        let address = u64::from_str_radix(parts.next()?, 16).ok()?;
+        (parts.next()?.eq_ignore_ascii_case("t")).then_some(())?;
+        Some((parts.collect::<Vec<_>>().join(" "), address))
+    };
+    text.lines().filter_map(symbol).collect()
+}
+
+#[test]
+fn functions_are_where_go_says() {
+    let (path, bytes) = plain();
+    let binary = GoBinary::parse(bytes).unwrap();
+    let truth = nm(path);
+    let mut compared = 0;
+    for function in binary.functions() {
+        if let Some(address) = truth.get(function.name) {
+            assert_eq!(function.entry, *address, "{}", function.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > 3000, "{compared}");
+    let found = binary.functions_named(&["main.outer", "main.no", "net/http.(*conn).serve"]);
+    assert_eq!(found[0].unwrap().entry, truth["main.outer"]);
+    assert!(found[1].is_none());
+    assert_eq!(binary.function_at(found[2].unwrap().entry + 5), found[2]);
+}
+
+#[test]
+fn build_information_is_read() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let info = binary.build_info();
+    let version = Command::new("go").args(["env", "GOVERSION"]).output().unwrap();
+    assert_eq!(info.go_version_raw, String::from_utf8(version.stdout).unwrap().trim());
+    assert_eq!((info.path.as_str(), info.main.as_ref().unwrap().path.as_str()), ("example.com/real", "example.com/real"));
+    assert_eq!(info.setting("GOARCH"), Some("amd64"));
+    assert!(binary.has_dwarf() && !binary.is_stripped() && !binary.is_pie());
+}
+
+#[test]
+fn what_was_inlined_is_found_where_it_lies() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let outer = binary.functions_named(&["main.outer"])[0].unwrap();
+    let inlined = binary.inlined(&outer);
+    let sum = inlined.iter().find(|entry| entry.name == "main.sum").unwrap();
+    assert!(sum.ranges.iter().all(|range| range.start >= outer.entry && range.end <= outer.end && range.start < range.end));
+}
+
+const FIELDS: [FieldRef; 7] = [
+    FieldRef { package: "net/http", ty: "Request", field: "Header" },
+    FieldRef { package: "net/http", ty: "Request", field: "" },
+    FieldRef { package: "net/http", ty: "response", field: "status" },
+    FieldRef { package: "net/http", ty: "conn", field: "hijackedv" },
+    FieldRef { package: "net/url", ty: "URL", field: "Path" },
+    FieldRef { package: "runtime", ty: "g", field: "_panic" },
+    FieldRef { package: "net/http", ty: "Request", field: "NoSuchField" },
+];
+
+#[test]
+fn all_sources_of_offsets_agree_and_survive_stripping() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let offsets = |binary: &GoBinary<'_>, source| {
+        let found = binary.struct_fields_from(&FIELDS, source);
+        found.into_iter().map(|result| result.map(|info| (info.offset, info.size))).collect::<Vec<_>>()
+    };
+    let rtti = offsets(&binary, OffsetSource::Rtti);
+    assert!(rtti[..6].iter().all(Result::is_ok), "{rtti:?}");
+    assert_eq!(rtti[6], Err(FieldError::NoField));
+    assert_eq!(rtti, offsets(&binary, OffsetSource::Dwarf));
+    for flags in [&["-ldflags=-s -w"][..], &["-buildmode=pie", "-ldflags=-s -w"]] {
+        let bytes = build(flags);
+        let stripped = GoBinary::parse(&bytes).unwrap();
+        assert!(stripped.is_stripped() && !stripped.has_dwarf());
+        assert_eq!(offsets(&stripped, OffsetSource::Rtti), rtti, "{flags:?}");
+    }
+    // The table has this toolchain's version only if it is the newest of its minor; where it speaks, it agrees.
+    for (table, rtti) in offsets(&binary, OffsetSource::Table).into_iter().zip(rtti) {
+        assert!(table == Err(FieldError::NoType) || table == rtti, "{table:?} {rtti:?}");
+    }
+}
+
+#[test]
+fn sites_of_the_http_server_are_emulated() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let names = ["net/http.serverHandler.ServeHTTP", "net/http.(*response).finishRequest", "net/http.(*conn).serve",
+        "net/http.(*conn).readRequest", "runtime.morestack_noctxt", "runtime.morestack"];
+    let found = binary.functions_named(&names);
+    let entry = |index: usize| found[index].unwrap().entry;
+    let is_morestack = |address| address == entry(4) || address == entry(5);
+    let policy = Policy { nop5_call: false, allow_stepped: false };
+    let find = |index: usize, want: Want| {
+        let function = found[index].unwrap();
+        let body = Body { entry: function.entry, code: binary.code(&function) };
+        site::find(binary.arch(), &body, &want, &policy, &is_morestack).unwrap()
+    };
+    let begin = find(0, Want::Entry { needs: Registers::of(&[Register::Cx, Register::Di]) });
+    assert_eq!((begin.len(), begin[0].cost, begin[0].shape), (1, CostClass::Emulated, Shape::StackCheck));
+    assert_eq!(find(1, Want::Entry { needs: Registers::default() })[0].cost, CostClass::Emulated);
+    let needs = Registers::of(&[Register::Ax, Register::Bx]);
+    let behind = find(2, Want::AfterCall { callee: entry(3), needs });
+    assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
+}
+
+#[test]
+fn what_is_no_go_executable_is_refused() {
+    assert_eq!(GoBinary::parse(b"").unwrap_err(), Error::NotElf);
+    assert_eq!(GoBinary::parse(b"\x7fELF").unwrap_err(), Error::NotElf);
+    let shell = std::fs::read("/bin/sh").unwrap();
+    assert_eq!(GoBinary::parse(&shell).unwrap_err(), Error::NotGo);
+    assert!(!GoBinary::is_go(&shell));
+}
+
+/// Everything that reads the file.
+fn read_all(bytes: &[u8]) {
+    let Ok(binary) = GoBinary::parse(bytes) else { return };
+    let found = binary.functions_named(&["main.outer", "net/http.(*conn).serve"]);
+    for function in found.iter().flatten() {
+        let _ = (binary.code(function).len(), binary.inlined(function), binary.file_offset(function.entry));
+    }
+    let _ = binary.functions().take(50_000).count();
+    for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {
+        let _ = binary.struct_fields_from(&FIELDS, source);
+    }
+    let _ = binary.read_only_data();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn damaged_executables_give_an_error_or_less(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
+        in_headers in prop::collection::vec((0_usize..4096, any::<u8>()), 0..4),
+        keep in any::<prop::sample::Index>(), cut in any::<bool>(),
+    ) {
+        let mut bytes = plain().1.clone();
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        for (at, value) in in_headers {
+            bytes[at] = value;
+        }
+        if cut {
+            bytes.truncate(keep.index(bytes.len()));
+        }
+        read_all(&bytes);
+    }
+}

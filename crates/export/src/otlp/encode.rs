@@ -10,7 +10,9 @@ use opentelemetry_proto::tonic::trace::v1 as t;
 use prost::Message;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::{Attributes, Data, Family, HistogramPoint, NumberPoint, Resource, Snapshot, Span, SpanStatus, Value};
+use trigon_model::{
+    Attributes, Data, Family, HistogramPoint, NumberPoint, Resource, Snapshot, Span, SpanStatus, Value,
+};
 
 /// The conventions that names and attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";

@@ -73,7 +73,8 @@ impl Transport {
         }
         match config.protocol {
             Protocol::HttpProtobuf => {
-                let connector = HttpsConnectorBuilder::new().with_tls_config(tls(config)?).https_or_http().enable_http1();
+                let connector =
+                    HttpsConnectorBuilder::new().with_tls_config(tls(config)?).https_or_http().enable_http1();
                 Ok(Self::Http(Box::new(Http {
                     client: Client::builder(TokioExecutor::new()).build(connector.build()),
                     uri,
@@ -122,7 +123,8 @@ fn tls(config: &OtlpConfig) -> Result<rustls::ClientConfig, StartError> {
     match &config.client_identity {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => {
-            let wrong = |path: &std::path::Path, reason: String| StartError::Certificate { path: path.to_owned(), reason };
+            let wrong =
+                |path: &std::path::Path, reason: String| StartError::Certificate { path: path.to_owned(), reason };
             let bytes = read(chain)?;
             let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
             let certificates = certificates.map_err(|error| wrong(chain, error.to_string()))?;

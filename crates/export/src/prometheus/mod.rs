@@ -1,15 +1,18 @@
 //! A snapshot as Prometheus reads it: text, OpenMetrics, or protobuf with native histograms.
 
+mod histogram;
 mod names;
 mod negotiate;
 mod protobuf;
 mod series;
 mod text;
 
+pub(crate) use negotiate::accepts_gzip;
 pub use negotiate::{Format, negotiate};
 use trigon_model::Snapshot;
 
-/// Encodes a snapshot.
+/// Encodes a snapshot. Names and labels are translated by OpenTelemetry's rules, so that any attributes give a page that
+/// Prometheus accepts.
 pub fn encode(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let families = series::families(snapshot);
     match format {
@@ -18,3 +21,6 @@ pub fn encode(snapshot: &Snapshot, format: Format) -> Vec<u8> {
         Format::Protobuf => protobuf::encode(&families),
     }
 }
+
+#[cfg(test)]
+mod tests;

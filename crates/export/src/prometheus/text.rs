@@ -1,92 +1,139 @@
 //! The text formats: Prometheus 0.0.4 and OpenMetrics 1.0.
 
+use super::histogram::cumulative;
 use super::series::{Family, Kind, Labels, Sample};
 use std::fmt::Write as _;
 use trigon_model::HistogramPoint;
 
 pub(crate) fn encode(families: &[Family<'_>], open_metrics: bool) -> Vec<u8> {
-    let mut out = String::new();
+    let mut page = Page { out: String::new(), open_metrics };
     for family in families {
-        head(&mut out, family, open_metrics);
+        page.head(family);
+        let base = page.base_name(family);
         for series in &family.series {
             match &series.value {
-                Sample::Number(value) => line(&mut out, &family.name, "", &series.labels, None, *value),
-                Sample::Histogram(point) => histogram(&mut out, &family.name, &series.labels, point),
+                Sample::Number(value) => page.line(&family.name, "", &series.labels, None, |out| number(out, *value)),
+                Sample::Histogram(point) => page.histogram(&family.name, &series.labels, point),
             }
-            if open_metrics && family.kind != Kind::Gauge && series.start_unix_nano > 0 {
-                let base = base_name(family, true);
-                line(&mut out, base, "_created", &series.labels, None, series.start_unix_nano as f64 / 1e9);
+            if open_metrics && matches!(family.kind, Kind::Counter | Kind::Histogram) && series.start_unix_nano > 0 {
+                let (seconds, nanos) = (series.start_unix_nano / 1_000_000_000, series.start_unix_nano % 1_000_000_000);
+                page.line(base, "_created", &series.labels, None, |out| {
+                    let _ = write!(out, "{seconds}.{nanos:09}");
+                });
             }
         }
     }
     if open_metrics {
-        out.push_str("# EOF\n");
+        page.out.push_str("# EOF\n");
     }
-    out.into_bytes()
+    page.out.into_bytes()
 }
 
-/// OpenMetrics names a counter's family without `_total`.
-fn base_name<'f>(family: &'f Family<'_>, open_metrics: bool) -> &'f str {
-    if open_metrics { family.name.strip_suffix("_total").unwrap_or(&family.name) } else { &family.name }
+struct Page {
+    out: String,
+    open_metrics: bool,
 }
 
-fn head(out: &mut String, family: &Family<'_>, open_metrics: bool) {
-    let name = base_name(family, open_metrics);
-    let (name, kind) = match family.kind {
-        Kind::Counter => (name, "counter"),
-        Kind::Histogram => (name, "histogram"),
-        // target_info is OpenMetrics's own type.
-        Kind::Gauge if open_metrics && name == "target_info" => ("target", "info"),
-        Kind::Gauge => (name, "gauge"),
-    };
-    let help = family.help.replace('\\', r"\\").replace('\n', r"\n");
-    let help = if open_metrics { help.replace('"', "\\\"") } else { help };
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn histogram(out: &mut String, name: &str, labels: &Labels, point: &HistogramPoint) {
-    let mut cumulative = 0;
-    let limits = point.explicit.bounds.iter().map(|bound| number(*bound)).chain(["+Inf".to_owned()]);
-    for (limit, count) in limits.zip(&point.explicit.counts) {
-        cumulative += count;
-        line(out, name, "_bucket", labels, Some(&limit), cumulative as f64);
+impl Page {
+    /// OpenMetrics names families without `_total` and `_info`.
+    fn base_name<'f>(&self, family: &'f Family<'_>) -> &'f str {
+        let suffix = match family.kind {
+            Kind::Counter if self.open_metrics => "_total",
+            Kind::Info if self.open_metrics => "_info",
+            _ => "",
+        };
+        family.name.strip_suffix(suffix).unwrap_or(&family.name)
     }
-    line(out, name, "_sum", labels, None, point.sum);
-    line(out, name, "_count", labels, None, point.count as f64);
-}
 
-fn line(out: &mut String, name: &str, suffix: &str, labels: &Labels, le: Option<&str>, value: f64) {
-    out.push_str(name);
-    out.push_str(suffix);
-    let mut separator = '{';
-    for (key, value) in labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(le.map(|le| ("le", le))) {
-        out.push(separator);
-        separator = ',';
-        let _ = write!(out, "{key}=\"");
-        for character in value.chars() {
-            match character {
-                '\\' => out.push_str(r"\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str(r"\n"),
-                other => out.push(other),
-            }
+    fn head(&mut self, family: &Family<'_>) {
+        let name = self.base_name(family);
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+            Kind::Info if self.open_metrics => "info",
+            Kind::Gauge | Kind::Info => "gauge",
+        };
+        if !family.help.is_empty() {
+            let help = family.help.replace('\\', r"\\").replace('\n', r"\n");
+            let help = if self.open_metrics { help.replace('"', "\\\"") } else { help };
+            let _ = writeln!(self.out, "# HELP {name} {help}");
         }
-        out.push('"');
+        let _ = writeln!(self.out, "# TYPE {name} {kind}");
+        if let Some(unit) = family.unit.as_ref().filter(|_| self.open_metrics) {
+            let _ = writeln!(self.out, "# UNIT {name} {unit}");
+        }
     }
-    if separator == ',' {
-        out.push('}');
+
+    fn histogram(&mut self, name: &str, labels: &Labels, point: &HistogramPoint) {
+        let buckets = cumulative(&point.explicit);
+        let open_metrics = self.open_metrics;
+        for (limit, count) in &buckets {
+            let mut le = String::new();
+            number(&mut le, *limit);
+            // There a boundary is always written as a float.
+            if open_metrics && limit.is_finite() && !le.contains(['.', 'e']) {
+                le.push_str(".0");
+            }
+            self.line(name, "_bucket", labels, Some(&le), |out| whole(out, *count));
+        }
+        // Of the same form, so that it is what the last bucket says.
+        let count = buckets.last().map_or(0, |(_, count)| *count);
+        self.line(name, "_sum", labels, None, |out| number(out, point.sum));
+        self.line(name, "_count", labels, None, |out| whole(out, count));
     }
-    let _ = writeln!(out, " {}", number(value));
+
+    fn line(&mut self, name: &str, suffix: &str, labels: &Labels, le: Option<&str>, value: impl FnOnce(&mut String)) {
+        let out = &mut self.out;
+        out.push_str(name);
+        out.push_str(suffix);
+        let mut separator = '{';
+        for (key, value) in labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).chain(le.map(|le| ("le", le))) {
+            out.push(separator);
+            separator = ',';
+            out.push_str(key);
+            out.push_str("=\"");
+            escape(out, value);
+            out.push('"');
+        }
+        if separator == ',' {
+            out.push('}');
+        }
+        out.push(' ');
+        value(out);
+        out.push('\n');
+    }
 }
 
-/// Go's and Prometheus's spelling: shortest that reads back the same; integers with a point only where OpenMetrics
-/// wants `le` as a float.
-fn number(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+fn escape(out: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '"', '\n']) {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        out.push_str(match from.as_bytes().first() {
+            Some(b'\n') => r"\n",
+            Some(b'"') => "\\\"",
+            _ => r"\\",
+        });
+        rest = from.get(1..).unwrap_or_default();
     }
+    out.push_str(rest);
+}
+
+fn whole(out: &mut String, value: u64) {
+    let _ = write!(out, "{value}");
+}
+
+/// Shortest that reads back the same.
+fn number(out: &mut String, value: f64) {
+    /// Beyond these an exponent is shorter than the digits.
+    const PLAIN: std::ops::Range<f64> = 1e-5..1e15;
     if value.is_nan() {
-        return "NaN".to_owned();
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if value == 0.0 || PLAIN.contains(&value.abs()) {
+        let _ = write!(out, "{value}");
+    } else {
+        let _ = write!(out, "{value:e}");
     }
-    format!("{value}")
 }

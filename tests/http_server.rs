@@ -139,8 +139,19 @@ fn two_hundred_thousand_requests_cost_two_hits_each() -> Result<()> {
     );
     let url = format!("http://{}", server.address);
     let count = REQUESTS.to_string();
-    let arguments =
-        ["-url", &url, "-n", &count, "-c", "64", "-mix", mix.path().to_str().unwrap(), "-traceparent", "0.1", "-strict"];
+    let arguments = [
+        "-url",
+        &url,
+        "-n",
+        &count,
+        "-c",
+        "64",
+        "-mix",
+        mix.path().to_str().unwrap(),
+        "-traceparent",
+        "0.1",
+        "-strict",
+    ];
     client(&client_program, &arguments)?;
     let page = agent.scrape()?;
     let truth = server.stop()?;
@@ -156,7 +167,8 @@ fn two_hundred_thousand_requests_cost_two_hits_each() -> Result<()> {
     let due = page.sum("trigon_spans_due_total", &[]);
     let lost = summary["spans_dropped"].as_u64().unwrap();
     assert_eq!(receiver.spans().len() as u64 + lost, due as u64, "{summary}");
-    let errors = truth_counts(&truth, true).iter().filter(|((_, _, status), _)| *status >= 500).map(|(_, n)| n).sum::<u64>();
+    let errors =
+        truth_counts(&truth, true).iter().filter(|((_, _, status), _)| *status >= 500).map(|(_, n)| n).sum::<u64>();
     assert!(due as u64 > errors);
     Ok(())
 }
@@ -259,11 +271,15 @@ fn trace_context_is_found_among_few_and_many_headers_in_both_map_forms() -> Resu
             let extra: Vec<_> = (0..headers).map(|n| format!(r#""{}":"v""#, name(n))).collect();
             let mix = mix_file(&format!(r#"[{{"weight":1,"path":"/hello","headers":{{{}}}}}]"#, extra.join(",")));
             let mix = mix.path().to_str().unwrap();
-            let arguments = ["-url", &url, "-n", "100", "-c", "4", "-mix", mix, "-traceparent", "1", "-tracestate", "a=b", "-seed"];
+            let arguments =
+                ["-url", &url, "-n", "100", "-c", "4", "-mix", mix, "-traceparent", "1", "-tracestate", "a=b", "-seed"];
             let seed = (headers + 1).to_string();
             let report = client(&client_program, &[&arguments[..], &[seed.as_str()]].concat())?;
             for value in report["traceparent"]["values"].as_array().unwrap() {
-                sent.insert(value["trace_id"].as_str().unwrap().to_owned(), value["span_id"].as_str().unwrap().to_owned());
+                sent.insert(
+                    value["trace_id"].as_str().unwrap().to_owned(),
+                    value["span_id"].as_str().unwrap().to_owned(),
+                );
             }
         }
         until(PATIENCE, "all spans", || Ok((receiver.spans().len() >= 400, receiver.spans().len())))?;
@@ -334,23 +350,29 @@ fn histograms_have_both_forms_and_agree() -> Result<()> {
     let mix = mix_file(r#"[{"weight":1,"path":"/slow?ms=30","expect":[200]}]"#);
     client(&client_program, &["-url", &url, "-n", "200", "-c", "8", "-mix", mix.path().to_str().unwrap(), "-strict"])?;
     let page = agent.scrape()?;
-    let bucket = |le: &str| page.sum("http_server_request_duration_seconds_bucket", &[("service_name", "forms"), ("le", le)]);
+    let bucket =
+        |le: &str| page.sum("http_server_request_duration_seconds_bucket", &[("service_name", "forms"), ("le", le)]);
     // 30 ms asked for: none below 25 ms, and all in +Inf.
     assert_eq!((bucket("0.025"), bucket("+Inf")), (0.0, 200.0));
     assert!(page.sum("http_server_request_duration_seconds_sum", &[("service_name", "forms")]) >= 200.0 * 0.03);
-    let (headers, body) =
-        agent.get("/metrics", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")?;
+    let (headers, body) = agent.get(
+        "/metrics",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+    )?;
     assert!(headers.to_lowercase().contains("application/vnd.google.protobuf"), "{headers}");
     assert!(body.windows(36).any(|window| window == b"http_server_request_duration_seconds"));
     let point = until(PATIENCE, "an exponential histogram over OTLP", || {
         use opentelemetry_proto::tonic::metrics::v1::metric::Data;
         let exports = receiver.metrics();
-        let metrics = exports.iter().flat_map(|e| &e.resource_metrics).flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
-        let points = metrics.filter(|metric| metric.name == "http.server.request.duration").filter_map(|metric| match &metric.data {
-            Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.last().cloned(),
-            _ => None,
+        let metrics =
+            exports.iter().flat_map(|e| &e.resource_metrics).flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+        let points = metrics.filter(|metric| metric.name == "http.server.request.duration").filter_map(|metric| {
+            match &metric.data {
+                Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.last().cloned(),
+                _ => None,
+            }
         });
-        let last = points.last();
+        let last = points.collect::<Vec<_>>().pop();
         Ok((last.as_ref().is_some_and(|point| point.count == 200), last))
     })?
     .unwrap();
@@ -361,4 +383,3 @@ fn histograms_have_both_forms_and_agree() -> Result<()> {
     agent.stop()?;
     server.kill()
 }
-

@@ -44,7 +44,8 @@ fn nothing_attached() -> Result<()> {
             Err(error) => anyhow::bail!("bpftool is needed for this test: {error}"),
         };
         let ours = ["http_server_beg", "http1_end", "process_exec"];
-        let left: Vec<_> = text.lines().filter(|line| ours.iter().any(|name| line.contains(name))).map(str::to_owned).collect();
+        let left: Vec<_> =
+            text.lines().filter(|line| ours.iter().any(|name| line.contains(name))).map(str::to_owned).collect();
         Ok((left.is_empty(), left))
     })?;
     Ok(())
@@ -130,7 +131,12 @@ fn hostile_executables_do_not_end_the_agent() -> Result<()> {
         let path = folder.path().join(format!("bad{index}"));
         std::fs::write(&path, bytes)?;
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        if let Ok(mut child) = Command::new(&path).args(["-listen", "127.0.0.1:0"]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn() {
+        if let Ok(mut child) = Command::new(&path)
+            .args(["-listen", "127.0.0.1:0"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+        {
             std::thread::sleep(Duration::from_millis(30));
             let _ = child.kill();
             let _ = child.wait();

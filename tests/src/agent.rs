@@ -148,7 +148,11 @@ impl Agent {
     pub fn get(&self, path: &str, accept: &str) -> Result<(String, Vec<u8>)> {
         let mut stream = TcpStream::connect(&self.metrics)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n", self.metrics)?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n",
+            self.metrics
+        )?;
         let mut all = Vec::new();
         stream.read_to_end(&mut all)?;
         let split = all.windows(4).position(|window| window == b"\r\n\r\n").context("no end of headers")?;
@@ -157,7 +161,10 @@ impl Agent {
         if !headers.starts_with("HTTP/1.1 200") {
             bail!("{path}: {headers}");
         }
-        Ok((headers.clone(), if headers.to_lowercase().contains("transfer-encoding: chunked") { unchunk(&body)? } else { body }))
+        Ok((
+            headers.clone(),
+            if headers.to_lowercase().contains("transfer-encoding: chunked") { unchunk(&body)? } else { body },
+        ))
     }
 
     /// Ends it by SIGTERM and returns its last event, the summary.

@@ -66,7 +66,8 @@ pub fn build(package: &str, build: &Build) -> Result<PathBuf> {
     };
     let mut name = format!("{package}-{}", if build.toolchain.is_empty() { "default" } else { build.toolchain });
     for flag in &build.flags {
-        let short: String = flag.rsplit('/').next().unwrap_or(flag).chars().filter(char::is_ascii_alphanumeric).collect();
+        let short: String =
+            flag.rsplit('/').next().unwrap_or(flag).chars().filter(char::is_ascii_alphanumeric).collect();
         name = format!("{name}-{short}");
     }
     if build.cgo {

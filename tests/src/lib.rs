@@ -27,7 +27,11 @@ pub fn require_root() -> Result<()> {
 ///
 /// # Errors
 /// It never held.
-pub fn until<T: std::fmt::Debug>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<(bool, T)>) -> Result<T> {
+pub fn until<T: std::fmt::Debug>(
+    limit: Duration,
+    what: &str,
+    mut probe: impl FnMut() -> Result<(bool, T)>,
+) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
         let (holds, last) = probe()?;

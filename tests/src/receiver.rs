@@ -136,9 +136,14 @@ impl Receiver {
             let mood = self.mood.lock().map(|mood| *mood).unwrap_or(Mood::Fine);
             self.keep(&path, &body, mood)?;
             match mood {
-                Mood::Fine | Mood::Forgetful => write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n")?,
+                Mood::Fine | Mood::Forgetful => write!(
+                    writer,
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+                )?,
                 Mood::Unavailable => write!(writer, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")?,
-                Mood::Garbage => write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\u{7}\u{7}\u{7}\u{7}\u{7}")?,
+                Mood::Garbage => {
+                    write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\u{7}\u{7}\u{7}\u{7}\u{7}")?
+                }
                 Mood::Silent => std::thread::sleep(std::time::Duration::from_secs(3600)),
             }
         }

@@ -47,7 +47,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     println!("medians of {ROUNDS} rounds of {seconds} s, in alternation; the server has GOMAXPROCS=1\n");
     println!(
         "{:<10} {:<22} {:<16} {:>9} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8}",
-        "program", "load", "agent", "app µs", "×", "req/s", "p50 µs", "p99", "p99.9", "agent µs", "µs/span", "RSS MiB", "maps MiB"
+        "program",
+        "load",
+        "agent",
+        "app µs",
+        "×",
+        "req/s",
+        "p50 µs",
+        "p99",
+        "p99.9",
+        "agent µs",
+        "µs/span",
+        "RSS MiB",
+        "maps MiB"
     );
     for program in ["hello", "routes10"] {
         for (connections, rate) in [("64", None), ("1", None), ("64", Some("2000"))] {

@@ -11,11 +11,24 @@ use trigon_tests::golang::root;
 
 /// The first and the newest patch release of each minor. The first of 1.21 on have ".0" in their name.
 const VERSIONS: [&str; 14] = [
-    "go1.21.0", "go1.21.13", "go1.22.0", "go1.22.12", "go1.23.0", "go1.23.12", "go1.24.0", "go1.24.11", "go1.25.0",
-    "go1.25.5", "go1.26.0", "go1.26.8", "go1.27.0", "go1.27.4",
+    "go1.21.0",
+    "go1.21.13",
+    "go1.22.0",
+    "go1.22.12",
+    "go1.23.0",
+    "go1.23.12",
+    "go1.24.0",
+    "go1.24.11",
+    "go1.25.0",
+    "go1.25.5",
+    "go1.26.0",
+    "go1.26.8",
+    "go1.27.0",
+    "go1.27.4",
 ];
 
-const PROGRAM: &str = "package main\n\nimport \"net/http\"\n\nfunc main() { panic(http.ListenAndServe(\"127.0.0.1:0\", nil)) }\n";
+const PROGRAM: &str =
+    "package main\n\nimport \"net/http\"\n\nfunc main() { panic(http.ListenAndServe(\"127.0.0.1:0\", nil)) }\n";
 
 /// Builds, reads and writes.
 pub(crate) fn run() -> Result<()> {

@@ -86,7 +86,8 @@ pub fn resource(process: &Process, build: &BuildInfo, host: &Host) -> Resource {
     set("telemetry.sdk.language", "go".into());
     set("telemetry.distro.name", "trigon".into());
     set("telemetry.distro.version", env!("CARGO_PKG_VERSION").into());
-    let version = build.main.as_ref().map(|module| module.version.as_str()).filter(|v| !v.is_empty() && *v != "(devel)");
+    let version =
+        build.main.as_ref().map(|module| module.version.as_str()).filter(|v| !v.is_empty() && *v != "(devel)");
     if let Some(version) = version.or_else(|| build.setting("vcs.revision")) {
         set("service.version", version.into());
     }

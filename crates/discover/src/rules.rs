@@ -110,6 +110,6 @@ mod tests {
         assert_eq!(selection(vec![by_both, by_pid.clone()], vec![]), None);
         assert!(selection(vec![by_path], vec![by_pid]).is_some());
         assert_eq!(selection(vec![], vec![Rule::default()]), None);
-        assert!(Rule::new(Some("a[".into()), None, None, None).is_err());
+        assert!(Rule::new(Some("a["), None, None, None).is_err());
     }
 }

@@ -36,7 +36,8 @@ impl<'d> GoBinary<'d> {
     /// Whether a file is a Go executable at all: cheap, for discovery.
     pub fn is_go(data: &[u8]) -> bool {
         Image::parse(data).is_ok_and(|image| {
-            image.section(".go.buildinfo").is_some() || image.section(".gopclntab").is_some()
+            image.section(".go.buildinfo").is_some()
+                || image.section(".gopclntab").is_some()
                 || image.section(".data.rel.ro.gopclntab").is_some()
         })
     }
@@ -135,7 +136,8 @@ impl<'d> GoBinary<'d> {
     pub fn read_only_data(&self) -> Option<Range<u64>> {
         let at = self.image.section(".rodata").map(|section| section.vaddr);
         let segments = self.image.segments().iter().filter(|segment| !segment.write && !segment.exec);
-        let holds = |segment: &&Segment| at.is_none_or(|at| (segment.vaddr..segment.vaddr + segment.filesz).contains(&at));
+        let holds =
+            |segment: &&Segment| at.is_none_or(|at| (segment.vaddr..segment.vaddr + segment.filesz).contains(&at));
         let found = segments.filter(holds).max_by_key(|segment| segment.filesz)?;
         Some(found.vaddr..found.vaddr.checked_add(found.filesz)?)
     }

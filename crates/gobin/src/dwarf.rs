@@ -39,10 +39,7 @@ pub(crate) fn present(image: &Image<'_>) -> bool {
 }
 
 /// Finds the structs by (package, name).
-pub(crate) fn structs(
-    image: &Image<'_>,
-    wanted: &[FieldRef],
-) -> HashMap<(&'static str, &'static str), Struct> {
+pub(crate) fn structs(image: &Image<'_>, wanted: &[FieldRef]) -> HashMap<(&'static str, &'static str), Struct> {
     let mut found = HashMap::new();
     let Some(sections) = Sections::load(image) else { return found };
     let loaded = gimli::Dwarf::load(|id| {
@@ -87,9 +84,9 @@ fn read_unit(
             let entry = member.entry();
             let name = text(dwarf, unit, entry, gimli::DW_AT_name)?;
             if let (Some(name), Some(offset)) = (name, number(entry, gimli::DW_AT_data_member_location)) {
-                let size = match entry.attr_value(gimli::DW_AT_type) {
-                    Some(AttributeValue::UnitRef(at)) => type_size(unit, at, 0)?,
-                    _ => 0,
+                let size = match type_of(unit, entry) {
+                    Some(at) => type_size(unit, at, 0)?,
+                    None => 0,
                 };
                 layout.fields.push((name.into_owned(), offset, size));
             }
@@ -106,9 +103,21 @@ fn type_size(unit: &Unit<Slice<'_>>, at: UnitOffset, depth: u32) -> gimli::Resul
     if let Some(size) = number(&entry, gimli::DW_AT_byte_size) {
         return Ok(size);
     }
-    match entry.attr_value(gimli::DW_AT_type) {
-        Some(AttributeValue::UnitRef(next)) if depth < MAX_DEPTH => type_size(unit, next, depth + 1),
+    if entry.tag() == gimli::DW_TAG_pointer_type {
+        return Ok(u64::from(unit.encoding().address_size)); // Go's entries of pointers have no size
+    }
+    match type_of(unit, &entry) {
+        Some(next) if depth < MAX_DEPTH => type_size(unit, next, depth + 1),
         _ => Ok(0),
+    }
+}
+
+/// The entry of a type, which Go refers to from the beginning of the whole section.
+fn type_of(unit: &Unit<Slice<'_>>, entry: &Entry<Slice<'_>>) -> Option<UnitOffset> {
+    match entry.attr_value(gimli::DW_AT_type)? {
+        AttributeValue::UnitRef(at) => Some(at),
+        AttributeValue::DebugInfoRef(at) => at.to_unit_offset(&unit.header),
+        _ => None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! An ELF file as a program's memory: bytes and words by virtual address, relocations applied.
 
 use crate::Error;
+use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
-use object::Endianness;
 use std::ops::Range;
 
 /// One loadable segment. All addresses are link-time ones.
@@ -261,9 +261,7 @@ impl<'d> Relocations<'d> {
 
 /// (offset, type, addend)
 fn record(bytes: &[u8]) -> (u64, u32, u64) {
-    let word = |at: usize| {
-        bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).unwrap_or_default()
-    };
+    let word =
+        |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).unwrap_or_default();
     (word(0), word(8) as u32, word(16))
 }
-

@@ -24,16 +24,16 @@ pub struct Inlined {
     pub ranges: Vec<Range<u64>>,
 }
 
-pub(crate) fn inlined(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Function<'_>) -> Vec<Inlined> {
-    read(image, table, module, outer).unwrap_or_default()
-}
-
-fn read(
+pub(crate) fn inlined(
     image: &Image<'_>,
     table: &Pclntab<'_>,
     module: &ModuleData,
     outer: &Function<'_>,
-) -> Option<Vec<Inlined>> {
+) -> Vec<Inlined> {
+    read(image, table, module, outer).unwrap_or_default()
+}
+
+fn read(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Function<'_>) -> Option<Vec<Inlined>> {
     let record = table.record(outer.index)?;
     let tree = module.gofunc.checked_add(u64::from(record.funcdata(FUNCDATA_INLINE_TREE)?))?;
     let indices = table.pc_values(record.pcdata(PCDATA_INLINE_INDEX)?, outer.entry)?;

@@ -62,9 +62,11 @@ impl ModuleData {
     ) -> Option<Self> {
         let wanted = pclntab.to_le_bytes();
         let (words, _) = bytes.as_chunks::<8>();
-        words.iter().enumerate().filter(|(_, word)| **word == wanted).find_map(|(index, _)| {
-            Self::read(image, base + 8 * index as u64, first, version)
-        })
+        words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| **word == wanted)
+            .find_map(|(index, _)| Self::read(image, base + 8 * index as u64, first, version))
     }
 
     fn read(image: &Image<'_>, at: u64, first: u64, version: Option<&GoVersion>) -> Option<Self> {

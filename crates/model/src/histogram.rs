@@ -89,7 +89,7 @@ impl ExponentialHistogram {
         for (index, count) in (self.offset..).zip(&self.counts) {
             seen += count;
             if rank <= seen {
-                return Some(((index + 1) as f64 / f64::from(1 << self.scale)).exp2());
+                return Some((f64::from(index + 1) / f64::from(1 << self.scale)).exp2());
             }
         }
         None

@@ -55,8 +55,11 @@ impl Table {
                 *sum += slot;
             }
         }
-        let mut rows: Vec<_> = sums.iter().filter(|(_, now)| now.requests > 0).map(|(key, now)| self.row(key, now)).collect();
-        rows.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| (&a.service, &a.route).cmp(&(&b.service, &b.route))));
+        let mut rows: Vec<_> =
+            sums.iter().filter(|(_, now)| now.requests > 0).map(|(key, now)| self.row(key, now)).collect();
+        rows.sort_by(|a, b| {
+            b.requests.cmp(&a.requests).then_with(|| (&a.service, &a.route).cmp(&(&b.service, &b.route)))
+        });
         self.last = sums;
         rows
     }

@@ -83,7 +83,7 @@ impl Fields {
         let size = self.get(P, "Request", "")?.size;
         let whole = |offset: u16, bytes: u64, field| {
             // A hostile executable may claim anything: what is read must lie within the window.
-            if u64::from(offset) + bytes <= size.min(WINDOW) && offset % 8 == 0 {
+            if u64::from(offset) + bytes <= size.min(WINDOW) && offset.is_multiple_of(8) {
                 Ok(offset)
             } else {
                 Err(MissingField { package: P, ty: "Request", field, reason: "does not lie within its struct".into() })
@@ -180,7 +180,7 @@ impl Fields {
         let base = at.into_iter().min().unwrap_or(0) & !7;
         let end = (u64::from(status) + 8).max(u64::from(written) + 8).max(u64::from(wrote_header) + 1);
         let size = end - u64::from(base);
-        if size > WINDOW || status % 8 != 0 || written % 8 != 0 {
+        if size > WINDOW || !status.is_multiple_of(8) || !written.is_multiple_of(8) {
             let reason = format!("{size} bytes lie between the fields that are read");
             return Err(MissingField { package, ty, field: "status", reason });
         }

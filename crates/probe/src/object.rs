@@ -85,7 +85,9 @@ pub struct ObservedProcess {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The kernel does not describe its types.
-    #[error("the kernel has no type information (/sys/kernel/btf/vmlinux is missing): it must be built with CONFIG_DEBUG_INFO_BTF=y")]
+    #[error(
+        "the kernel has no type information (/sys/kernel/btf/vmlinux is missing): it must be built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
     NoBtf,
     /// Privileges are missing.
     #[error("not permitted to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")]
@@ -216,7 +218,8 @@ impl Probes {
     /// Attaches to this very executable's first byte and lets go: whether the kernel has uprobe.multi shows only here.
     fn try_multi(&self) -> Result<(), LoadError> {
         let options = UprobeMultiOpts { offsets: vec![0], cookies: vec![0], ..Default::default() };
-        let attached = self.skel.progs.xnet_handler_end.attach_uprobe_multi_with_opts(-1, "/proc/self/exe", "", options);
+        let attached =
+            self.skel.progs.xnet_handler_end.attach_uprobe_multi_with_opts(-1, "/proc/self/exe", "", options);
         attached.map(drop).map_err(|error| LoadError::Refused { what: "uprobe.multi", error })
     }
 
@@ -287,7 +290,13 @@ impl Probes {
             slow_ns,
             // As the Go SDK's TraceIDRatioBased: compared with the upper 63 bits of the trace id's lower half.
             ratio_bound: (ratio.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64,
-            sampler: if ratio >= 1.0 { 1 } else if ratio <= 0.0 { 0 } else { 2 },
+            sampler: if ratio >= 1.0 {
+                1
+            } else if ratio <= 0.0 {
+                0
+            } else {
+                2
+            },
             parent_based: u8::from(parent_based),
             errors: u8::from(errors),
             pad: [0; 5],
@@ -330,7 +339,8 @@ impl Probes {
     pub fn aggregates(&self) -> io::Result<Vec<(RedKey, RedValue)>> {
         let map = &self.skel.maps.aggregates;
         let batch = map.lookup_batch(READ_BATCH, MapFlags::ANY, MapFlags::ANY).map_err(io::Error::other)?;
-        let decode = |(key, value): (Vec<u8>, Vec<u8>)| Some((RedKey::decode(&key).ok()?, RedValue::decode(&value).ok()?));
+        let decode =
+            |(key, value): (Vec<u8>, Vec<u8>)| Some((RedKey::decode(&key).ok()?, RedValue::decode(&value).ok()?));
         Ok(batch.filter_map(decode).collect())
     }
 
@@ -423,11 +433,8 @@ impl Probes {
     /// Run counts of the programs that attach to applications.
     pub fn runs(&self) -> Vec<ProgramRuns> {
         let count = |program: Program| {
-            let info = fs::read_to_string(format!(
-                "/proc/self/fdinfo/{}",
-                self.program(program).as_fd().as_raw_fd()
-            ))
-            .unwrap_or_default();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program(program).as_fd().as_raw_fd()))
+                .unwrap_or_default();
             let number = |key: &str| {
                 info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or_default()
             };

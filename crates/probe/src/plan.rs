@@ -179,7 +179,7 @@ fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>
     let info = binary.build_info();
     let experiments = info.settings.iter().find(|(key, _)| key == "GOEXPERIMENT").map_or("", |(_, value)| value);
     match &info.go_version {
-        Some(GoVersion { major, minor, .. }) if ((*major, *minor)) <= NEWEST && (*major, *minor) >= OLDEST => {
+        Some(GoVersion { major, minor, .. }) if (*major, *minor) <= NEWEST && (*major, *minor) >= OLDEST => {
             if experiments.contains("mapsplitgroup") {
                 absent.push("trace context: maps built with GOEXPERIMENT=mapsplitgroup are not read".into());
             } else {
@@ -302,11 +302,7 @@ impl<'b, 'd> Finder<'b, 'd> {
         }
     }
 
-    fn deferred_end(
-        &self,
-        probe: &'static Probe,
-        functions: &[&'static str],
-    ) -> Result<Vec<PlannedSite>, NoPlace> {
+    fn deferred_end(&self, probe: &'static Probe, functions: &[&'static str]) -> Result<Vec<PlannedSite>, NoPlace> {
         let linked: Vec<_> = functions.iter().filter(|name| self.function(name).is_some()).collect();
         if linked.is_empty() {
             return Err(NoPlace::nothing_to_see(format!("{} is not linked", functions.join(" or "))));

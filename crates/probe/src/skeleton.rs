@@ -12,4 +12,3 @@ const _: () = {
     assert!(size_of::<types::process_event>() == 16);
     assert!(size_of::<types::mapping_record>() == crate::mapping::RECORD_SIZE);
 };
-

@@ -158,10 +158,7 @@ pub const PROBES: &[Probe] = &[
         purpose: "the handler of an HTTP/2 request returned or panicked",
         program: Program::Http2HandlerEnd,
         target: Target::DeferredEnd {
-            functions: &[
-                "net/http.(*http2serverConn).runHandler",
-                "net/http/internal/http2.(*serverConn).runHandler",
-            ],
+            functions: &["net/http.(*http2serverConn).runHandler", "net/http/internal/http2.(*serverConn).runHandler"],
         },
         hits: "1 an HTTP/2 request",
         versions: "Go 1.21 to 1.27",

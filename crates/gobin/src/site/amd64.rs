@@ -102,10 +102,8 @@ impl<'c> Code64<'c> {
         let (mut instructions, mut branches) = (Vec::new(), Vec::new());
         while decoder.can_decode() {
             let instruction = decoder.decode();
-            let jumps = matches!(
-                instruction.flow_control(),
-                FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch
-            );
+            let jumps =
+                matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch);
             if !instruction.is_invalid() && jumps && is_near_branch(&instruction) {
                 branches.push((instruction.ip(), instruction.near_branch_target()));
             }

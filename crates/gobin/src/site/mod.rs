@@ -145,7 +145,9 @@ pub enum NoSite {
     #[error("its code cannot be decoded up to a usable instruction")]
     Undecodable,
     /// Only instructions that must be stepped.
-    #[error("no instruction that the kernel emulates lies before a wanted register is overwritten or the path branches")]
+    #[error(
+        "no instruction that the kernel emulates lies before a wanted register is overwritten or the path branches"
+    )]
     OnlyStepped,
     /// No such call.
     #[error("it does not call the function that marks the place")]

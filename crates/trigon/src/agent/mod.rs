@@ -28,7 +28,9 @@ use trigon_export::http::{self, SnapshotRequest};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
-use trigon_pipeline::{Clock, HttpServerMetrics, Losses, ProcessInfo, Processes, RouteSource, Routes, Table, server_span};
+use trigon_pipeline::{
+    Clock, HttpServerMetrics, Losses, ProcessInfo, Processes, RouteSource, Routes, Table, server_span,
+};
 use trigon_probe::{Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
@@ -240,10 +242,8 @@ impl Agent {
     fn examine(&mut self, pid: u32) {
         match self.observer.examine(pid) {
             Verdict::Observed(process) => {
-                let info = ProcessInfo {
-                    resource: Arc::clone(&process.resource),
-                    since_unix_nano: settings::unix_nanos(),
-                };
+                let info =
+                    ProcessInfo { resource: Arc::clone(&process.resource), since_unix_nano: settings::unix_nanos() };
                 self.processes.insert(process.id, info);
                 self.status.observed(&process);
             }
@@ -311,14 +311,16 @@ impl Agent {
     /// The last reading of processes that have ended, after which their entries in the kernel go.
     fn settle(&mut self) {
         self.read_aggregates();
-        let due: Vec<_> = self.ended.iter().filter(|(_, e)| !e.settled && e.at.elapsed() >= GRACE).map(|(id, _)| *id).collect();
+        let due: Vec<_> =
+            self.ended.iter().filter(|(_, e)| !e.settled && e.at.elapsed() >= GRACE).map(|(id, _)| *id).collect();
         for id in due {
             self.observer.probes().delete_aggregates(id);
             self.metrics.process_exited(id);
             if let Some(ended) = self.ended.get_mut(&id) {
                 ended.settled = true;
                 let open = self.observer.probes().sweep(ended.process.pid);
-                self.losses.add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
+                self.losses
+                    .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
             }
         }
     }
@@ -342,10 +344,8 @@ impl Agent {
             LossPoint { signal: "attributes", stage: "pipeline", reason: "max_series_per_process" },
             self.metrics.overflowed(),
         );
-        self.losses.set(
-            LossPoint { signal: "routes", stage: "pipeline", reason: "unresolved" },
-            self.routes.unresolved(),
-        );
+        self.losses
+            .set(LossPoint { signal: "routes", stage: "pipeline", reason: "unresolved" }, self.routes.unresolved());
         let counters = self.exporter.as_ref().map(Exporter::counters);
         for (point, count) in counters.iter().flat_map(|counters| counters.dropped()) {
             self.losses.set(point, count);

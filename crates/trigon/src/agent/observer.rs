@@ -278,7 +278,8 @@ fn shifted(range: &Range<u64>, bias: u64) -> Range<u64> {
 
 /// Whether `GODEBUG=httpmuxgo121=1` holds, by the environment or the build.
 fn old_mux(process: &Process, binary: &GoBinary<'_>) -> bool {
-    let set = |text: &str| text.split(',').rev().find_map(|pair| pair.trim().strip_prefix("httpmuxgo121=").map(|v| v == "1"));
+    let set =
+        |text: &str| text.split(',').rev().find_map(|pair| pair.trim().strip_prefix("httpmuxgo121=").map(|v| v == "1"));
     let environment = process.environment.get("GODEBUG").and_then(|text| set(text));
     environment.or_else(|| set(binary.build_info().setting("DefaultGODEBUG")?)).unwrap_or(false)
 }

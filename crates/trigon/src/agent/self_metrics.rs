@@ -76,7 +76,12 @@ impl SelfMetrics {
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed) as f64;
             families.extend([
                 self.counter("trigon.export.spans", "Spans that a receiver accepted.", "", load(&counters.spans_sent)),
-                self.counter("trigon.export.points", "Metric points that a receiver accepted.", "", load(&counters.points_sent)),
+                self.counter(
+                    "trigon.export.points",
+                    "Metric points that a receiver accepted.",
+                    "",
+                    load(&counters.points_sent),
+                ),
                 self.counter("trigon.export.requests", "Attempts to send.", "", load(&counters.requests)),
                 self.counter("trigon.export.failures", "Attempts that failed.", "", load(&counters.failures)),
                 self.counter("trigon.export.sent", "Bytes sent, before compression.", "By", load(&counters.bytes_sent)),
@@ -87,12 +92,7 @@ impl SelfMetrics {
     }
 
     fn point(&self, attributes: Attributes, value: f64) -> NumberPoint {
-        NumberPoint {
-            resource: Arc::clone(&self.resource),
-            attributes,
-            start_unix_nano: self.since_unix_nano,
-            value,
-        }
+        NumberPoint { resource: Arc::clone(&self.resource), attributes, start_unix_nano: self.since_unix_nano, value }
     }
 
     fn gauge(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
@@ -117,7 +117,8 @@ fn usage() -> Usage {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
     Usage {
-        cpu_seconds: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / rustix::param::clock_ticks_per_second() as f64,
+        cpu_seconds: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0))
+            / rustix::param::clock_ticks_per_second() as f64,
         resident_bytes: pages.unwrap_or(0.0) * rustix::param::page_size() as f64,
     }
 }

@@ -25,9 +25,8 @@ pub(super) fn sizes(config: &Config) -> Settings {
 
 pub(super) fn choices(config: &Config) -> Result<Choices> {
     let rules = |rules: &[config::Rule]| -> Result<Vec<Rule>, trigon_discover::RuleError> {
-        let rule = |r: &config::Rule| {
-            Rule::new(r.executable.as_deref(), r.service.as_deref(), r.cgroup.as_deref(), r.pid)
-        };
+        let rule =
+            |r: &config::Rule| Rule::new(r.executable.as_deref(), r.service.as_deref(), r.cgroup.as_deref(), r.pid);
         rules.iter().map(rule).collect()
     };
     let selection =

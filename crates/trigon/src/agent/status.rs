@@ -112,7 +112,10 @@ impl Status {
                 }
                 if !process.spans || !process.metrics {
                     let what = if process.spans { "metrics" } else { "spans" };
-                    let _ = write!(line, "\n    its own SDK exports {what}: not counted twice (discovery.sdk_instrumented)");
+                    let _ = write!(
+                        line,
+                        "\n    its own SDK exports {what}: not counted twice (discovery.sdk_instrumented)"
+                    );
                 }
                 self.line(&line);
             }
@@ -146,7 +149,8 @@ impl Status {
         if self.format != Format::Text {
             return;
         }
-        let text = |key: &str| span.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string()).unwrap_or_default();
+        let text =
+            |key: &str| span.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string()).unwrap_or_default();
         let status = text("http.response.status_code");
         let outcome = match &span.status {
             SpanStatus::Error(_) if status.is_empty() => text("error.type"),

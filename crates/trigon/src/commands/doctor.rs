@@ -130,12 +130,7 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
                 if statistics.is_ok() { "available" } else { "refused" },
                 "only kernel.run_statistics needs them",
             ));
-            checks.push(check(
-                "map memory",
-                true,
-                format!("{} KiB before any request", probes.map_bytes() / 1024),
-                "",
-            ));
+            checks.push(check("map memory", true, format!("{} KiB before any request", probes.map_bytes() / 1024), ""));
         }
         Err(error) => {
             let remedy = match &error {
@@ -164,6 +159,10 @@ fn text(report: &Report) -> String {
             text.push_str(&format!("      {:<40} → {remedy}\n", ""));
         }
     }
-    text.push_str(if report.ok { "\nTrigon can work here.\n" } else { "\nSomething is missing; each FAIL names its remedy.\n" });
+    text.push_str(if report.ok {
+        "\nTrigon can work here.\n"
+    } else {
+        "\nSomething is missing; each FAIL names its remedy.\n"
+    });
     text
 }

@@ -29,7 +29,9 @@ pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
     };
     let (file, name) = match &subject {
         Subject::Process(process) => (process.open_executable()?, process.executable.clone()),
-        Subject::File(path) => (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.clone()),
+        Subject::File(path) => {
+            (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.clone())
+        }
     };
     let map = map_file(&file).with_context(|| format!("cannot read {}", name.display()))?;
     let binary = GoBinary::parse(&map).with_context(|| name.display().to_string())?;
@@ -46,12 +48,7 @@ pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
     Ok(cli::verdict(plan.is_ok()))
 }
 
-fn report(
-    subject: &Subject,
-    name: &Path,
-    binary: &GoBinary<'_>,
-    plan: Result<&Plan, &trigon_probe::NoPlan>,
-) -> Value {
+fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: Result<&Plan, &trigon_probe::NoPlan>) -> Value {
     let info = binary.build_info();
     let modules: Vec<_> = info.deps.iter().map(|m| json!({"path": m.path, "version": m.version})).collect();
     let mut report = json!({
@@ -84,9 +81,9 @@ fn report(
                     "hits": site.probe.hits,
                 })
             });
-            let refused = plan.refused.iter().map(|refused| {
-                json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss})
-            });
+            let refused = plan.refused.iter().map(
+                |refused| json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss}),
+            );
             let offsets = plan.fields.iter().map(|(field, result)| match result {
                 Ok(info) => json!({"field": field, "offset": info.offset, "source": info.source.to_string()}),
                 Err(reason) => json!({"field": field, "absent": reason.to_string()}),
@@ -126,17 +123,24 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
             }
         }
     }
-    let mut sources: Vec<_> = list("offsets").iter().map(|field| text(field, "source")).filter(|s| !s.is_empty()).collect();
+    let mut sources: Vec<_> =
+        list("offsets").iter().map(|field| text(field, "source")).filter(|s| !s.is_empty()).collect();
     sources.sort_unstable();
     sources.dedup();
     writeln!(out, "  offsets from  {}", if sources.is_empty() { "nothing".to_owned() } else { sources.join(", ") })?;
     if let Some(reason) = report.get("not_observed") {
         return writeln!(out, "\nnot observed: {}", reason.as_str().unwrap_or_default());
     }
-    writeln!(out, "\n{:<34} {:<10} {:<12} {}", "PROBE", "COST", "INSTRUCTION", "FUNCTION")?;
+    writeln!(out, "\n{:<34} {:<10} {:<12} FUNCTION", "PROBE", "COST", "INSTRUCTION")?;
     for site in list("probes") {
         let (probe, cost) = (text(site, "probe"), text(site, "cost"));
-        writeln!(out, "{probe:<34} {cost:<10} {:<12} {} @ {}", text(site, "instruction"), text(site, "function"), text(site, "address"))?;
+        writeln!(
+            out,
+            "{probe:<34} {cost:<10} {:<12} {} @ {}",
+            text(site, "instruction"),
+            text(site, "function"),
+            text(site, "address")
+        )?;
     }
     for refused in list("not_probed") {
         let unseen = refused.get("requests_unseen").and_then(Value::as_bool) == Some(true);

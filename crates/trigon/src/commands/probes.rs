@@ -45,7 +45,10 @@ fn markdown() -> String {
         .to_owned();
     for probe in PROBES {
         let (site, misses) = (site(&probe.target), if probe.misses.is_empty() { "–" } else { probe.misses });
-        text.push_str(&format!("| `{}` | {} | {site} | {} | {} | {misses} |\n", probe.id, probe.purpose, probe.hits, probe.versions));
+        text.push_str(&format!(
+            "| `{}` | {} | {site} | {} | {} | {misses} |\n",
+            probe.id, probe.purpose, probe.hits, probe.versions
+        ));
     }
     text
 }

@@ -34,7 +34,8 @@ pub(crate) fn execute(args: &Run) -> Result<ExitCode> {
 
 /// The agent's own log, on stderr.
 fn log(config: &Config) {
-    let filter = EnvFilter::new(format!("trigon={0},trigon_export={0},trigon_probe={0},warn", config.log.level.as_str()));
+    let filter =
+        EnvFilter::new(format!("trigon={0},trigon_export={0},trigon_probe={0},warn", config.log.level.as_str()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let builder = builder.with_ansi(cli::colour(&std::io::stderr())).with_target(false);
     match config.log.format {

@@ -66,7 +66,10 @@ fn a_five_byte_nop_wins_where_the_kernel_makes_it_a_call() {
     assert_eq!(entry_site(&code, &[Register::Di], &OLD).unwrap().shape, Shape::StackCheck);
     // Behind an instruction that overwrites the argument it is of no use.
     let late = [&[0x31, 0xff][..], &NOP5].concat(); // xor edi,edi
-    assert_eq!(entry_site(&function(&late, &SAVE_DI, &LOAD_DI), &[Register::Di], &MODERN).unwrap().shape, Shape::StackCheck);
+    assert_eq!(
+        entry_site(&function(&late, &SAVE_DI, &LOAD_DI), &[Register::Di], &MODERN).unwrap().shape,
+        Shape::StackCheck
+    );
 }
 
 #[test]
@@ -90,7 +93,8 @@ fn behind_a_call_the_results_must_be_intact() {
     let callee = 0x5000;
     let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]) };
     // call; mov [rsp+8],rax; test rbx,rbx; jne +2
-    let good = [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
+    let good =
+        [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
     let sites = find(&Body { entry: ENTRY, code: &good }, &want, &MODERN, &|_| false).unwrap();
     assert_eq!((sites.len(), sites[0].vaddr, sites[0].shape), (1, ENTRY + 13, Shape::Jump));
     // call; xor eax,eax; test rbx,rbx; jne
@@ -114,7 +118,7 @@ fn calls_are_restricted_to_ranges() {
     let callee = 0x5000;
     let code = [call(0, callee), call(5, callee), vec![0xc3]].concat();
     let body = Body { entry: ENTRY, code: &code };
-    let within = Want::AtCall { callee, within: vec![ENTRY + 5..ENTRY + 10] };
+    let within = Want::AtCall { callee, within: std::iter::once(ENTRY + 5..ENTRY + 10).collect() };
     assert_eq!(find(&body, &within, &MODERN, &|_| false).unwrap()[0].vaddr, ENTRY + 5);
     let anywhere = Want::AtCall { callee, within: vec![] };
     assert_eq!(find(&body, &anywhere, &MODERN, &|_| false).unwrap().len(), 2);

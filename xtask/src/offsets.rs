@@ -50,7 +50,14 @@ pub(crate) fn run() -> Result<()> {
         let bytes = fs::read(&out)?;
         let binary = GoBinary::parse(&bytes).with_context(|| version.to_owned())?;
         let fields: Vec<_> = FIELDS.iter().filter(|field| !field.package.contains('.')).copied().collect();
-        for (field, found) in fields.iter().zip(binary.struct_fields_from(&fields, OffsetSource::Dwarf)) {
+        let other = binary.struct_fields_from(&fields, OffsetSource::Rtti);
+        for ((field, found), rtti) in
+            fields.iter().zip(binary.struct_fields_from(&fields, OffsetSource::Dwarf)).zip(other)
+        {
+            // Run-time type information may lack a type; where it speaks, it must say the same.
+            let (here, there) = (found.as_ref().map(|f| (f.offset, f.size)), rtti.map(|f| (f.offset, f.size)));
+            let agree = there == Err(FieldError::NoType) || here.map_err(Clone::clone) == there;
+            anyhow::ensure!(agree, "{version}: {field:?}: debug information and run-time types differ");
             let name = format!("{}.{}.{}", field.package, field.ty, field.field);
             match found {
                 Ok(info) => writeln!(table, "{version}\t{name}\t{}\t{}", info.offset, info.size)?,

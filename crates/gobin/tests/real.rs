@@ -79,7 +79,9 @@ fn nm(path: &Path) -> HashMap<String, HashSet<u64>> {
     };
     let mut all: HashMap<String, HashSet<u64>> = HashMap::new();
     for (name, address) in text.lines().filter_map(symbol) {
-        all.entry(name).or_default().insert(address);
+        // Wrappers for assembly have a suffix here and the plain name in the runtime's own table.
+        let plain = name.strip_suffix(".abi0").unwrap_or(&name).to_owned();
+        all.entry(plain).or_default().insert(address);
     }
     all
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, map_file};
+use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, loaded_programs, map_file};
 use trigon_tests::agent::{Agent, executable};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client, finish_client, start_client};
@@ -24,6 +24,7 @@ fn killing_the_agent_under_load_fails_no_request_and_leaves_nothing_attached() -
     for _ in 0..3 {
         let mut agent = Agent::start(&[], &[])?;
         agent.observes(server.pid())?;
+        assert!(loaded_programs().iter().any(|name| name == "http1_end"), "the list of programs shows nothing");
         std::thread::sleep(Duration::from_millis(500));
         agent.kill()?;
     }
@@ -37,15 +38,8 @@ fn killing_the_agent_under_load_fails_no_request_and_leaves_nothing_attached() -
 /// No program of ours is left in the kernel.
 fn nothing_attached() -> Result<()> {
     until(PATIENCE, "the kernel's release of all programs", || {
-        let listed = Command::new("bpftool").args(["prog", "list"]).output();
-        let text = match listed {
-            Ok(done) => String::from_utf8_lossy(&done.stdout).into_owned(),
-            // Without bpftool the kernel's own list of links is not readable: say so by failing.
-            Err(error) => anyhow::bail!("bpftool is needed for this test: {error}"),
-        };
         let ours = ["http_server_beg", "http1_end", "process_exec"];
-        let left: Vec<_> =
-            text.lines().filter(|line| ours.iter().any(|name| line.contains(name))).map(str::to_owned).collect();
+        let left: Vec<_> = loaded_programs().into_iter().filter(|name| ours.contains(&name.as_str())).collect();
         Ok((left.is_empty(), left))
     })?;
     Ok(())

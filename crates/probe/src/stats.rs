@@ -22,6 +22,12 @@ pub struct ProgramRuns {
     pub time_ns: u64,
 }
 
+/// Names of all BPF programs in the kernel, cut to 15 characters as the kernel keeps them: for tests that nothing stays
+/// behind.
+pub fn loaded_programs() -> Vec<String> {
+    libbpf_rs::query::ProgInfoIter::default().map(|info| info.name.to_string_lossy().into_owned()).collect()
+}
+
 impl RunStatistics {
     /// Switches them on.
     ///

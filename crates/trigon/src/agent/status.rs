@@ -128,7 +128,7 @@ impl Status {
                 "event": "refused", "pid": pid, "executable": executable.display().to_string(), "reason": reason,
             })),
             // Most Go programs serve no HTTP: that is no news for a person.
-            Format::Text => tracing::info!(pid, executable = %executable.display(), reason, "not observed"),
+            Format::Text => tracing::debug!(pid, executable = %executable.display(), reason, "not observed"),
         }
     }
 

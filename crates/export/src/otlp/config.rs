@@ -55,21 +55,63 @@ pub struct OtlpConfig {
     pub histogram: HistogramForm,
     /// Spans that may wait.
     pub queue_spans: usize,
-    /// Bytes of spans that may wait, as estimated from their texts.
+    /// Bytes of spans that may wait, encoded.
     pub queue_bytes: usize,
     /// After so long a batch is given up.
     pub max_retry_elapsed: Duration,
 }
 
+/// Without what may be secret: values of headers, and users, passwords and queries of URLs.
 impl fmt::Debug for OtlpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the values of headers.
         f.debug_struct("OtlpConfig")
-            .field("traces_url", &self.traces_url)
-            .field("metrics_url", &self.metrics_url)
+            .field("traces_url", &self.traces_url.as_deref().map(public_part))
+            .field("metrics_url", &self.metrics_url.as_deref().map(public_part))
             .field("protocol", &self.protocol)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("timeout", &self.timeout)
             .field("compression", &self.compression)
-            .finish_non_exhaustive()
+            .field("certificate", &self.certificate)
+            .field("client_identity", &self.client_identity)
+            .field("histogram", &self.histogram)
+            .field("queue_spans", &self.queue_spans)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("max_retry_elapsed", &self.max_retry_elapsed)
+            .finish()
+    }
+}
+
+/// A URL without user, password, query and fragment.
+fn public_part(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = OtlpConfig {
+            traces_url: Some("https://user:s3cret@host:4318/v1/traces?key=s3cret".to_owned()),
+            metrics_url: None,
+            protocol: Protocol::Grpc,
+            headers: [("authorization".to_owned(), "Bearer s3cret".to_owned())].into(),
+            timeout: Duration::from_secs(1),
+            compression: Compression::None,
+            certificate: None,
+            client_identity: None,
+            histogram: HistogramForm::Explicit,
+            queue_spans: 1,
+            queue_bytes: 1,
+            max_retry_elapsed: Duration::ZERO,
+        };
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("https://host:4318/v1/traces") && shown.contains("authorization"), "{shown}");
     }
 }

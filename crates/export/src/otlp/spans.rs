@@ -1,0 +1,192 @@
+//! From spans to `ExportTraceServiceRequest`: each span by itself when it is queued, so that what waits is small and its
+//! size exact, and a batch around them when it is sent.
+
+use super::{SCHEMA, SCOPE_NAME, SCOPE_VERSION, wire};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use trigon_model::{Resource, Span, SpanKind, SpanStatus, Value};
+
+/// `SpanFlags.CONTEXT_HAS_IS_REMOTE | CONTEXT_IS_REMOTE`: a parent always came from elsewhere.
+const REMOTE_PARENT: u32 = 0x300;
+/// `Status.STATUS_CODE_ERROR`
+const STATUS_ERROR: u64 = 2;
+/// `Span.SPAN_KIND_SERVER`
+const KIND_SERVER: u64 = 2;
+
+/// A span's message, without its key and length.
+#[derive(Debug)]
+pub(super) struct EncodedSpan {
+    pub(super) resource: Arc<Resource>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Field numbers of `opentelemetry.proto.trace.v1.Span`.
+mod field {
+    pub(super) const TRACE_ID: u64 = 1;
+    pub(super) const SPAN_ID: u64 = 2;
+    pub(super) const TRACE_STATE: u64 = 3;
+    pub(super) const PARENT_SPAN_ID: u64 = 4;
+    pub(super) const NAME: u64 = 5;
+    pub(super) const KIND: u64 = 6;
+    pub(super) const START: u64 = 7;
+    pub(super) const END: u64 = 8;
+    pub(super) const ATTRIBUTES: u64 = 9;
+    pub(super) const STATUS: u64 = 15;
+    pub(super) const FLAGS: u64 = 16;
+}
+
+/// Writes a span.
+pub(super) fn encode(span: Span) -> EncodedSpan {
+    let mut bytes = Vec::with_capacity(span_len(&span));
+    let out = &mut bytes;
+    wire::bytes(out, field::TRACE_ID, &span.trace_id.0);
+    wire::bytes(out, field::SPAN_ID, &span.span_id.0);
+    wire::text(out, field::TRACE_STATE, &span.trace_state);
+    if let Some(parent) = span.parent_span_id {
+        wire::bytes(out, field::PARENT_SPAN_ID, &parent.0);
+    }
+    wire::text(out, field::NAME, &span.name);
+    wire::number(out, field::KIND, kind(span.kind));
+    wire::fixed64(out, field::START, span.start_unix_nano);
+    wire::fixed64(out, field::END, span.end_unix_nano);
+    for (key, value) in &span.attributes {
+        pair(out, field::ATTRIBUTES, key, value);
+    }
+    if let SpanStatus::Error(message) = &span.status {
+        wire::message(out, field::STATUS, status_len(message));
+        wire::text(out, 2, message);
+        wire::number(out, 3, STATUS_ERROR);
+    }
+    wire::fixed32(out, field::FLAGS, flags(&span));
+    EncodedSpan { resource: span.resource, bytes }
+}
+
+fn span_len(span: &Span) -> usize {
+    let attributes =
+        span.attributes.iter().map(|(key, value)| wire::field_len(field::ATTRIBUTES, pair_len(key, value)));
+    let status = match &span.status {
+        SpanStatus::Unset => 0,
+        SpanStatus::Error(message) => wire::field_len(field::STATUS, status_len(message)),
+    };
+    wire::field_len(field::TRACE_ID, span.trace_id.0.len())
+        + wire::field_len(field::SPAN_ID, span.span_id.0.len())
+        + wire::text_len(field::TRACE_STATE, &span.trace_state)
+        + span.parent_span_id.map_or(0, |parent| wire::field_len(field::PARENT_SPAN_ID, parent.0.len()))
+        + wire::text_len(field::NAME, &span.name)
+        + wire::number_len(field::KIND, kind(span.kind))
+        + wire::fixed64_len(field::START)
+        + wire::fixed64_len(field::END)
+        + attributes.sum::<usize>()
+        + status
+        + wire::fixed32_len(field::FLAGS)
+}
+
+fn kind(kind: SpanKind) -> u64 {
+    match kind {
+        SpanKind::Server => KIND_SERVER,
+    }
+}
+
+fn flags(span: &Span) -> u32 {
+    u32::from(span.trace_flags) | if span.parent_span_id.is_some() { REMOTE_PARENT } else { 0 }
+}
+
+fn status_len(message: &str) -> usize {
+    wire::text_len(2, message) + wire::number_len(3, STATUS_ERROR)
+}
+
+/// A `KeyValue`: key 1, value 2.
+fn pair(out: &mut Vec<u8>, field: u64, key: &str, value: &Value) {
+    wire::message(out, field, pair_len(key, value));
+    wire::text(out, 1, key);
+    wire::message(out, 2, value_len(value));
+    match value {
+        Value::Str(text) => wire::bytes(out, 1, text.as_bytes()),
+        Value::Bool(truth) => wire::number(out, 2, u64::from(*truth)),
+        Value::Int(number) => wire::number(out, 3, number.cast_unsigned()),
+        Value::Double(number) => wire::fixed64(out, 4, number.to_bits()),
+        Value::List(items) => {
+            wire::message(out, 5, list_len(items));
+            for item in items {
+                wire::message(out, 1, wire::field_len(1, item.len()));
+                wire::bytes(out, 1, item.as_bytes());
+            }
+        }
+    }
+}
+
+fn pair_len(key: &str, value: &Value) -> usize {
+    wire::text_len(1, key) + wire::field_len(2, value_len(value))
+}
+
+/// An `AnyValue`, of which exactly one field is there, also when it is empty.
+fn value_len(value: &Value) -> usize {
+    match value {
+        Value::Str(text) => wire::field_len(1, text.len()),
+        Value::Bool(truth) => wire::number_len(2, u64::from(*truth)),
+        Value::Int(number) => wire::number_len(3, number.cast_unsigned()),
+        Value::Double(_) => wire::fixed64_len(4),
+        Value::List(items) => wire::field_len(5, list_len(items)),
+    }
+}
+
+fn list_len(items: &[String]) -> usize {
+    items.iter().map(|item| wire::field_len(1, wire::field_len(1, item.len()))).sum()
+}
+
+/// Spans of one process.
+struct Group<'s> {
+    resource: &'s Resource,
+    spans: Vec<&'s [u8]>,
+}
+
+/// The request for a batch: spans grouped by process, in the order in which processes first appear.
+pub(super) fn request(batch: &[EncodedSpan]) -> Vec<u8> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut places: HashMap<*const Resource, usize> = HashMap::new();
+    for span in batch {
+        let place = *places.entry(Arc::as_ptr(&span.resource)).or_insert_with(|| {
+            groups.push(Group { resource: &span.resource, spans: Vec::new() });
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(place) {
+            group.spans.push(&span.bytes);
+        }
+    }
+    let scope = wire::text_len(1, SCOPE_NAME) + wire::text_len(2, SCOPE_VERSION);
+    let lens: Vec<_> = groups
+        .iter()
+        .map(|group| {
+            let pairs = group.resource.attributes.iter();
+            let resource = pairs.map(|(key, value)| wire::field_len(1, pair_len(key, value))).sum::<usize>();
+            let spans = group.spans.iter().map(|span| wire::field_len(2, span.len())).sum::<usize>();
+            let scope_spans = wire::field_len(1, scope) + spans + wire::text_len(3, SCHEMA);
+            let all = wire::field_len(1, resource) + wire::field_len(2, scope_spans) + wire::text_len(3, SCHEMA);
+            (resource, scope_spans, all)
+        })
+        .collect();
+    let mut bytes = Vec::with_capacity(lens.iter().map(|(_, _, all)| wire::field_len(1, *all)).sum());
+    let out = &mut bytes;
+    for (group, (resource, scope_spans, all)) in groups.iter().zip(lens) {
+        wire::message(out, 1, all);
+        wire::message(out, 1, resource);
+        for (key, value) in &group.resource.attributes {
+            pair(out, 1, key, value);
+        }
+        wire::message(out, 2, scope_spans);
+        wire::message(out, 1, scope);
+        wire::text(out, 1, SCOPE_NAME);
+        wire::text(out, 2, SCOPE_VERSION);
+        for span in &group.spans {
+            wire::bytes(out, 2, span);
+        }
+        wire::text(out, 3, SCHEMA);
+        wire::text(out, 3, SCHEMA);
+    }
+    bytes
+}
+
+#[cfg(test)]
+#[path = "spans_tests.rs"]
+mod tests;

@@ -2,7 +2,6 @@
 //! size exact, and a batch around them when it is sent.
 
 use super::{SCHEMA, SCOPE_NAME, SCOPE_VERSION, wire};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trigon_model::{Resource, Span, SpanKind, SpanStatus, Value};

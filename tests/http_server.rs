@@ -8,7 +8,7 @@ use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client, truth_counts};
-use trigon_tests::receiver::{Receiver, attribute};
+use trigon_tests::receiver::{Receiver, attribute, text};
 use trigon_tests::until;
 
 /// An old, a middle and the newest Go; the others are in `make test-matrix`.
@@ -364,8 +364,17 @@ fn histograms_have_both_forms_and_agree() -> Result<()> {
     let point = until(PATIENCE, "an exponential histogram over OTLP", || {
         use opentelemetry_proto::tonic::metrics::v1::metric::Data;
         let exports = receiver.metrics();
-        let metrics =
-            exports.iter().flat_map(|e| &e.resource_metrics).flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+        // The agent observes whatever else runs on this machine too.
+        let ours = |r: &&opentelemetry_proto::tonic::metrics::v1::ResourceMetrics| {
+            let mut attributes = r.resource.iter().flat_map(|resource| &resource.attributes);
+            attributes.any(|pair| pair.key == "service.name" && text(pair.value.as_ref()).as_deref() == Some("forms"))
+        };
+        let metrics = exports
+            .iter()
+            .flat_map(|e| &e.resource_metrics)
+            .filter(ours)
+            .flat_map(|r| &r.scope_metrics)
+            .flat_map(|s| &s.metrics);
         let points = metrics.filter(|metric| metric.name == "http.server.request.duration").filter_map(|metric| {
             match &metric.data {
                 Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.last().cloned(),

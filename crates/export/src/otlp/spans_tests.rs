@@ -63,7 +63,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn attributes() -> impl Strategy<Value = Attributes> {
-    prop::collection::vec((any::<String>().prop_map(Cow::from), value()), 0..6)
+    prop::collection::vec((any::<String>().prop_map(std::borrow::Cow::from), value()), 0..6)
 }
 
 fn resource() -> impl Strategy<Value = Arc<Resource>> {

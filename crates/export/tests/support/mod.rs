@@ -21,7 +21,7 @@ use trigon_model::{
 };
 
 /// Sends both signals to one base URL, with short limits.
-pub fn config(protocol: Protocol, base: &str) -> OtlpConfig {
+pub(crate) fn config(protocol: Protocol, base: &str) -> OtlpConfig {
     let url = |path| match protocol {
         Protocol::Grpc => Some(base.to_owned()),
         Protocol::HttpProtobuf => Some(format!("{base}/v1/{path}")),
@@ -42,13 +42,13 @@ pub fn config(protocol: Protocol, base: &str) -> OtlpConfig {
     }
 }
 
-pub fn resource(name: &str) -> Arc<Resource> {
+pub(crate) fn resource(name: &str) -> Arc<Resource> {
     let pairs = [("service.name", Value::from(name)), ("process.pid", 17.into())];
     Arc::new(Resource { attributes: pairs.map(|(key, value)| (key.to_owned(), value)).into() })
 }
 
 /// A span whose id is its number.
-pub fn span(resource: &Arc<Resource>, number: u64) -> Span {
+pub(crate) fn span(resource: &Arc<Resource>, number: u64) -> Span {
     Span {
         resource: Arc::clone(resource),
         trace_id: TraceId([7; 16]),
@@ -70,7 +70,7 @@ pub fn span(resource: &Arc<Resource>, number: u64) -> Span {
 }
 
 /// Two histogram points of two processes, and a counter.
-pub fn snapshot(time_unix_nano: u64) -> Snapshot {
+pub(crate) fn snapshot(time_unix_nano: u64) -> Snapshot {
     let (shop, cart) = (resource("shop"), resource("cart"));
     let histogram = |of: &Arc<Resource>| HistogramPoint {
         resource: Arc::clone(of),
@@ -99,20 +99,20 @@ pub fn snapshot(time_unix_nano: u64) -> Snapshot {
     }
 }
 
-pub const SNAPSHOT_POINTS: u64 = 3;
+pub(crate) const SNAPSHOT_POINTS: u64 = 3;
 
 /// `stage/reason` of a signal's drops.
-pub fn drops(counters: &Counters, signal: &str) -> BTreeMap<String, u64> {
+pub(crate) fn drops(counters: &Counters, signal: &str) -> BTreeMap<String, u64> {
     let of_signal = counters.dropped().into_iter().filter(|(point, _)| point.signal == signal);
     of_signal.map(|(point, count)| (format!("{}/{}", point.stage, point.reason), count)).collect()
 }
 
-pub fn one_drop(reason: &str, count: u64) -> BTreeMap<String, u64> {
+pub(crate) fn one_drop(reason: &str, count: u64) -> BTreeMap<String, u64> {
     [(reason.to_owned(), count)].into()
 }
 
 /// Waits until it is so.
-pub async fn until(what: impl Fn() -> bool) {
+pub(crate) async fn until(what: impl Fn() -> bool) {
     for _ in 0..1000 {
         if what() {
             return;
@@ -122,16 +122,16 @@ pub async fn until(what: impl Fn() -> bool) {
     panic!("not within 5 s");
 }
 
-pub fn sent(counters: &Counters) -> u64 {
+pub(crate) fn sent(counters: &Counters) -> u64 {
     counters.spans_sent.load(Relaxed)
 }
 
 /// Sends spans with these numbers.
-pub fn send(exporter: &Exporter, resource: &Arc<Resource>, numbers: std::ops::Range<u64>) {
+pub(crate) fn send(exporter: &Exporter, resource: &Arc<Resource>, numbers: std::ops::Range<u64>) {
     numbers.for_each(|number| exporter.send_span(span(resource, number)));
 }
 
-pub fn text(value: &Option<AnyValue>) -> String {
+pub(crate) fn text(value: &Option<AnyValue>) -> String {
     match value.as_ref().and_then(|value| value.value.as_ref()).unwrap() {
         any_value::Value::StringValue(text) => text.clone(),
         any_value::Value::IntValue(number) => number.to_string(),
@@ -141,7 +141,7 @@ pub fn text(value: &Option<AnyValue>) -> String {
 }
 
 /// All spans of requests by service name; fails on a wrong scope or schema.
-pub fn spans(requests: &[ExportTraceServiceRequest]) -> Vec<(String, ProtoSpan)> {
+pub(crate) fn spans(requests: &[ExportTraceServiceRequest]) -> Vec<(String, ProtoSpan)> {
     let mut spans = Vec::new();
     for group in requests.iter().flat_map(|request| &request.resource_spans) {
         let attributes = &group.resource.as_ref().unwrap().attributes;
@@ -156,7 +156,7 @@ pub fn spans(requests: &[ExportTraceServiceRequest]) -> Vec<(String, ProtoSpan)>
 }
 
 /// Numbers of spans, sorted.
-pub fn numbers(spans: &[(String, ProtoSpan)]) -> Vec<u64> {
+pub(crate) fn numbers(spans: &[(String, ProtoSpan)]) -> Vec<u64> {
     let number = |span: &ProtoSpan| u64::from_be_bytes(span.span_id.as_slice().try_into().unwrap());
     let mut numbers: Vec<u64> = spans.iter().map(|(_, span)| number(span)).collect();
     numbers.sort_unstable();
@@ -164,7 +164,7 @@ pub fn numbers(spans: &[(String, ProtoSpan)]) -> Vec<u64> {
 }
 
 /// Whether a span is what [`span`] says.
-pub fn check_span(span: &ProtoSpan, number: u64) {
+pub(crate) fn check_span(span: &ProtoSpan, number: u64) {
     assert_eq!(span.span_id, number.to_be_bytes());
     assert_eq!(span.trace_id, [7; 16]);
     let parent: &[u8] = if number % 2 == 1 { &[9; 8] } else { &[] };
@@ -182,7 +182,7 @@ pub fn check_span(span: &ProtoSpan, number: u64) {
 
 /// A request that the HTTP receiver got.
 #[derive(Debug, Clone)]
-pub struct Got {
+pub(crate) struct Got {
     pub path: String,
     pub headers: BTreeMap<String, String>,
     /// Decompressed.
@@ -191,7 +191,7 @@ pub struct Got {
 
 /// What the receiver does with a request.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// These bytes, whatever they are.
     Raw(Vec<u8>),
     /// Nothing, ever.
@@ -203,27 +203,27 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn status(status: u16, headers: &str, body: &[u8]) -> Self {
+    pub(crate) fn status(status: u16, headers: &str, body: &[u8]) -> Self {
         let mut raw = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n", body.len()).into_bytes();
         raw.extend_from_slice(body);
         Self::Raw(raw)
     }
 
-    pub fn ok() -> Self {
+    pub(crate) fn ok() -> Self {
         Self::status(200, "Content-Type: application/x-protobuf\r\n", b"")
     }
 }
 
 /// An HTTP/1.1 receiver with a script: each request takes the next answer, and the last one stays.
 #[derive(Clone)]
-pub struct Receiver {
+pub(crate) struct Receiver {
     pub address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
     script: Arc<Mutex<VecDeque<Answer>>>,
 }
 
 impl Receiver {
-    pub async fn start(script: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Answer>) -> Self {
         let (receiver, listener) = Self::bind(script).await;
         let shared = receiver.clone();
         tokio::spawn(async move {
@@ -234,32 +234,32 @@ impl Receiver {
         receiver
     }
 
-    pub async fn bind(script: impl IntoIterator<Item = Answer>) -> (Self, TcpListener) {
+    pub(crate) async fn bind(script: impl IntoIterator<Item = Answer>) -> (Self, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let script = Arc::new(Mutex::new(script.into_iter().collect()));
         (Self { address: listener.local_addr().unwrap(), got: Arc::default(), script }, listener)
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.got.lock().unwrap().len()
     }
 
     /// Requests for traces, decoded.
-    pub fn traces(&self) -> Vec<ExportTraceServiceRequest> {
+    pub(crate) fn traces(&self) -> Vec<ExportTraceServiceRequest> {
         let got = self.got();
         let traces = got.iter().filter(|got| got.path == "/v1/traces");
         traces.map(|got| ExportTraceServiceRequest::decode(got.body.as_slice()).unwrap()).collect()
     }
 
-    pub async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<()> {
+    pub(crate) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<()> {
         let mut stream = BufReader::new(stream);
         loop {
             let mut line = String::new();

@@ -15,6 +15,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use trigon_model::kernel::{RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
@@ -130,7 +131,9 @@ impl Ring {
 
     /// Takes all records that wait.
     pub fn consume(&self) {
-        // The callback never fails, and an interrupted call leaves its records for the next one.
+        // Asking its epoll arms it anew: without that, whoever watches the descriptor is not told of later records. The
+        // callback never fails, and an interrupted call leaves its records for the next one.
+        let _ = self.ring.poll(Duration::ZERO);
         let _ = self.ring.consume();
     }
 }

@@ -181,8 +181,9 @@ impl Agent {
             let settle_at = self.ended.values().filter(|ended| !ended.settled).map(|ended| ended.at + GRACE).min();
             tokio::select! {
                 guard = ring_ready.readable() => {
-                    self.ring.consume();
+                    // Cleared first: what comes while the ring is read wakes the loop again.
                     guard?.clear_ready();
+                    self.ring.consume();
                     self.take_events();
                 }
                 Some(request) = scrapes.recv() => self.answer(request),

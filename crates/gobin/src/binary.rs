@@ -1,14 +1,20 @@
 //! An executable as facts: the front of this crate.
 
 use crate::buildinfo::BuildInfo;
-use crate::field::{FieldError, FieldInfo, FieldRef, OffsetSource};
-use crate::image::{Arch, Image, Segment};
+use crate::field::{FieldError, FieldInfo, FieldRef, OffsetSource, Wanted};
+use crate::image::{Image, Segment};
 use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
-use crate::version::GoVersion;
-use crate::{Error, dwarf, rtti, table};
+use crate::table::{self, Cell};
+use crate::{Arch, Error, dwarf, note, rtti};
+use std::collections::BTreeSet;
 use std::ops::Range;
+
+/// Go 1.20 brought the form of function table and inline trees that is read here.
+const OLDEST: (u16, u16) = (1, 20);
+/// Functions that one question about names gives at most.
+const MAX_MATCHES: usize = 1 << 16;
 
 /// A Go executable. It borrows the file's bytes, usually a memory map, and keeps next to nothing of its own.
 #[derive(Debug)]
@@ -27,8 +33,19 @@ impl<'d> GoBinary<'d> {
     pub fn parse(data: &'d [u8]) -> Result<Self, Error> {
         let image = Image::parse(data)?;
         let info = BuildInfo::find(&image).ok_or(Error::NotGo)?;
-        let at = pclntab::locate(&image)?;
-        let module = ModuleData::find(&image, at, info.go_version.as_ref())?;
+        let version = info.go_version.as_ref();
+        let found =
+            pclntab::candidates(&image).find_map(|at| ModuleData::find(&image, at, version).map(|module| (at, module)));
+        let Some((at, module)) = found else {
+            let built = &info.go_version_raw;
+            return Err(if version.is_some_and(|version| version.language() < OLDEST) {
+                Error::Unsupported(format!("built by {built}, and executables before Go 1.20 are not read"))
+            } else {
+                Error::Unsupported(format!(
+                    "built by {built}, without a function table and module data of a known layout"
+                ))
+            });
+        };
         let functions = Pclntab::parse(&image, at, &module)?;
         Ok(Self { image, info, module, functions })
     }
@@ -36,9 +53,9 @@ impl<'d> GoBinary<'d> {
     /// Whether a file is a Go executable at all: cheap, for discovery.
     pub fn is_go(data: &[u8]) -> bool {
         Image::parse(data).is_ok_and(|image| {
-            image.section(".go.buildinfo").is_some()
-                || image.section(".gopclntab").is_some()
-                || image.section(".data.rel.ro.gopclntab").is_some()
+            let named = [".go.buildinfo", ".gopclntab", ".data.rel.ro.gopclntab"];
+            let named = named.iter().any(|name| image.section(name).is_some());
+            named || (!image.has_sections() && BuildInfo::scan(&image).is_some())
         })
     }
 
@@ -68,6 +85,11 @@ impl<'d> GoBinary<'d> {
         self.image.section(".symtab").is_none()
     }
 
+    /// The GNU build id in hexadecimal (Go 1.24 and later, or an external linker), else Go's own.
+    pub fn build_id(&self) -> Option<String> {
+        note::build_id(&self.image)
+    }
+
     /// Whether it has debug information.
     pub fn has_dwarf(&self) -> bool {
         dwarf::present(&self.image)
@@ -75,7 +97,7 @@ impl<'d> GoBinary<'d> {
 
     /// All functions, in the order of their addresses. Corrupt entries are passed over.
     pub fn functions(&self) -> impl Iterator<Item = Function<'d>> {
-        (0..self.functions.count()).filter_map(|index| self.functions.function(index))
+        self.functions.all()
     }
 
     /// The functions of these names, in one pass and without an index, since large programs have a million.
@@ -103,6 +125,7 @@ impl<'d> GoBinary<'d> {
         (0..self.functions.count())
             .filter(|&index| self.functions.name_bytes(index).is_some_and(|name| name.starts_with(prefix.as_bytes())))
             .filter_map(|index| self.functions.function(index))
+            .take(MAX_MATCHES)
             .collect()
     }
 
@@ -158,23 +181,28 @@ impl<'d> GoBinary<'d> {
     /// Where fields lie: run-time type information first, then debug information, then the shipped table.
     ///
     /// The first two say the same wherever both speak, which a test checks; but one lies there ready to be read, and the
-    /// other must be unpacked from tens of megabytes while a new process already serves requests.
+    /// other must be unpacked from tens of megabytes while a new process already serves requests. For the same reason it
+    /// is not unpacked for structs that, by the table, this version does not have.
     pub fn struct_fields(&self, wanted: &[FieldRef]) -> Vec<Result<FieldInfo, FieldError>> {
         let mut results = self.struct_fields_from(wanted, OffsetSource::Rtti);
+        let missing = |results: &[Result<FieldInfo, FieldError>]| -> Vec<usize> {
+            let missing = results.iter().enumerate().filter(|(_, result)| **result == Err(FieldError::NoType));
+            missing.map(|(index, _)| index).collect()
+        };
+        let linked = self.linked(missing(&results).iter().filter_map(|&index| wanted.get(index)));
         for source in [OffsetSource::Dwarf, OffsetSource::Table] {
-            let missing: Vec<_> = wanted
-                .iter()
-                .zip(&results)
-                .filter(|(field, result)| **result == Err(FieldError::NoType) && self.may_have(field))
-                .map(|(field, _)| *field)
-                .collect();
-            if missing.is_empty() {
+            let mut missing = missing(&results);
+            missing.retain(|&index| {
+                let field = wanted.get(index);
+                field.is_some_and(|field| linked.contains(field.package) && !self.lacks_type(field))
+            });
+            let fields: Vec<_> = missing.iter().filter_map(|&index| wanted.get(index).copied()).collect();
+            if fields.is_empty() {
                 break;
             }
-            let mut more = self.struct_fields_from(&missing, source).into_iter();
-            for (field, result) in wanted.iter().zip(&mut results) {
-                if *result == Err(FieldError::NoType) && self.may_have(field) {
-                    *result = more.next().unwrap_or(Err(FieldError::NoType));
+            for (index, result) in missing.into_iter().zip(self.struct_fields_from(&fields, source)) {
+                if let Some(slot) = results.get_mut(index) {
+                    *slot = result;
                 }
             }
         }
@@ -184,35 +212,36 @@ impl<'d> GoBinary<'d> {
     /// The same from one source only.
     pub fn struct_fields_from(&self, wanted: &[FieldRef], source: OffsetSource) -> Vec<Result<FieldInfo, FieldError>> {
         let found = match source {
-            OffsetSource::Rtti => rtti::structs(&self.image, &self.module, wanted),
-            OffsetSource::Dwarf if self.has_dwarf() => dwarf::structs(&self.image, wanted),
-            OffsetSource::Dwarf => return vec![Err(FieldError::NoType); wanted.len()],
-            OffsetSource::Table => return wanted.iter().map(|field| table::look_up(&self.info, field)).collect(),
+            OffsetSource::Rtti => rtti::structs(&self.image, &self.module, &Wanted::of(wanted)),
+            OffsetSource::Dwarf => dwarf::structs(&self.image, &Wanted::of(wanted)),
+            OffsetSource::Table => {
+                let of = |field| match table::look_up(&self.info, self.arch(), field) {
+                    Some(Cell::Known(result)) => result,
+                    Some(Cell::NoType) | None => Err(FieldError::NoType),
+                };
+                return wanted.iter().map(of).collect();
+            }
         };
-        let find = |field: &FieldRef| match found.get(&(field.package, field.ty)) {
-            Some(layout) => layout.field(field, source),
-            None => Err(FieldError::NoType),
-        };
-        wanted.iter().map(find).collect()
+        wanted.iter().map(|field| found.field(field, source)).collect()
     }
 
-    /// Whether it is worth looking further for a struct: not for one that this version or this program cannot have.
-    fn may_have(&self, field: &FieldRef) -> bool {
-        let language = self.info.go_version.as_ref().map(GoVersion::language);
-        let since = |first| language.is_none_or(|language| language >= first);
-        match (field.package, field.ty) {
-            ("net/http", "pattern") => since((1, 22)),
-            // HTTP/2 moved out of net/http.
-            ("net/http/internal/http2", _) => since((1, 27)),
-            ("net/http", ty) if ty.starts_with("http2") => language.is_none_or(|language| language < (1, 27)),
-            // Import paths outside the standard library begin with a host name.
-            (package, _) if package.split('/').next().is_some_and(|first| first.contains('.')) => {
-                let of = |module: &str| {
-                    package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                };
-                self.info.deps.iter().any(|module| of(&module.path))
+    /// Whether this build's version is known not to have a struct.
+    fn lacks_type(&self, field: &FieldRef) -> bool {
+        table::look_up(&self.info, self.arch(), field) == Some(Cell::NoType)
+    }
+
+    /// Those of the packages that have code in the executable: of others nothing else says anything either.
+    fn linked<'f>(&self, fields: impl Iterator<Item = &'f FieldRef>) -> BTreeSet<&'static str> {
+        let packages: BTreeSet<_> = fields.map(|field| field.package).collect();
+        let mut linked = BTreeSet::new();
+        for index in 0..self.functions.count() {
+            if linked.len() == packages.len() {
+                break;
             }
-            _ => true,
+            let Some(name) = self.functions.name_bytes(index) else { continue };
+            let of = |package: &&&str| name.strip_prefix(package.as_bytes()).is_some_and(|rest| rest.starts_with(b"."));
+            linked.extend(packages.iter().find(of));
         }
+        linked
     }
 }

@@ -1,5 +1,6 @@
 //! Struct fields: what is asked for, and what was found.
 
+use std::collections::HashMap;
 use std::fmt;
 
 /// A field of a Go struct.
@@ -56,6 +57,69 @@ impl fmt::Display for OffsetSource {
     }
 }
 
+/// Import path and name of a struct.
+pub(crate) type Key = (&'static str, &'static str);
+
+/// The structs of which fields are wanted.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    keys: Vec<Key>,
+}
+
+impl Wanted {
+    pub(crate) fn of(fields: &[FieldRef]) -> Self {
+        let mut keys: Vec<_> = fields.iter().map(|field| (field.package, field.ty)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Self { keys }
+    }
+
+    /// By import path and name, e.g. `net/http.Request`.
+    pub(crate) fn by_full_name(&self, name: &str) -> Option<Key> {
+        let of = |(package, ty): &Key| name.strip_prefix(package)?.strip_prefix('.').map(|rest| rest == *ty);
+        self.keys.iter().copied().find(|key| of(key).unwrap_or(false))
+    }
+
+    /// By the name that types carry at run time, e.g. `http.Request`: several packages may have it.
+    pub(crate) fn by_short_name(&self, name: &[u8]) -> impl Iterator<Item = Key> {
+        self.keys.iter().copied().filter(move |(package, ty)| {
+            let short = package.rsplit('/').next().unwrap_or(package).as_bytes();
+            let rest = name.strip_prefix(short).and_then(|rest| rest.strip_prefix(b"."));
+            rest == Some(ty.as_bytes())
+        })
+    }
+
+    /// Length of the longest name that types carry at run time.
+    pub(crate) fn longest_short_name(&self) -> usize {
+        self.keys.iter().map(|(package, ty)| package.len() + 1 + ty.len()).max().unwrap_or_default()
+    }
+}
+
+/// The structs that were found.
+#[derive(Debug, Default)]
+pub(crate) struct Layouts {
+    /// `None`: two structs of this name, which contradict each other, so that neither is believed.
+    found: HashMap<Key, Option<Struct>>,
+}
+
+impl Layouts {
+    pub(crate) fn add(&mut self, key: Key, layout: Struct) {
+        self.found
+            .entry(key)
+            .and_modify(|known| {
+                if known.as_ref() != Some(&layout) {
+                    *known = None;
+                }
+            })
+            .or_insert(Some(layout));
+    }
+
+    pub(crate) fn field(&self, wanted: &FieldRef, source: OffsetSource) -> Result<FieldInfo, FieldError> {
+        let layout = self.found.get(&(wanted.package, wanted.ty)).and_then(Option::as_ref);
+        layout.ok_or(FieldError::NoType)?.field(wanted, source)
+    }
+}
+
 /// The fields of one struct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Struct {
@@ -65,11 +129,48 @@ pub(crate) struct Struct {
 }
 
 impl Struct {
-    pub(crate) fn field(&self, wanted: &FieldRef, source: OffsetSource) -> Result<FieldInfo, FieldError> {
+    fn field(&self, wanted: &FieldRef, source: OffsetSource) -> Result<FieldInfo, FieldError> {
         if wanted.field.is_empty() {
             return Ok(FieldInfo { offset: 0, size: self.size, source });
         }
         let found = self.fields.iter().find(|(name, ..)| name == wanted.field).ok_or(FieldError::NoField)?;
         Ok(FieldInfo { offset: found.1, size: found.2, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const REQUEST: FieldRef = FieldRef { package: "net/http", ty: "Request", field: "Method" };
+    const OTHER: FieldRef = FieldRef { package: "example.com/http", ty: "Request", field: "Method" };
+
+    #[test]
+    fn names_are_told_apart() {
+        let wanted = Wanted::of(&[REQUEST, OTHER, REQUEST]);
+        assert_eq!(wanted.by_full_name("net/http.Request"), Some(("net/http", "Request")));
+        for other in ["net/http.RequestX", "net/http", "http.Request", "net/http.", "xnet/http.Request"] {
+            assert_eq!(wanted.by_full_name(other), None, "{other}");
+        }
+        assert_eq!(wanted.by_short_name(b"http.Request").count(), 2);
+        assert_eq!(wanted.by_short_name(b"http.Requests").count(), 0);
+        assert!(wanted.longest_short_name() >= "http.Request".len());
+    }
+
+    #[test]
+    fn two_structs_of_one_name_are_not_believed_unless_they_agree() {
+        let layout = |size| Struct { size, fields: vec![("Method".to_owned(), 8, 16)] };
+        let mut found = Layouts::default();
+        found.add(("net/http", "Request"), layout(32));
+        found.add(("net/http", "Request"), layout(32));
+        let info = found.field(&REQUEST, OffsetSource::Dwarf).unwrap();
+        assert_eq!((info.offset, info.size, info.source), (8, 16, OffsetSource::Dwarf));
+        assert_eq!(found.field(&OTHER, OffsetSource::Dwarf), Err(FieldError::NoType));
+        let missing = FieldRef { field: "Pattern", ..REQUEST };
+        assert_eq!(found.field(&missing, OffsetSource::Dwarf), Err(FieldError::NoField));
+        found.add(("net/http", "Request"), layout(40));
+        found.add(("net/http", "Request"), layout(32));
+        assert_eq!(found.field(&REQUEST, OffsetSource::Dwarf), Err(FieldError::NoType));
     }
 }

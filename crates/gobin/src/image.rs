@@ -1,6 +1,7 @@
 //! An ELF file as a program's memory: bytes and words by virtual address, relocations applied.
 
-use crate::Error;
+use crate::relocations::Relocations;
+use crate::{Arch, Error};
 use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
@@ -34,15 +35,6 @@ pub(crate) struct Section<'d> {
     pub(crate) flags: u64,
 }
 
-/// Processors that Go programs may be built for here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arch {
-    /// x86-64.
-    Amd64,
-    /// AArch64: recognised, but it has no probe sites yet.
-    Arm64,
-}
-
 /// An ELF file by virtual address.
 #[derive(Debug)]
 pub(crate) struct Image<'d> {
@@ -51,49 +43,51 @@ pub(crate) struct Image<'d> {
     pie: bool,
     entry: u64,
     segments: Vec<Segment>,
+    notes: Vec<&'d [u8]>,
     sections: Vec<Section<'d>>,
     relocations: Relocations<'d>,
 }
 
-/// Relative relocations, which matter in position-independent executables: external linkers leave the words themselves
-/// zero in the file.
-#[derive(Debug)]
-enum Relocations<'d> {
-    /// 24-byte records (offset, info, addend) sorted by offset, searched in place.
-    Sorted(&'d [u8]),
-    /// The same as (offset, addend), where the linker did not sort.
-    Copied(Vec<(u64, u64)>),
-}
+type Header = elf::FileHeader64<Endianness>;
 
-const RELA_SIZE: usize = 24;
-/// Segments and sections beyond this are no Go program's.
-const MAX_HEADERS: usize = 4096;
-/// Relocations of the largest Go programs are a few million.
-const MAX_RELOCATIONS: usize = 16 << 20;
+/// Program headers that are looked at: linkers write about a dozen. Scans go through all segments, so that this also
+/// bounds their time on a file whose segments overlap.
+const MAX_PROGRAM_HEADERS: usize = 32;
+/// Sections that are looked at: Go programs have about 40.
+const MAX_SECTIONS: usize = 256;
+/// Longest section name that is believed.
+const MAX_SECTION_NAME: usize = 64;
+/// Entries of the dynamic table that are looked at.
+const MAX_DYNAMIC: usize = 256;
+/// `Elf64_Dyn`
+const DYNAMIC_SIZE: usize = 16;
+/// `DT_RELA`, `DT_RELASZ` of the ELF specification.
+const DT_RELA: u64 = 7;
+const DT_RELASZ: u64 = 8;
 
 impl<'d> Image<'d> {
     /// Reads the headers.
     pub(crate) fn parse(data: &'d [u8]) -> Result<Self, Error> {
-        let header = elf::FileHeader64::<Endianness>::parse(data).map_err(|_| Error::NotElf)?;
+        let header = Header::parse(data).map_err(|_| Error::NotElf)?;
         let endian = header.endian().map_err(|_| Error::NotElf)?;
         if endian != Endianness::Little {
             return Err(Error::NotElf);
         }
-        let arch = match header.e_machine(endian) {
-            elf::EM_X86_64 => Arch::Amd64,
-            elf::EM_AARCH64 => Arch::Arm64,
-            other => return Err(Error::Unsupported(format!("processor {other} of the ELF header"))),
-        };
+        let machine = header.e_machine(endian).0;
+        let arch = Arch::from_elf(machine)
+            .ok_or_else(|| Error::Unsupported(format!("processor {machine} of the ELF header")))?;
         let pie = match header.e_type(endian) {
             elf::ET_EXEC => false,
             elf::ET_DYN => true,
             _ => return Err(Error::NotElf),
         };
         let programs = header.program_headers(endian, data).map_err(|_| Error::Corrupt("program headers"))?;
-        let segments = programs
-            .iter()
-            .take(MAX_HEADERS)
-            .filter(|program| program.p_type(endian) == elf::PT_LOAD)
+        let of_type =
+            |kind| programs.iter().take(MAX_PROGRAM_HEADERS).filter(move |program| program.p_type(endian) == kind);
+        let bytes = |program: &elf::ProgramHeader64<Endianness>| {
+            file_range(data, program.p_offset(endian), program.p_filesz(endian))
+        };
+        let segments = of_type(elf::PT_LOAD)
             .map(|program| Segment {
                 vaddr: program.p_vaddr(endian),
                 offset: program.p_offset(endian),
@@ -103,15 +97,43 @@ impl<'d> Image<'d> {
                 write: program.p_flags(endian).0 & elf::PF_W.0 != 0,
             })
             .collect();
-        let sections = sections(header, endian, data);
-        let rela = sections.iter().find(|section| section.name == ".rela.dyn" || section.name == ".rela");
-        let rela = rela.and_then(|section| file_range(data, section.offset, section.size)).unwrap_or_default();
-        let relative = match arch {
-            Arch::Amd64 => elf::R_X86_64_RELATIVE,
-            Arch::Arm64 => elf::R_AARCH64_RELATIVE,
+        let mut image = Self {
+            data,
+            arch,
+            pie,
+            entry: header.e_entry(endian),
+            segments,
+            notes: of_type(elf::PT_NOTE).filter_map(bytes).collect(),
+            sections: sections(header, endian, data),
+            relocations: Relocations::default(),
         };
-        let entry = header.e_entry(endian);
-        Ok(Self { data, arch, pie, entry, segments, relocations: Relocations::new(rela, relative.0), sections })
+        if pie {
+            let dynamic = of_type(elf::PT_DYNAMIC).find_map(bytes).unwrap_or_default();
+            let table = image.relocation_table(dynamic).unwrap_or_default();
+            image.relocations = Relocations::new(table, arch.relative_relocation());
+        }
+        Ok(image)
+    }
+
+    /// Where the loader finds the relocations; else where the section headers say that they lie.
+    fn relocation_table(&self, dynamic: &[u8]) -> Option<&'d [u8]> {
+        let (mut at, mut size) = (None, None);
+        let (words, _) = dynamic.as_chunks::<8>();
+        for pair in words.chunks_exact(DYNAMIC_SIZE / 8).take(MAX_DYNAMIC) {
+            let &[tag, value] = pair else { break };
+            let value = u64::from_le_bytes(value);
+            match u64::from_le_bytes(tag) {
+                DT_RELA => at = Some(value),
+                DT_RELASZ => size = Some(value),
+                _ => {}
+            }
+        }
+        if let (Some(at), Some(size)) = (at, size)
+            && let Some(bytes) = self.range(&(at..at.checked_add(size)?))
+        {
+            return Some(bytes);
+        }
+        self.section_bytes(self.section(".rela.dyn").or_else(|| self.section(".rela"))?)
     }
 
     /// The processor.
@@ -134,8 +156,18 @@ impl<'d> Image<'d> {
         &self.segments
     }
 
+    /// The contents of note segments.
+    pub(crate) fn notes(&self) -> &[&'d [u8]] {
+        &self.notes
+    }
+
     pub(crate) fn section(&self, name: &str) -> Option<&Section<'d>> {
         self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// Whether there are section headers at all.
+    pub(crate) fn has_sections(&self) -> bool {
+        !self.sections.is_empty()
     }
 
     pub(crate) fn section_bytes(&self, section: &Section<'d>) -> Option<&'d [u8]> {
@@ -144,15 +176,19 @@ impl<'d> Image<'d> {
 
     /// Where an address lies in the file, if it is backed by it.
     pub(crate) fn file_offset(&self, vaddr: u64) -> Option<u64> {
-        self.segments.iter().find_map(|segment| {
-            let within = vaddr.checked_sub(segment.vaddr)?;
-            (within < segment.filesz).then(|| segment.offset.checked_add(within))?
-        })
+        let segment = self.segment_at(vaddr)?;
+        let offset = segment.offset.checked_add(vaddr - segment.vaddr)?;
+        (offset < self.data.len() as u64).then_some(offset)
+    }
+
+    /// The segment whose file part holds an address.
+    pub(crate) fn segment_at(&self, vaddr: u64) -> Option<&Segment> {
+        self.segments.iter().find(|s| vaddr >= s.vaddr && vaddr - s.vaddr < s.filesz)
     }
 
     /// The bytes from an address to the end of its segment's file part.
     pub(crate) fn from(&self, vaddr: u64) -> Option<&'d [u8]> {
-        let segment = self.segments.iter().find(|s| vaddr >= s.vaddr && vaddr - s.vaddr < s.filesz)?;
+        let segment = self.segment_at(vaddr)?;
         let whole = file_range(self.data, segment.offset, segment.filesz)?;
         whole.get(usize::try_from(vaddr - segment.vaddr).ok()?..)
     }
@@ -169,9 +205,7 @@ impl<'d> Image<'d> {
 
     /// The 8-byte word at an address as the program sees it, less the load bias.
     pub(crate) fn word(&self, vaddr: u64) -> Option<u64> {
-        if self.pie
-            && let Some(addend) = self.relocations.at(vaddr)
-        {
+        if let Some(addend) = self.relocations.at(vaddr) {
             return Some(addend);
         }
         let bytes = self.bytes(vaddr, 8)?;
@@ -179,24 +213,30 @@ impl<'d> Image<'d> {
     }
 
     /// Places whose relocated word is `value`.
-    pub(crate) fn relocated_words_equal_to(&self, value: u64) -> Vec<u64> {
+    pub(crate) fn relocated_words_equal_to(&self, value: u64) -> impl Iterator<Item = u64> {
         self.relocations.equal_to(value)
     }
 }
 
+/// A part of the file; what lies beyond its end is cut off.
 fn file_range(data: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     let end = start.checked_add(usize::try_from(size).ok()?)?;
     data.get(start..end.min(data.len()))
 }
 
-fn sections<'d>(header: &elf::FileHeader64<Endianness>, endian: Endianness, data: &'d [u8]) -> Vec<Section<'d>> {
-    // A file without usable section headers is still a program: callers fall back to scanning segments.
-    let Ok(table) = header.sections(endian, data) else { return Vec::new() };
+/// The sections; none if their headers are missing or make no sense: callers then scan segments.
+fn sections<'d>(header: &Header, endian: Endianness, data: &'d [u8]) -> Vec<Section<'d>> {
+    let Ok(headers) = header.section_headers(endian, data) else { return Vec::new() };
+    let names = header.shstrndx(endian, data).ok().and_then(|index| headers.get(usize::try_from(index).ok()?));
+    let Some(names) = names.and_then(|names| file_range(data, names.sh_offset(endian), names.sh_size(endian))) else {
+        return Vec::new();
+    };
     let named = |section: &elf::SectionHeader64<Endianness>| {
-        let name = table.section_name(endian, section).ok()?;
+        let name = names.get(section.sh_name(endian) as usize..)?;
+        let len = name.iter().take(MAX_SECTION_NAME).position(|&byte| byte == 0)?;
         Some(Section {
-            name: std::str::from_utf8(name).ok()?,
+            name: std::str::from_utf8(name.get(..len)?).ok()?,
             vaddr: section.sh_addr(endian),
             size: section.sh_size(endian),
             offset: section.sh_offset(endian),
@@ -204,64 +244,5 @@ fn sections<'d>(header: &elf::FileHeader64<Endianness>, endian: Endianness, data
             flags: section.sh_flags(endian).0,
         })
     };
-    table.iter().take(MAX_HEADERS).filter_map(named).collect()
-}
-
-impl<'d> Relocations<'d> {
-    fn new(bytes: &'d [u8], relative: u32) -> Self {
-        let records = || bytes.chunks_exact(RELA_SIZE).map(record);
-        let all_relative = records().all(|(_, kind, _)| kind == relative);
-        let sorted = records().zip(records().skip(1)).all(|(a, b)| a.0 <= b.0);
-        if all_relative && sorted {
-            return Self::Sorted(bytes);
-        }
-        let mut copied: Vec<_> = records()
-            .filter(|(_, kind, _)| *kind == relative)
-            .map(|(offset, _, addend)| (offset, addend))
-            .take(MAX_RELOCATIONS)
-            .collect();
-        copied.sort_unstable();
-        Self::Copied(copied)
-    }
-
-    fn at(&self, vaddr: u64) -> Option<u64> {
-        match self {
-            Self::Sorted(bytes) => {
-                let (mut low, mut high) = (0, bytes.len() / RELA_SIZE);
-                while low < high {
-                    let middle = low.midpoint(high);
-                    let (offset, _, addend) = record(bytes.get(middle * RELA_SIZE..)?);
-                    match offset.cmp(&vaddr) {
-                        std::cmp::Ordering::Equal => return Some(addend),
-                        std::cmp::Ordering::Less => low = middle + 1,
-                        std::cmp::Ordering::Greater => high = middle,
-                    }
-                }
-                None
-            }
-            Self::Copied(all) => {
-                let index = all.binary_search_by_key(&vaddr, |&(offset, _)| offset).ok()?;
-                all.get(index).map(|&(_, addend)| addend)
-            }
-        }
-    }
-
-    fn equal_to(&self, value: u64) -> Vec<u64> {
-        match self {
-            Self::Sorted(bytes) => bytes
-                .chunks_exact(RELA_SIZE)
-                .map(record)
-                .filter(|&(_, _, addend)| addend == value)
-                .map(|(offset, _, _)| offset)
-                .collect(),
-            Self::Copied(all) => all.iter().filter(|(_, addend)| *addend == value).map(|(offset, _)| *offset).collect(),
-        }
-    }
-}
-
-/// (offset, type, addend)
-fn record(bytes: &[u8]) -> (u64, u32, u64) {
-    let word =
-        |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).unwrap_or_default();
-    (word(0), word(8) as u32, word(16))
+    headers.iter().take(MAX_SECTIONS).filter_map(named).filter(|section| !section.name.is_empty()).collect()
 }

@@ -3,6 +3,7 @@
 //! Pure: it takes a file's bytes, usually a memory map, and touches nothing else. The bytes may be hostile: every read is
 //! checked, every loop bounded, and what contradicts itself is an error or absent.
 
+mod arch;
 mod binary;
 mod buildinfo;
 mod dwarf;
@@ -11,18 +12,21 @@ mod field;
 mod image;
 mod inline;
 mod moduledata;
+mod note;
 mod pclntab;
+mod relocations;
 mod rtti;
 pub mod site;
 mod table;
 mod varint;
 mod version;
 
+pub use arch::Arch;
 pub use binary::GoBinary;
 pub use buildinfo::{BuildInfo, Module};
 pub use error::Error;
 pub use field::{FieldError, FieldInfo, FieldRef, OffsetSource};
-pub use image::{Arch, Segment};
+pub use image::Segment;
 pub use inline::Inlined;
 pub use pclntab::Function;
 pub use version::GoVersion;

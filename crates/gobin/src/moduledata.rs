@@ -1,7 +1,6 @@
 //! `runtime.moduledata`: where the program's parts lie. It is found by what it points to, since stripped programs have no
-//! symbol for it. Source of the offsets: runtime/symtab.go, checked for 1.21 to 1.27.
+//! symbol for it. Source of the offsets: runtime/symtab.go of 1.21 to 1.27.
 
-use crate::Error;
 use crate::image::Image;
 use crate::pclntab::Pclntab;
 use crate::version::GoVersion;
@@ -11,11 +10,18 @@ const MINPC: u64 = 160;
 const MAXPC: u64 = 168;
 const TEXT: u64 = 176;
 const TYPES: u64 = 296;
-/// From Go 1.27 `etypes` and what follows lie further back.
-const ETYPES: u64 = 304;
-const ETYPES_1_27: u64 = 312;
-const GOFUNC: u64 = 320;
-const GOFUNC_1_27: u64 = 344;
+
+/// What lies elsewhere in some versions.
+struct Layout {
+    etypes: u64,
+    gofunc: u64,
+}
+
+/// Up to Go 1.26: `types, etypes, rodata, gofunc`.
+const OLD: Layout = Layout { etypes: 304, gofunc: 320 };
+/// Go 1.27: `types, typedesclen, etypes, itaboffset, itabsize, rodata, gofunc`.
+const NEW: Layout = Layout { etypes: 312, gofunc: 344 };
+const NEW_SINCE: (u16, u16) = (1, 27);
 
 /// Where the program's parts lie; link-time addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,54 +35,55 @@ pub(crate) struct ModuleData {
 }
 
 impl ModuleData {
-    pub(crate) fn find(image: &Image<'_>, pclntab: u64, version: Option<&GoVersion>) -> Result<Self, Error> {
-        let first = Pclntab::first_entry(image, pclntab).ok_or(Error::Corrupt("function table ends early"))?;
-        let candidates = if image.is_pie() { image.relocated_words_equal_to(pclntab) } else { Vec::new() };
-        if let Some(found) = candidates.into_iter().find_map(|at| Self::read(image, at, first, version)) {
-            return Ok(found);
+    /// The module data that point to a function table.
+    pub(crate) fn find(image: &Image<'_>, pclntab: u64, version: Option<&GoVersion>) -> Option<Self> {
+        let first = Pclntab::first_entry(image, pclntab)?;
+        let read = |at| Self::read(image, at, first, version);
+        // Where an external linker makes a position-independent executable, only relocations hold the words.
+        if let Some(found) = image.relocated_words_equal_to(pclntab).find_map(read) {
+            return Some(found);
         }
-        // Writable segments hold it; internal linking writes the words into the file even for PIE.
-        for name in [".go.module", ".noptrdata", ".data", ".data.rel.ro"] {
-            let Some(section) = image.section(name) else { continue };
-            let Some(bytes) = image.section_bytes(section) else { continue };
-            if let Some(found) = Self::scan(image, section.vaddr, bytes, pclntab, first, version) {
-                return Ok(found);
-            }
-        }
-        for segment in image.segments().iter().filter(|segment| !segment.exec) {
-            let Some(bytes) = image.from(segment.vaddr) else { continue };
-            if let Some(found) = Self::scan(image, segment.vaddr, bytes, pclntab, first, version) {
-                return Ok(found);
-            }
-        }
-        Err(Error::Unsupported("no module data that belongs to the function table".to_owned()))
-    }
-
-    fn scan(
-        image: &Image<'_>,
-        base: u64,
-        bytes: &[u8],
-        pclntab: u64,
-        first: u64,
-        version: Option<&GoVersion>,
-    ) -> Option<Self> {
         let wanted = pclntab.to_le_bytes();
-        let (words, _) = bytes.as_chunks::<8>();
-        words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| **word == wanted)
-            .find_map(|(index, _)| Self::read(image, base + 8 * index as u64, first, version))
+        let scan = |base: u64, bytes: &[u8]| {
+            let words = bytes.as_chunks::<8>().0.iter().enumerate().filter(|(_, word)| **word == wanted);
+            words.map(|(index, _)| base.saturating_add(8 * index as u64)).find_map(read)
+        };
+        // `.go.module` from Go 1.26 on.
+        let sections = [".go.module", ".noptrdata", ".data"].into_iter().filter_map(|name| {
+            let section = image.section(name)?;
+            Some((section.vaddr, image.section_bytes(section)?))
+        });
+        let segments = image.segments().iter().filter(|segment| !segment.exec);
+        let segments = segments.filter_map(|segment| Some((segment.vaddr, image.from(segment.vaddr)?)));
+        sections.chain(segments).find_map(|(base, bytes)| scan(base, bytes))
     }
 
     fn read(image: &Image<'_>, at: u64, first: u64, version: Option<&GoVersion>) -> Option<Self> {
         let word = |offset: u64| image.word(at.checked_add(offset)?);
         let (text, minpc, maxpc) = (word(TEXT)?, word(MINPC)?, word(MAXPC)?);
-        if text.checked_add(first)? != minpc || maxpc <= minpc {
+        let code = image.segment_at(text).is_some_and(|segment| segment.exec);
+        if !code || text.checked_add(first)? != minpc || maxpc <= minpc {
             return None;
         }
-        let new = version.is_some_and(|version| version.language() >= (1, 27));
-        let (etypes, gofunc) = if new { (ETYPES_1_27, GOFUNC_1_27) } else { (ETYPES, GOFUNC) };
-        Some(Self { text, types: word(TYPES)?..word(etypes)?, gofunc: word(gofunc)? })
+        let with = |layout: &Layout| {
+            let found = Self { text, types: word(TYPES)?..word(layout.etypes)?, gofunc: word(layout.gofunc)? };
+            found.is_sound(image).then_some(found)
+        };
+        // Where the version says nothing, at most one of the layouts makes sense: the word behind `types` is an address
+        // beyond it in one, and a small number in the other.
+        match version {
+            Some(version) if version.language() < NEW_SINCE => with(&OLD),
+            Some(version) if version.language() == NEW_SINCE => with(&NEW),
+            _ => with(&NEW).or_else(|| with(&OLD)),
+        }
+    }
+
+    /// Whether the types lie in one piece of data, and the inline trees in data, too.
+    fn is_sound(&self, image: &Image<'_>) -> bool {
+        let data = |at: u64| image.segment_at(at).filter(|segment| !segment.exec);
+        let types = data(self.types.start).is_some_and(|segment| {
+            self.types.start < self.types.end && self.types.end - segment.vaddr <= segment.filesz
+        });
+        types && data(self.gofunc).is_some()
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Format of Go 1.20 and later: runtime/symtab.go (`pcHeader`, `_func`), cmd/link/internal/ld/pcln.go.
 
-use crate::Error;
 use crate::image::Image;
 use crate::moduledata::ModuleData;
+use crate::{Arch, Error};
 use std::ops::Range;
 
 /// Go 1.20 and later, 64-bit, little-endian: magic, two zero bytes, minimum instruction size, pointer size.
@@ -12,8 +12,14 @@ const MAGIC: [u8; 6] = [0xf1, 0xff, 0xff, 0xff, 0, 0];
 const POINTER_SIZE: u8 = 8;
 /// `_func` up to its pcdata offsets.
 const FUNC_SIZE: usize = 44;
+/// The linker aligns the table to 8 or more.
+const ALIGN: usize = 8;
+/// Places with the magic that are tried: programs that read such tables hold it in their own code and data.
+const MAX_CANDIDATES: usize = 16;
 /// No Go program has more functions than this.
 const MAX_FUNCTIONS: u64 = 16 << 20;
+/// All names together, in multiples of the table's size.
+const NAME_BUDGET: usize = 4;
 /// Longest function name that is believed.
 const MAX_NAME: usize = 64 << 10;
 
@@ -50,37 +56,31 @@ pub(crate) struct FuncRecord<'d> {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
 }
 
-fn looks_like(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC) && bytes.get(7) == Some(&POINTER_SIZE) && matches!(bytes.get(6), Some(1 | 4))
+fn looks_like(bytes: &[u8], arch: Arch) -> bool {
+    let rest = bytes.strip_prefix(&MAGIC);
+    rest.is_some_and(|rest| rest.starts_with(&[arch.quantum(), POINTER_SIZE]))
 }
 
-/// Where the table may be: by its section's name, else by its magic in any segment.
-pub(crate) fn locate(image: &Image<'_>) -> Result<u64, Error> {
-    for name in [".gopclntab", ".data.rel.ro.gopclntab"] {
-        if let Some(section) = image.section(name)
-            && image.section_bytes(section).is_some_and(looks_like)
-        {
-            return Ok(section.vaddr);
-        }
-    }
-    for segment in image.segments() {
-        let Some(bytes) = image.from(segment.vaddr) else { continue };
-        let mut at = 0;
-        while let Some(chunk) = bytes.get(at..at + 8) {
-            if looks_like(chunk) && u64_at(bytes, at + 8).is_some_and(|count| (1..MAX_FUNCTIONS).contains(&count)) {
-                return Ok(segment.vaddr + at as u64);
-            }
-            at += 8;
-        }
-    }
-    Err(Error::Unsupported("no function table of Go 1.20 or later".to_owned()))
+/// Where the table may be: by its section's name, else by its magic in any segment. It belongs to the program if module
+/// data point to it, which the caller finds out.
+pub(crate) fn candidates(image: &Image<'_>) -> impl Iterator<Item = u64> {
+    let sections = [".gopclntab", ".data.rel.ro.gopclntab"].into_iter().filter_map(|name| {
+        let section = image.section(name)?;
+        image.from(section.vaddr).is_some_and(|bytes| looks_like(bytes, image.arch())).then_some(section.vaddr)
+    });
+    let scanned = image.segments().iter().flat_map(|segment| {
+        let bytes = image.from(segment.vaddr).unwrap_or_default();
+        let places = bytes.chunks(ALIGN).enumerate().filter(|(_, chunk)| looks_like(chunk, image.arch()));
+        places.map(|(index, _)| segment.vaddr.saturating_add((index * ALIGN) as u64))
+    });
+    sections.chain(scanned).take(MAX_CANDIDATES)
 }
 
 impl<'d> Pclntab<'d> {
@@ -94,7 +94,7 @@ impl<'d> Pclntab<'d> {
             bytes,
             count: count as usize,
             text: module.text,
-            quantum: u64::from(*bytes.get(6).ok_or(SHORT)?),
+            quantum: u64::from(image.arch().quantum()),
             names: offset(32)?,
             pc_values: offset(56)?,
             functions: offset(64)?,
@@ -125,6 +125,17 @@ impl<'d> Pclntab<'d> {
         let record = self.record(index)?;
         let name = self.name(u32_at(record.bytes, 4)?)?;
         Some(Function { name, entry: self.entry(index)?, end: self.entry(index + 1)?, index })
+    }
+
+    /// All functions in order. Names are read within a budget, so that a hostile table of overlapping ones takes no longer
+    /// than reading the file a few times.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Function<'d>> {
+        let mut budget = self.bytes.len().saturating_mul(NAME_BUDGET);
+        (0..self.count).filter_map(|index| self.function(index)).take_while(move |function| {
+            let left = budget.checked_sub(function.name.len());
+            budget = left.unwrap_or_default();
+            left.is_some()
+        })
     }
 
     /// The bytes of a function's name, cheaper than the whole function.
@@ -166,8 +177,8 @@ impl<'d> Pclntab<'d> {
 
     /// A table of values by code range: `(range, value)` in order. `offset` is from a `_func`.
     pub(crate) fn pc_values(&self, offset: u32, entry: u64) -> Option<Vec<(Range<u64>, i32)>> {
-        /// Ranges that one function is believed to have.
-        const MAX_RANGES: usize = 1 << 20;
+        /// Ranges that one function is believed to have; the largest generated ones have some ten thousand.
+        const MAX_RANGES: usize = 1 << 17;
         let mut bytes = self.bytes.get(self.pc_values.checked_add(offset as usize)?..)?;
         let (mut value, mut pc, mut ranges) = (-1_i32, entry, Vec::new());
         while ranges.len() < MAX_RANGES {

@@ -2,16 +2,19 @@
 //!
 //! Format: internal/abi/type.go (`Type`, `StructType`, `UncommonType`, `Name`), unchanged from Go 1.21 to 1.27.
 
-use crate::field::{FieldRef, Struct};
+use crate::field::{Layouts, Struct, Wanted};
 use crate::image::Image;
 use crate::moduledata::ModuleData;
-use std::collections::HashMap;
 
 const KIND_STRUCT: u8 = 25;
 const KIND_MASK: u8 = 0x1f;
+/// `TFlagUncommon`: an `UncommonType` with the package lies behind the type.
 const FLAG_UNCOMMON: u8 = 1;
-/// The name is stored with a star in front of it.
+/// `TFlagExtraStar`: the name is stored with a star in front of it.
 const FLAG_EXTRA_STAR: u8 = 2;
+
+/// `TFlagNamed`
+const FLAG_NAMED: u8 = 4;
 
 const SIZE: usize = 0;
 const TFLAG: usize = 20;
@@ -22,43 +25,36 @@ const FIELDS_LEN: usize = 64;
 /// Size of a `StructType`, behind which its `UncommonType` lies.
 const STRUCT_TYPE: usize = 80;
 const FIELD: u64 = 24;
+/// Types are aligned to pointers.
+const ALIGN: usize = 8;
 /// No struct that is asked for has more.
 const MAX_FIELDS: u64 = 512;
-const MAX_NAME: u64 = 4096;
+/// Longest field name that is believed.
+const MAX_NAME: usize = 256;
+/// Types of a wanted name that are looked at: types inside functions share the names of others.
+const MAX_CANDIDATES: usize = 4096;
 
 /// Finds the structs by (package, name) in one pass over all types.
-pub(crate) fn structs(
-    image: &Image<'_>,
-    module: &ModuleData,
-    wanted: &[FieldRef],
-) -> HashMap<(&'static str, &'static str), Struct> {
-    let mut found = HashMap::new();
-    // By the short name that types carry, e.g. `http.Request`.
-    let mut by_name: HashMap<String, Vec<(&'static str, &'static str)>> = HashMap::new();
-    for field in wanted {
-        let short = field.package.rsplit('/').next().unwrap_or(field.package);
-        let keys = by_name.entry(format!("{short}.{}", field.ty)).or_default();
-        if !keys.contains(&(field.package, field.ty)) {
-            keys.push((field.package, field.ty));
-        }
-    }
-    let missing = by_name.values().map(Vec::len).sum::<usize>();
+pub(crate) fn structs(image: &Image<'_>, module: &ModuleData, wanted: &Wanted) -> Layouts {
+    let mut found = Layouts::default();
     let Some(types) = image.range(&module.types) else { return found };
-    let reader = Reader { image, types, base: module.types.start };
-    for at in (0..types.len().saturating_sub(STRUCT_TYPE)).step_by(8) {
+    let reader = Reader { image, types, base: module.types.start, longest: wanted.longest_short_name() };
+    let mut candidates = 0;
+    for at in (0..types.len().saturating_sub(STRUCT_TYPE)).step_by(ALIGN) {
         if types.get(at + KIND).is_none_or(|kind| kind & KIND_MASK != KIND_STRUCT) {
             continue;
         }
-        let Some((name, flags)) = reader.type_name(at) else { continue };
-        let Some(keys) = by_name.get(name) else { continue };
-        let Some(package) = reader.package(at, flags) else { continue };
-        for key in keys.iter().filter(|key| key.0 == package) {
-            if let Some(layout) = reader.layout(at) {
-                found.insert(*key, layout);
+        let Some(name) = reader.type_name(at) else { continue };
+        for key in wanted.by_short_name(name) {
+            candidates += 1;
+            if candidates > MAX_CANDIDATES {
+                return Layouts::default();
             }
-        }
-        if found.len() == missing {
-            break;
+            if reader.package(at) == Some(key.0.as_bytes())
+                && let Some(layout) = reader.layout(at)
+            {
+                found.add(key, layout);
+            }
         }
     }
     found
@@ -68,58 +64,62 @@ struct Reader<'i, 'd> {
     image: &'i Image<'d>,
     types: &'d [u8],
     base: u64,
+    /// Names of types longer than this are not wanted.
+    longest: usize,
 }
 
 impl<'d> Reader<'_, 'd> {
-    fn u32(&self, at: usize) -> Option<u32> {
-        self.types.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    fn u32(&self, at: usize) -> Option<usize> {
+        self.types.get(at..)?.first_chunk().copied().map(|word| u32::from_le_bytes(word) as usize)
     }
 
     fn word(&self, at: usize) -> Option<u64> {
         self.image.word(self.base.checked_add(at as u64)?)
     }
 
-    /// A name by its offset from the types' start: flag byte, varint length, bytes.
-    fn name_at_offset(&self, offset: u32) -> Option<&'d str> {
-        name(self.types.get(offset as usize..)?)
-    }
-
-    fn type_name(&self, at: usize) -> Option<(&'d str, u8)> {
+    /// The name of a type that has one, e.g. `http.Request`.
+    fn type_name(&self, at: usize) -> Option<&'d [u8]> {
         let flags = *self.types.get(at + TFLAG)?;
-        if flags & FLAG_UNCOMMON == 0 {
-            return None; // unnamed
+        if flags & FLAG_NAMED == 0 || flags & FLAG_UNCOMMON == 0 {
+            return None;
         }
-        let name = self.name_at_offset(self.u32(at + STR)?)?;
-        Some((if flags & FLAG_EXTRA_STAR != 0 { name.strip_prefix('*')? } else { name }, flags))
+        // One more for the star.
+        let name = name(self.types.get(self.u32(at + STR)?..)?, self.longest + 1)?;
+        if flags & FLAG_EXTRA_STAR != 0 { name.strip_prefix(b"*") } else { Some(name) }
     }
 
-    fn package(&self, at: usize, flags: u8) -> Option<&'d str> {
-        (flags & FLAG_UNCOMMON != 0).then(|| self.name_at_offset(self.u32(at + STRUCT_TYPE)?))?
+    /// The import path, from the `UncommonType` behind a type that [`Self::type_name`] knows.
+    fn package(&self, at: usize) -> Option<&'d [u8]> {
+        name(self.types.get(self.u32(at + STRUCT_TYPE)?..)?, MAX_NAME)
     }
 
     fn layout(&self, at: usize) -> Option<Struct> {
         let size = self.word(at + SIZE)?;
         let (fields_at, count) = (self.word(at + FIELDS)?, self.word(at + FIELDS_LEN)?);
-        if count > MAX_FIELDS {
+        if count > MAX_FIELDS || fields_at % ALIGN as u64 != 0 {
             return None;
         }
-        let mut fields = Vec::new();
+        let (mut fields, mut end) = (Vec::new(), 0);
         for index in 0..count {
             let field = fields_at.checked_add(index * FIELD)?;
-            let (name_at, type_at, offset) =
-                (self.image.word(field)?, self.image.word(field + 8)?, self.image.word(field + 16)?);
+            let word = |at: u64| self.image.word(field.checked_add(at)?);
+            let (name_at, type_at, offset) = (word(0)?, word(8)?, word(16)?);
             let field_size = self.image.word(type_at)?;
-            if offset.checked_add(field_size)? > size {
+            // Fields follow one another within the struct, or this is none.
+            if offset < end {
                 return None;
             }
-            fields.push((name(self.image.from(name_at)?)?.to_owned(), offset, field_size));
+            end = offset.checked_add(field_size).filter(|&end| end <= size)?;
+            let name = std::str::from_utf8(name(self.image.from(name_at)?, MAX_NAME)?).ok()?;
+            fields.push((name.to_owned(), offset, field_size));
         }
         Some(Struct { size, fields })
     }
 }
 
-fn name(bytes: &[u8]) -> Option<&str> {
+/// A name: flag byte, varint length, bytes.
+fn name(bytes: &[u8], longest: usize) -> Option<&[u8]> {
     let (len, used) = crate::varint::unsigned(bytes.get(1..)?)?;
-    let len = usize::try_from(len).ok().filter(|&len| len as u64 <= MAX_NAME)?;
-    std::str::from_utf8(bytes.get(1 + used..1 + used + len)?).ok()
+    let len = usize::try_from(len).ok().filter(|&len| len <= longest)?;
+    bytes.get(1 + used..)?.get(..len)
 }

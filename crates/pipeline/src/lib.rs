@@ -4,17 +4,22 @@
 //! that a recorded ring replays to the same spans and metrics in a unit test.
 
 mod clock;
+mod endpoint;
 mod http_server;
 mod losses;
+mod pipeline;
 mod processes;
 mod route;
 mod span;
 mod table;
+mod trace_state;
 
 pub use clock::Clock;
 pub use http_server::HttpServerMetrics;
 pub use losses::Losses;
-pub use processes::{ProcessInfo, Processes};
-pub use route::{RouteName, RouteSource, Routes};
-pub use span::server_span;
-pub use table::{Row, Table};
+pub use pipeline::{Pipeline, PipelineConfig};
+pub use processes::{ProcessInfo, Processes, Switches};
+pub use route::{RouteName, RouteProblem, RouteSource, Routes};
+pub use span::{server_span, span_trace_state};
+pub use table::{Row, Samples, Table};
+pub use trace_state::BadTraceState;

@@ -12,14 +12,24 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The kernel's counts, by the numbers of [`Loss`].
+    /// The kernel's counts, by the numbers of [`Loss`]. None falls: a reading that is lower, or lacks some, leaves them
+    /// as they were. Counts of numbers that this agent does not know are left out.
     pub fn set_kernel(&mut self, counts: Vec<u64>) {
-        self.kernel = counts;
+        self.kernel.resize(Loss::ALL.len(), 0);
+        for (kept, count) in self.kernel.iter_mut().zip(counts) {
+            *kept = count.max(*kept);
+        }
+    }
+
+    /// Shows a count of user space from the beginning, as zero, so that rates are right.
+    pub fn declare(&mut self, point: LossPoint) {
+        self.add(point, 0);
     }
 
     /// Adds to a count of user space.
     pub fn add(&mut self, point: LossPoint, count: u64) {
-        *self.others.entry(point).or_default() += count;
+        let sum = self.others.entry(point).or_default();
+        *sum = sum.saturating_add(count);
     }
 
     /// Sets a count that somebody else keeps.
@@ -32,10 +42,14 @@ impl Losses {
         self.kernel.get(loss as usize).copied().unwrap_or_default()
     }
 
-    /// `trigon.dropped`; what can be lost is there from the beginning, as zero, so that rates are right.
+    /// `trigon.dropped`, one point for each place and reason; all that the kernel can lose is there from the beginning.
     pub fn family(&self, resource: &Arc<Resource>, since_unix_nano: u64) -> Family {
-        let kernel = Loss::ALL.into_iter().map(|loss| (loss.point(), self.kernel(loss)));
-        let others = self.others.iter().map(|(point, count)| (*point, *count));
+        // What user space adds to a point of the kernel's is one point with it.
+        let mut sums = self.others.clone();
+        for loss in Loss::ALL {
+            let sum = sums.entry(loss.point()).or_default();
+            *sum = sum.saturating_add(self.kernel(loss));
+        }
         let point = |(point, count): (LossPoint, u64)| NumberPoint {
             resource: Arc::clone(resource),
             attributes: vec![
@@ -50,7 +64,70 @@ impl Losses {
             name: "trigon.dropped",
             description: "What was lost, where and why.",
             unit: "",
-            data: Data::Counter(kernel.chain(others).map(point).collect()),
+            data: Data::Counter(sums.into_iter().map(point).collect()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn points(losses: &Losses) -> Vec<([String; 3], f64)> {
+        let Data::Counter(points) = losses.family(&Arc::default(), 7).data else { panic!("no counter") };
+        assert!(points.iter().all(|point| point.start_unix_nano == 7));
+        let labels = |point: &NumberPoint| -> [String; 3] {
+            let values: Vec<_> = point.attributes.iter().map(|(_, value)| value.to_string()).collect();
+            values.try_into().unwrap()
+        };
+        points.iter().map(|point| (labels(point), point.value)).collect()
+    }
+
+    fn value(losses: &Losses, labels: [&str; 3]) -> Option<f64> {
+        points(losses).into_iter().find(|(of, _)| of == &labels.map(str::to_owned)).map(|(_, value)| value)
+    }
+
+    const RING: [&str; 3] = ["spans", "ring", "ring_full"];
+    const OURS: LossPoint = LossPoint { signal: "spans", stage: "pipeline", reason: "test" };
+
+    #[test]
+    fn all_is_there_from_the_beginning_as_zero() {
+        let mut losses = Losses::default();
+        assert_eq!(points(&losses).len(), Loss::ALL.len());
+        losses.declare(OURS);
+        let points = points(&losses);
+        assert_eq!(points.len(), Loss::ALL.len() + 1);
+        assert!(points.iter().all(|(_, value)| *value == 0.0));
+        let labels: BTreeSet<_> = points.iter().map(|(labels, _)| labels).collect();
+        assert_eq!(labels.len(), points.len());
+    }
+
+    #[test]
+    fn counts_of_the_kernel_go_by_their_number_and_never_fall() {
+        let mut losses = Losses::default();
+        let mut counts = vec![0; Loss::ALL.len() + 3];
+        counts[Loss::SpanRingFull as usize] = 5;
+        losses.set_kernel(counts);
+        assert_eq!((losses.kernel(Loss::SpanRingFull), losses.kernel(Loss::StateFull)), (5, 0));
+        losses.set_kernel(vec![2]);
+        assert_eq!((losses.kernel(Loss::SpanRingFull), losses.kernel(Loss::StateFull)), (5, 2));
+        assert_eq!(value(&losses, RING), Some(5.0));
+        assert_eq!(points(&losses).len(), Loss::ALL.len());
+    }
+
+    #[test]
+    fn user_space_adds_also_to_a_point_of_the_kernel() {
+        let mut losses = Losses::default();
+        losses.add(OURS, 2);
+        losses.add(OURS, 3);
+        assert_eq!(value(&losses, ["spans", "pipeline", "test"]), Some(5.0));
+        losses.set(OURS, 4);
+        assert_eq!(value(&losses, ["spans", "pipeline", "test"]), Some(4.0));
+        losses.set_kernel(vec![1; Loss::ALL.len()]);
+        losses.add(Loss::SpanRingFull.point(), 10);
+        assert_eq!(value(&losses, RING), Some(11.0));
+        assert_eq!(points(&losses).len(), Loss::ALL.len() + 1);
     }
 }

@@ -1,28 +1,27 @@
 //! From a kernel record to a span, by the semantic conventions of HTTP.
 
 use crate::clock::Clock;
-use crate::http_server::{outcome_error, protocol_version};
+use crate::endpoint::{self, Peer};
+use crate::http_server::{error_type, outcome_error, protocol_version};
 use crate::route::RouteName;
+use crate::trace_state::{self, BadTraceState};
+use std::borrow::Cow;
 use std::sync::Arc;
-use trigon_model::kernel::{Method, Outcome, SpanRecord, due};
+use trigon_model::kernel::{Method, Outcome, SpanRecord, Text, due};
 use trigon_model::{Attributes, Resource, Span, SpanKind, SpanStatus, Value};
 
-/// A server span. Times are taken over by `clock`.
+/// A server span. Times are taken over by `clock`. A malformed `tracestate` is left out, see [`span_trace_state`].
 pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc<Resource>, clock: &Clock) -> Span {
-    let start = clock.unix(record.start_ns);
-    let error = error_type(record);
+    let (start_unix_nano, end_unix_nano) = clock.interval(record.start_ns, record.end_ns);
     // Spans of unknown methods are named "HTTP" (semantic conventions, HTTP spans, name).
     let method = if record.key.method == Method::Other { "HTTP" } else { record.key.method.as_str() };
     let name = match route {
         Some(route) => format!("{method} {}", route.path),
         None => method.to_owned(),
     };
-    let status = match &error {
-        Some(error) => SpanStatus::Error(match record.key.outcome {
-            Outcome::Panic => "the handler panicked".into(),
-            Outcome::Abort => "the handler aborted the response".into(),
-            _ => String::clone(error).into(),
-        }),
+    let error = error_type(outcome_error(record.key.outcome), record.key.status);
+    let status = match error {
+        Some(_) => SpanStatus::Error(description(record.key.outcome)),
         None => SpanStatus::Unset,
     };
     Span {
@@ -31,114 +30,142 @@ pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc
         span_id: record.span_id,
         parent_span_id: record.parent_id,
         trace_flags: record.trace_flags,
-        trace_state: trace_state(&record.tracestate),
+        trace_state: span_trace_state(record).unwrap_or_default(),
         name,
         kind: SpanKind::Server,
-        start_unix_nano: start,
-        end_unix_nano: clock.unix(record.end_ns).max(start),
+        start_unix_nano,
+        end_unix_nano,
         attributes: attributes(record, route, error),
         status,
     }
 }
 
-fn error_type(record: &SpanRecord) -> Option<String> {
-    let by_outcome = outcome_error(record.key.outcome).map(str::to_owned);
-    by_outcome.or_else(|| record.key.status.filter(|&status| status >= 500).map(|status| status.to_string()))
+/// The `tracestate` of a span's parent; without a parent there is none, whatever the header said (W3C Trace Context,
+/// 3.3: it belongs to a valid `traceparent`).
+///
+/// # Errors
+/// If it is malformed, so that the caller counts it.
+pub fn span_trace_state(record: &SpanRecord) -> Result<String, BadTraceState> {
+    if record.parent_id.is_none() { Ok(String::new()) } else { trace_state::parse(&record.tracestate) }
 }
 
-/// W3C `tracestate` must be printable ASCII; anything else is dropped rather than passed on.
-fn trace_state(bytes: &[u8]) -> String {
-    let printable = bytes.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte == b'\t');
-    if printable { String::from_utf8_lossy(bytes).trim().to_owned() } else { String::new() }
+/// Says what no attribute does. Where the status code is the reason, the convention wants no description.
+fn description(outcome: Outcome) -> Cow<'static, str> {
+    match outcome {
+        Outcome::Panic => "the handler panicked",
+        Outcome::Abort => "the handler aborted the response",
+        Outcome::Exit => "the handler ended its goroutine",
+        Outcome::Returned | Outcome::Hijacked => "",
+    }
+    .into()
 }
 
 fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<String>) -> Attributes {
-    let mut attributes: Attributes = Vec::with_capacity(16);
-    let mut set = |key: &'static str, value: Value| attributes.push((key.into(), value));
-    set("http.request.method", record.key.method.as_str().into());
-    if let (Method::Other, Some(original)) = (record.key.method, record.method_text.to_text()) {
-        set("http.request.method_original", original.into());
+    let mut set = Setter(Vec::with_capacity(20));
+    set.one("http.request.method", record.key.method.as_str());
+    if record.key.method == Method::Other {
+        let marks = ("trigon.http.request.method_original.cut", "trigon.http.request.method_original.replaced");
+        set.text("http.request.method_original", marks, &record.method_text);
     }
-    if let Some(path) = record.path.to_text() {
-        set("url.path", path.into());
-        if record.path.is_cut() {
-            set("trigon.url.path.cut", true.into());
-        }
-    }
-    set("url.scheme", if record.key.tls { "https" } else { "http" }.into());
+    set.text("url.path", ("trigon.url.path.cut", "trigon.url.path.replaced"), &record.path);
+    set.one("url.scheme", if record.key.tls { "https" } else { "http" });
     if let Some(route) = route {
-        set("http.route", route.path.as_str().into());
+        set.one("http.route", route.path.as_str());
     }
     if let Some(status) = record.key.status {
-        set("http.response.status_code", i64::from(status).into());
+        set.one("http.response.status_code", i64::from(status));
     }
     if let Some(error) = error {
-        set("error.type", error.into());
+        set.one("error.type", error);
     }
-    set("network.protocol.version", protocol_version(record.key.protocol).into());
-    if let Some((host, port)) = record.host.to_text().map(host_and_port) {
-        set("server.address", host.into());
-        if let Some(port) = port {
-            set("server.port", port.into());
-        }
+    if let Some(version) = protocol_version(record.key.protocol) {
+        set.one("network.protocol.version", version);
     }
-    if let Some((address, port)) = record.peer.to_text().map(host_and_port) {
-        set("client.address", address.clone().into());
-        set("network.peer.address", address.into());
-        if let Some(port) = port {
-            set("network.peer.port", port.into());
-        }
-    }
+    server(&mut set, &record.host);
+    client(&mut set, &record.peer);
     if record.key.outcome == Outcome::Hijacked {
-        set("trigon.http.hijacked", true.into());
-    } else {
-        set("http.response.body.size", record.bytes_written.into());
+        // What a taken connection carries is no response body.
+        set.one("trigon.http.hijacked", true);
+    } else if record.key.method != Method::Head && record.bytes_written >= 0 {
+        // To HEAD a handler may write a body that net/http counts and does not send.
+        set.one("http.response.body.size", record.bytes_written);
     }
-    set("trigon.sampling.reason", reason(record.due).into());
-    attributes
+    if let Some(reason) = reason(record.due) {
+        set.one("trigon.sampling.reason", reason);
+    }
+    set.0
 }
 
-/// Why the span is here, so that nobody takes errors and slow ones for a fair sample.
-fn reason(bits: u8) -> &'static str {
+/// `server.*` of the `Host` header. What was cut could name another host or port, so it is absent.
+fn server(set: &mut Setter, text: &Text) {
+    if text.is_cut() {
+        set.one("trigon.server.address.cut", true);
+    } else if let Some((host, port)) = std::str::from_utf8(&text.bytes).ok().and_then(endpoint::host) {
+        set.one("server.address", host);
+        if let Some(port) = port {
+            set.one("server.port", i64::from(port));
+        }
+    }
+}
+
+fn client(set: &mut Setter, text: &Text) {
+    if text.is_cut() {
+        set.one("trigon.client.address.cut", true);
+        return;
+    }
+    match std::str::from_utf8(&text.bytes).ok().and_then(endpoint::peer) {
+        Some(Peer::Connection(address, port)) => {
+            set.one("client.address", address);
+            set.one("network.peer.address", address);
+            set.one("network.peer.port", i64::from(port));
+        }
+        Some(Peer::Client(address)) => set.one("client.address", address),
+        None => {}
+    }
+}
+
+struct Setter(Attributes);
+
+impl Setter {
+    fn one(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// A text that is worth having even if it is not whole; `marks` say that the end is missing, and that bytes that
+    /// are not UTF-8 were replaced.
+    fn text(&mut self, key: &'static str, (cut, replaced): (&'static str, &'static str), text: &Text) {
+        let mut bytes = text.bytes.as_slice();
+        if let (true, Err(error)) = (text.is_cut(), std::str::from_utf8(bytes)) {
+            // The cut may have gone through a character: that is no bad byte of the text.
+            if error.error_len().is_none() {
+                bytes = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            }
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        let decoded = String::from_utf8_lossy(bytes);
+        let is_replaced = matches!(decoded, Cow::Owned(_));
+        self.one(key, decoded.into_owned());
+        if text.is_cut() {
+            self.one(cut, true);
+        }
+        if is_replaced {
+            self.one(replaced, true);
+        }
+    }
+}
+
+/// Why the span is here. `sampled` spans, whatever else they are, are a fair sample; nobody should take `error` and
+/// `slow` ones, which the sampler did not choose, for that.
+fn reason(bits: u8) -> Option<&'static str> {
     match bits {
-        _ if bits & due::SAMPLED != 0 => "sampled",
-        _ if bits & due::ERROR != 0 => "error",
-        _ => "slow",
-    }
-}
-
-/// `host`, `host:port`, `[v6]:port`.
-fn host_and_port(text: String) -> (String, Option<i64>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (host.to_owned(), rest.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).map(i64::from));
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => match port.parse::<u16>() {
-            Ok(port) => (host.to_owned(), Some(i64::from(port))),
-            Err(_) => (text, None),
-        },
-        _ => (text, None),
+        _ if bits & due::SAMPLED != 0 => Some("sampled"),
+        _ if bits & due::ERROR != 0 => Some("error"),
+        _ if bits & due::SLOW != 0 => Some("slow"),
+        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_split() {
-        let split = |text: &str| host_and_port(text.to_owned());
-        assert_eq!(split("example.com:8080"), ("example.com".into(), Some(8080)));
-        assert_eq!(split("example.com"), ("example.com".into(), None));
-        assert_eq!(split("[::1]:80"), ("::1".into(), Some(80)));
-        assert_eq!(split("::1"), ("::1".into(), None));
-        assert_eq!(split("a:b"), ("a:b".into(), None));
-        assert_eq!(split("[broken"), ("[broken".into(), None));
-    }
-
-    #[test]
-    fn trace_state_is_taken_only_if_printable() {
-        assert_eq!(trace_state(b" a=1,b=2 "), "a=1,b=2");
-        assert_eq!(trace_state(b"a=\x07"), "");
-    }
-}
+mod tests;

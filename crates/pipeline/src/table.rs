@@ -1,9 +1,9 @@
 //! The live view: services and routes with rate, errors and quantiles since the last look.
 
-use crate::http_server::HttpServerMetrics;
+use crate::http_server::{HttpServerMetrics, SeriesView};
 use crate::processes::Processes;
-use std::collections::BTreeMap;
-use trigon_model::ExponentialHistogram;
+use std::collections::{BTreeMap, VecDeque};
+use trigon_model::{ExponentialHistogram, ProcessId, Span};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,41 +26,48 @@ pub struct Row {
     pub total: u64,
 }
 
+impl Row {
+    /// Requests a second, if that many seconds passed since the last look; `None` if none did.
+    pub fn rate(&self, seconds: f64) -> Option<f64> {
+        (seconds > 0.0).then(|| self.requests as f64 / seconds)
+    }
+}
+
 #[derive(Debug, Default, Clone)]
 struct Sums {
     requests: u64,
     errors: u64,
+    /// The zero bucket, then the exponential ones.
     slots: Vec<u64>,
 }
+
+/// Process, method, route. Differences are taken for each process by itself, or the end of one would hide what another
+/// of the same service has served meanwhile.
+type Key = (ProcessId, String, String);
 
 /// Remembers the last look.
 #[derive(Debug, Default)]
 pub struct Table {
-    last: BTreeMap<(String, String, String), Sums>,
+    last: BTreeMap<Key, Sums>,
 }
 
 impl Table {
     /// The rows since the last look, busiest first. Rows without a request at all are left out.
     pub fn look(&mut self, metrics: &HttpServerMetrics, processes: &Processes) -> Vec<Row> {
-        let mut sums: BTreeMap<(String, String, String), Sums> = BTreeMap::new();
-        for (process, method, route, failed, totals) in metrics.rows() {
-            let Some(info) = processes.get(process) else { continue };
-            let key = (info.resource.service_name().to_owned(), method.to_owned(), route.to_owned());
-            let entry = sums.entry(key).or_default();
-            let count = totals.count();
-            entry.requests += count;
-            entry.errors += if failed { count } else { 0 };
-            entry.slots.resize(entry.slots.len().max(totals.slots().len()), 0);
-            for (sum, slot) in entry.slots.iter_mut().zip(totals.slots()) {
-                *sum += slot;
-            }
+        let now = sums(metrics, processes);
+        let mut rows: BTreeMap<(String, String, String), (Sums, u64)> = BTreeMap::new();
+        for (key @ (process, method, route), sums) in &now {
+            let Some(info) = processes.get(*process) else { continue };
+            let name = (info.resource.service_name().to_owned(), method.clone(), route.clone());
+            let (since, total) = rows.entry(name).or_default();
+            since.add_difference(sums, self.last.get(key).unwrap_or(&Sums::default()));
+            *total += sums.requests;
         }
-        let mut rows: Vec<_> =
-            sums.iter().filter(|(_, now)| now.requests > 0).map(|(key, now)| self.row(key, now)).collect();
-        rows.sort_by(|a, b| {
-            b.requests.cmp(&a.requests).then_with(|| (&a.service, &a.route).cmp(&(&b.service, &b.route)))
-        });
-        self.last = sums;
+        self.last = now;
+        let rows = rows.into_iter().filter(|(_, (_, total))| *total > 0);
+        let mut rows: Vec<_> = rows.map(|(name, (since, total))| row(name, &since, total)).collect();
+        // Stable: equally busy ones stay in the order of service, method and route.
+        rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
         rows
     }
 
@@ -68,22 +75,81 @@ impl Table {
     pub fn totals(&self, metrics: &HttpServerMetrics, processes: &Processes) -> Vec<Row> {
         Self::default().look(metrics, processes)
     }
+}
 
-    fn row(&self, key: &(String, String, String), now: &Sums) -> Row {
-        let last = self.last.get(key).cloned().unwrap_or_default();
+fn sums(metrics: &HttpServerMetrics, processes: &Processes) -> BTreeMap<Key, Sums> {
+    let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
+    for SeriesView { process, method, route, failed, totals } in metrics.rows() {
+        if processes.get(process).is_none() {
+            continue;
+        }
+        let entry = sums.entry((process, method.to_owned(), route.to_owned())).or_default();
+        entry.requests += totals.count();
+        entry.errors += if failed { totals.count() } else { 0 };
+        add(&mut entry.slots, totals.slots().iter().copied());
+    }
+    sums
+}
+
+impl Sums {
+    fn add_difference(&mut self, now: &Self, last: &Self) {
+        self.requests += now.requests.saturating_sub(last.requests);
+        self.errors += now.errors.saturating_sub(last.errors);
         let before = last.slots.iter().chain(std::iter::repeat(&0));
-        let slots: Vec<_> = now.slots.iter().zip(before).map(|(now, before)| now.saturating_sub(*before)).collect();
-        let (zero, rest) = slots.split_first().map_or((0, &[][..]), |(zero, rest)| (*zero, rest));
-        let histogram = ExponentialHistogram::from_slots(zero, rest);
-        Row {
-            service: key.0.clone(),
-            method: key.1.clone(),
-            route: key.2.clone(),
-            requests: now.requests.saturating_sub(last.requests),
-            errors: now.errors.saturating_sub(last.errors),
-            p50: histogram.quantile_upper_bound(0.5),
-            p99: histogram.quantile_upper_bound(0.99),
-            total: now.requests,
+        add(&mut self.slots, now.slots.iter().zip(before).map(|(now, before)| now.saturating_sub(*before)));
+    }
+}
+
+fn add(slots: &mut Vec<u64>, more: impl Iterator<Item = u64>) {
+    for (index, slot) in more.enumerate() {
+        match slots.get_mut(index) {
+            Some(sum) => *sum += slot,
+            None => slots.push(slot),
         }
     }
 }
+
+fn row((service, method, route): (String, String, String), since: &Sums, total: u64) -> Row {
+    let (zero, rest) = since.slots.split_first().map_or((0, &[][..]), |(zero, rest)| (*zero, rest));
+    let histogram = ExponentialHistogram::from_slots(zero, rest);
+    Row {
+        service,
+        method,
+        route,
+        requests: since.requests,
+        errors: since.errors,
+        p50: histogram.quantile_upper_bound(0.5),
+        p99: histogram.quantile_upper_bound(0.99),
+        total,
+    }
+}
+
+/// The last spans, for the live view.
+#[derive(Debug)]
+pub struct Samples {
+    ring: VecDeque<Span>,
+    limit: usize,
+}
+
+impl Samples {
+    /// Keeps at most so many.
+    pub fn new(limit: usize) -> Self {
+        Self { ring: VecDeque::new(), limit }
+    }
+
+    /// Keeps one; the oldest gives way.
+    pub fn keep(&mut self, span: Span) {
+        self.ring.push_back(span);
+        while self.ring.len() > self.limit {
+            self.ring.pop_front();
+        }
+    }
+
+    /// Those that are kept, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Span> {
+        self.ring.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests;

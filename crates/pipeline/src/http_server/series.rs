@@ -1,0 +1,99 @@
+//! What makes a series of `http.server.request.duration`, and its attributes by semantic convention.
+
+use crate::route::{RouteSource, Routes};
+use std::sync::Arc;
+use trigon_model::Attributes;
+use trigon_model::kernel::{Method, Outcome, RedKey, RouteRef};
+
+/// What distinguishes a series within a process. Two that differ have different attributes: several keys of the kernel
+/// with the same attributes (one route text at two addresses, patterns that differ in host or blanks only, a returned
+/// and a hijacked request) are one series, since a metric must not have two points with the same attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Series {
+    /// Requests that share all attributes.
+    Requests {
+        method: Method,
+        /// The path template.
+        route: Option<Arc<str>>,
+        status: Option<u16>,
+        protocol: Protocol,
+        tls: bool,
+        error: Option<&'static str>,
+    },
+    /// All that exceeded a bound, in the kernel or here.
+    Overflow,
+}
+
+/// The version of HTTP; numbers that are none are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Protocol(Option<u8>);
+
+impl Series {
+    pub(super) fn of(key: &RedKey, routes: &mut Routes, source: &mut dyn RouteSource) -> Self {
+        if key.route == RouteRef::Other {
+            return Self::Overflow;
+        }
+        Self::Requests {
+            method: key.method,
+            route: routes.name(key.process, key.route, source).map(|route| Arc::from(route.path.as_str())),
+            status: key.status,
+            protocol: Protocol(protocol_version(key.protocol).map(|_| key.protocol)),
+            tls: key.tls,
+            error: outcome_error(key.outcome),
+        }
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        let Self::Requests { method, route, status, protocol, tls, error } = self else {
+            return vec![("otel.metric.overflow".into(), true.into())];
+        };
+        let mut attributes: Attributes = vec![
+            ("http.request.method".into(), method.as_str().into()),
+            ("url.scheme".into(), if *tls { "https" } else { "http" }.into()),
+            ("network.protocol.name".into(), "http".into()),
+        ];
+        if let Some(version) = protocol.0.and_then(protocol_version) {
+            attributes.push(("network.protocol.version".into(), version.into()));
+        }
+        if let Some(route) = route {
+            attributes.push(("http.route".into(), route.as_ref().into()));
+        }
+        if let Some(status) = status {
+            attributes.push(("http.response.status_code".into(), i64::from(*status).into()));
+        }
+        if let Some(error) = error_type(*error, *status) {
+            attributes.push(("error.type".into(), error.into()));
+        }
+        attributes
+    }
+}
+
+/// `error.type` of an outcome that is an error whatever the status; the convention asks for few different values.
+pub(crate) fn outcome_error(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Panic => Some("panic"),
+        // The handler cut the response off on purpose (http.ErrAbortHandler): the client sees a broken response all the
+        // same, so it is an error, with a name of its own because it is no defect of the handler.
+        Outcome::Abort => Some("abort"),
+        Outcome::Exit => Some("goexit"),
+        Outcome::Returned | Outcome::Hijacked => None,
+    }
+}
+
+/// `error.type`: how the handler ended if that was an error, else a status that says the server failed. For a server, a
+/// 4xx is the client's error and none of its own.
+pub(crate) fn error_type(outcome: Option<&'static str>, status: Option<u16>) -> Option<String> {
+    let by_status = || status.filter(|&status| status >= 500).map(|status| status.to_string());
+    outcome.map(str::to_owned).or_else(by_status)
+}
+
+/// `network.protocol.version` of a number as 10, 11 or 20; `None` of one that no version of HTTP has.
+pub(crate) fn protocol_version(protocol: u8) -> Option<&'static str> {
+    match protocol {
+        10 => Some("1.0"),
+        11 => Some("1.1"),
+        20 => Some("2"),
+        30 => Some("3"),
+        _ => None,
+    }
+}

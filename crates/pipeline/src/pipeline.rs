@@ -1,0 +1,261 @@
+//! All parts together: what comes from the kernel goes in, spans and snapshots come out.
+
+use crate::clock::Clock;
+use crate::http_server::HttpServerMetrics;
+use crate::losses::Losses;
+use crate::processes::{ProcessInfo, Processes, Switches};
+use crate::route::{RouteProblem, RouteSource, Routes};
+use crate::span::{server_span, span_trace_state};
+use crate::table::{Row, Samples, Table};
+use std::collections::HashMap;
+use std::sync::Arc;
+use trigon_model::kernel::{DecodeError, Event, RedKey, RedValue, SpanRecord};
+use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span};
+
+/// Bounds of what a [`Pipeline`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineConfig {
+    /// Processes, running or ended a moment ago.
+    pub max_processes: usize,
+    /// Route texts that are remembered.
+    pub max_routes: usize,
+    /// Series of a process; the rest is summed up in one more.
+    pub max_series_per_process: usize,
+    /// Spans that are kept for the live view.
+    pub max_samples: usize,
+    /// How long the totals of an ended process are still shown, in nanoseconds.
+    pub afterlife_ns: u64,
+}
+
+impl Default for PipelineConfig {
+    /// The defaults of the agent's configuration: 1024 processes and as many that ended, 4096 routes on the heap and as
+    /// many aggregates with a literal one, five minutes.
+    fn default() -> Self {
+        Self {
+            max_processes: 2048,
+            max_routes: 8192,
+            max_series_per_process: 1000,
+            max_samples: 16,
+            afterlife_ns: 300_000_000_000,
+        }
+    }
+}
+
+const fn loss(signal: &'static str, reason: &'static str) -> LossPoint {
+    LossPoint { signal, stage: "pipeline", reason }
+}
+
+/// A span of a process that is not there (any more).
+const UNKNOWN_SPAN: LossPoint = loss("spans", "unknown_process");
+/// A span without a valid id of its own or of its trace.
+const INVALID_ID: LossPoint = loss("spans", "invalid_id");
+/// Requests that were counted for a process that is not there (any more).
+const UNKNOWN_REQUESTS: LossPoint = loss("requests", "unknown_process");
+/// Requests that are counted without their attributes.
+const OVERFLOW: LossPoint = loss("attributes", "max_series_per_process");
+/// Entries that were replaced unsaid: what the old one counted after its last reading is missing.
+const REPLACED: LossPoint = loss("aggregates", "entry_replaced");
+/// `tracestate`s that are none.
+const BAD_TRACE_STATE: LossPoint = loss("trace_context", "tracestate_malformed");
+/// Processes that found no room.
+const NO_ROOM: LossPoint = loss("processes", "max_processes");
+/// Records of the ring that are not of the contract.
+const UNDECODABLE: LossPoint = LossPoint { signal: "events", stage: "ring", reason: "undecodable" };
+
+/// Turns what the kernel delivers into spans and metrics.
+///
+/// It never asks for the time, and its result depends only on what it was given and in which order, so that a recorded
+/// ring replays to the same spans and metrics.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: PipelineConfig,
+    clock: Clock,
+    processes: Processes,
+    routes: Routes,
+    metrics: HttpServerMetrics,
+    losses: Losses,
+    table: Table,
+    samples: Samples,
+    /// Requests already counted as lost, by kernel entries whose process is not known.
+    strangers: HashMap<RedKey, u64>,
+    own: Arc<Resource>,
+    since_unix_nano: u64,
+}
+
+impl Pipeline {
+    /// Begins at `now_unix_nano`; `own` is the agent itself, of which losses are told.
+    pub fn new(config: PipelineConfig, own: Arc<Resource>, clock: Clock, now_unix_nano: u64) -> Self {
+        let mut losses = Losses::default();
+        for point in
+            [UNKNOWN_SPAN, INVALID_ID, UNKNOWN_REQUESTS, OVERFLOW, REPLACED, BAD_TRACE_STATE, NO_ROOM, UNDECODABLE]
+        {
+            losses.declare(point);
+        }
+        Self {
+            config,
+            clock,
+            processes: Processes::bounded(config.max_processes),
+            routes: Routes::new(config.max_routes),
+            metrics: HttpServerMetrics::new(config.max_series_per_process),
+            losses,
+            table: Table::default(),
+            samples: Samples::new(config.max_samples),
+            strangers: HashMap::new(),
+            own,
+            since_unix_nano: now_unix_nano,
+        }
+    }
+
+    /// Takes a renewed measurement of the clocks for what comes from now on.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// A process is observed from now on. Where there is no room, the one that ended first is forgotten before its
+    /// time; if none has ended, the new one is refused and counted: `false`.
+    pub fn insert_process(&mut self, id: ProcessId, info: ProcessInfo, switches: Switches) -> bool {
+        if self.processes.is_full()
+            && self.processes.get(id).is_none()
+            && let Some(oldest) = self.processes.oldest_ended()
+        {
+            self.forget(oldest);
+        }
+        let inserted = self.processes.insert_with(id, info, switches);
+        self.losses.add(NO_ROOM, u64::from(!inserted));
+        inserted
+    }
+
+    /// A process has ended. Its totals are still shown, and its last spans and readings taken, until it expires.
+    pub fn process_ended(&mut self, id: ProcessId, now_unix_nano: u64) {
+        self.processes.remove(id, now_unix_nano);
+    }
+
+    /// The kernel's entries of a process were deleted after a last reading.
+    pub fn entries_deleted(&mut self, id: ProcessId) {
+        self.metrics.process_exited(id);
+    }
+
+    /// One entry of the kernel was deleted after a last reading.
+    pub fn entry_deleted(&mut self, key: &RedKey) {
+        self.metrics.entry_removed(key);
+    }
+
+    /// Forgets processes whose afterlife is over, and says which.
+    pub fn expire(&mut self, now_unix_nano: u64) -> Vec<ProcessId> {
+        let Some(until) = now_unix_nano.checked_sub(self.config.afterlife_ns) else { return Vec::new() };
+        let over = self.processes.ended_until(until);
+        over.iter().for_each(|id| self.forget(*id));
+        over
+    }
+
+    fn forget(&mut self, id: ProcessId) {
+        self.metrics.forget(id);
+        self.routes.forget(id);
+        self.processes.forget(id);
+    }
+
+    /// Takes an event of the ring, or what was wrong with it, at `now_unix_nano`. Starts and ends of processes give
+    /// nothing: only the caller knows which process a PID is at that moment.
+    pub fn on_event(
+        &mut self,
+        event: Result<Event, DecodeError>,
+        now_unix_nano: u64,
+        source: &mut dyn RouteSource,
+    ) -> Option<Span> {
+        match event {
+            Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source),
+            Ok(Event::Exec(_) | Event::Exit(_)) => None,
+            Err(_) => {
+                self.losses.add(UNDECODABLE, 1);
+                None
+            }
+        }
+    }
+
+    fn on_span(&mut self, record: &SpanRecord, now_unix_nano: u64, source: &mut dyn RouteSource) -> Option<Span> {
+        let process = record.key.process;
+        let Some(info) = self.processes.get(process) else {
+            self.losses.add(UNKNOWN_SPAN, 1);
+            return None;
+        };
+        if !self.processes.switches(process).emit_spans {
+            return None; // wanted so, hence no loss
+        }
+        if !record.trace_id.is_valid() || !record.span_id.is_valid() {
+            self.losses.add(INVALID_ID, 1);
+            return None;
+        }
+        let resource = Arc::clone(&info.resource);
+        self.losses.add(BAD_TRACE_STATE, u64::from(span_trace_state(record).is_err()));
+        let route = self.routes.name(process, record.key.route, source);
+        let mut span = server_span(record, route.as_deref(), resource, &self.clock);
+        not_after(&mut span, now_unix_nano);
+        self.samples.keep(span.clone());
+        Some(span)
+    }
+
+    /// Takes one reading of all entries of the kernel's map.
+    pub fn on_aggregates(
+        &mut self,
+        entries: impl IntoIterator<Item = (RedKey, RedValue)>,
+        source: &mut dyn RouteSource,
+    ) {
+        // Only what is still in the map is remembered, so this is bounded by the map.
+        let before = std::mem::take(&mut self.strangers);
+        for (key, value) in entries {
+            if self.processes.get(key.process).is_some() {
+                self.metrics.observe(key, value, &mut self.routes, source);
+            } else {
+                // A reading in batches may deliver an entry twice.
+                let known = self.strangers.get(&key).or_else(|| before.get(&key)).copied();
+                let known = known.filter(|known| *known <= value.count).unwrap_or_default();
+                self.losses.add(UNKNOWN_REQUESTS, value.count - known);
+                self.strangers.insert(key, value.count);
+            }
+        }
+    }
+
+    /// Takes the kernel's loss counts, by the numbers of [`trigon_model::Loss`], summed over CPUs.
+    pub fn on_losses(&mut self, counts: &[u64]) {
+        self.losses.set_kernel(counts.to_vec());
+    }
+
+    /// Where the caller counts what it loses itself.
+    pub fn losses_mut(&mut self) -> &mut Losses {
+        &mut self.losses
+    }
+
+    /// All metrics as they stand.
+    pub fn snapshot(&mut self, now_unix_nano: u64) -> Snapshot {
+        self.losses.set(OVERFLOW, self.metrics.overflowed());
+        self.losses.set(REPLACED, self.metrics.entries_replaced());
+        for problem in RouteProblem::ALL {
+            self.losses.set(loss("routes", problem.as_str()), self.routes.problems(problem));
+        }
+        let families = vec![self.metrics.family(&self.processes), self.losses.family(&self.own, self.since_unix_nano)];
+        Snapshot { time_unix_nano: now_unix_nano, families }
+    }
+
+    /// Services and routes since the last call.
+    pub fn rows(&mut self) -> Vec<Row> {
+        self.table.look(&self.metrics, &self.processes)
+    }
+
+    /// The same since the beginning.
+    pub fn total_rows(&self) -> Vec<Row> {
+        self.table.totals(&self.metrics, &self.processes)
+    }
+
+    /// The last spans.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+}
+
+/// What was read from the ring has ended. A span that seems to end later was converted by an offset from before the
+/// time of day was set back: it is moved as a whole, so that its duration stays what was measured.
+fn not_after(span: &mut Span, now_unix_nano: u64) {
+    let ahead = span.end_unix_nano.saturating_sub(now_unix_nano);
+    span.end_unix_nano -= ahead;
+    span.start_unix_nano = span.start_unix_nano.saturating_sub(ahead);
+}

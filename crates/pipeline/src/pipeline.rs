@@ -190,7 +190,7 @@ impl Pipeline {
         let route = self.routes.name(process, record.key.route, source);
         let mut span = server_span(record, route.as_deref(), resource, &self.clock);
         not_after(&mut span, now_unix_nano);
-        self.samples.keep(span.clone());
+        self.samples.keep(&span);
         Some(span)
     }
 

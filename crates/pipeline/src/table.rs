@@ -124,7 +124,10 @@ fn row((service, method, route): (String, String, String), since: &Sums, total: 
     }
 }
 
-/// The last spans, for the live view.
+/// Between two spans that are kept for the live view: nobody reads more, and copies of all would cost the agent.
+const SAMPLE_EVERY_NS: u64 = 20_000_000;
+
+/// Some of the last spans, for the live view.
 #[derive(Debug)]
 pub struct Samples {
     ring: VecDeque<Span>,
@@ -137,12 +140,17 @@ impl Samples {
         Self { ring: VecDeque::new(), limit }
     }
 
-    /// Keeps one; the oldest gives way.
-    pub fn keep(&mut self, span: Span) {
-        self.ring.push_back(span);
-        while self.ring.len() > self.limit {
+    /// Keeps one, unless it ended within 20 ms of the last that was kept; the oldest gives way.
+    pub fn keep(&mut self, span: &Span) {
+        let last = self.ring.back();
+        let close = last.is_some_and(|last| last.end_unix_nano.abs_diff(span.end_unix_nano) < SAMPLE_EVERY_NS);
+        if self.limit == 0 || close {
+            return;
+        }
+        if self.ring.len() >= self.limit {
             self.ring.pop_front();
         }
+        self.ring.push_back(span.clone());
     }
 
     /// Those that are kept, oldest first.

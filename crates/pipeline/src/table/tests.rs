@@ -112,7 +112,7 @@ fn quantiles_are_of_the_requests_since_the_last_look() {
 
 #[test]
 fn samples_are_the_last_ones() {
-    let span = |name: &str| Span {
+    let span = |name: &str, end_unix_nano: u64| Span {
         resource: Arc::default(),
         trace_id: TraceId([1; 16]),
         span_id: SpanId([1; 8]),
@@ -122,14 +122,19 @@ fn samples_are_the_last_ones() {
         name: name.into(),
         kind: SpanKind::Server,
         start_unix_nano: 0,
-        end_unix_nano: 0,
+        end_unix_nano,
         attributes: Vec::new(),
         status: SpanStatus::Unset,
     };
     let mut samples = Samples::new(2);
-    ["a", "b", "c"].iter().for_each(|name| samples.keep(span(name)));
+    let (a, b, c) = (100_000_000, 200_000_000, 300_000_000);
+    let spans = [("a", a), ("too close", a + 19_999_999), ("b", b), ("c", c), ("close in spite of its order", c - 1)];
+    spans.iter().for_each(|(name, end)| samples.keep(&span(name, *end)));
     assert_eq!(samples.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+    samples.keep(&span("the clock was set back", a));
+    assert_eq!(samples.iter().count(), 2);
+    assert_eq!(samples.iter().last().map(|span| span.name.as_str()), Some("the clock was set back"));
     let mut none = Samples::new(0);
-    none.keep(span("a"));
+    none.keep(&span("a", a));
     assert_eq!(none.iter().count(), 0);
 }

@@ -26,21 +26,22 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use trigon_discover::{Host, all_pids};
 use trigon_export::http::{self, SnapshotRequest};
 use trigon_export::otlp::Exporter;
-use trigon_model::kernel::{Event, RouteRef};
-use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
-use trigon_pipeline::{
-    Clock, HttpServerMetrics, Losses, ProcessInfo, Processes, RouteSource, Routes, Table, server_span,
-};
+use trigon_model::kernel::{DecodeError, Event, RouteRef};
+use trigon_model::{Loss, LossPoint, ProcessId, Snapshot};
+use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Switches};
 use trigon_probe::{Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
 
 /// Between a process's end and the last reading of its aggregates: programs that ran for it have long returned.
 const GRACE: Duration = Duration::from_millis(200);
-/// How long the totals of an ended process are still shown, so that a scrape or an export finds them.
-const AFTERLIFE: Duration = Duration::from_secs(300);
+/// The ring is read at most this often, so that many spans share one wake-up. At the default size it holds what 180,000
+/// spans a second bring meanwhile.
+const RING_REST: Duration = Duration::from_millis(10);
 /// Between attempts to tidy up.
 const MAINTENANCE: Duration = Duration::from_secs(10);
+/// Room for events that is kept between readings.
+const INBOX_KEPT: usize = 4096;
 /// For the flush at the end.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -57,27 +58,20 @@ pub(crate) fn run(config: &Config, run: Run) -> Result<()> {
     runtime.block_on(Agent::start(config, run)?.work())
 }
 
-/// Events that the ring's callback leaves for the loop.
-type Inbox = Rc<RefCell<Vec<Event>>>;
+/// What the ring's callback leaves for the loop.
+type Inbox = Rc<RefCell<Vec<Result<Event, DecodeError>>>>;
 
 struct Agent {
     observer: Observer,
     inbox: Inbox,
     ring: Ring,
-    garbled: Rc<RefCell<u64>>,
-    processes: Processes,
-    routes: Routes,
-    metrics: HttpServerMetrics,
-    losses: Losses,
-    table: Table,
+    pipeline: Pipeline,
     ended: HashMap<ProcessId, Ended>,
-    clock: Clock,
     exporter: Option<Exporter>,
     status: Status,
     self_metrics: SelfMetrics,
     config: Config,
     run: Run,
-    started_unix_nano: u64,
     spans_seen: u64,
     _statistics: Option<RunStatistics>,
 }
@@ -113,13 +107,9 @@ impl Agent {
         let statistics = config.kernel.run_statistics.then(RunStatistics::enable).transpose();
         let statistics = statistics.context("the kernel refuses run statistics (kernel.run_statistics)")?;
         let inbox: Inbox = Rc::default();
-        let garbled = Rc::new(RefCell::new(0));
-        let (to, bad) = (Rc::clone(&inbox), Rc::clone(&garbled));
+        let to = Rc::clone(&inbox);
         let ring = probes.ring(move |bytes| {
-            match Event::decode(bytes) {
-                Ok(event) => to.borrow_mut().push(event),
-                Err(_) => *bad.borrow_mut() += 1,
-            }
+            to.borrow_mut().push(Event::decode(bytes));
             0
         })?;
         let host = Host { name: rustix::system::uname().nodename().to_string_lossy().into_owned() };
@@ -130,20 +120,13 @@ impl Agent {
             observer,
             inbox,
             ring,
-            garbled,
-            processes: Processes::default(),
-            routes: Routes::new(config.kernel.max_routes as usize + config.metrics.max_aggregates as usize),
-            metrics: HttpServerMetrics::new(config.metrics.max_series_per_process as usize),
-            losses: Losses::default(),
-            table: Table::default(),
+            pipeline: Pipeline::new(settings::pipeline(config, run.format), Arc::clone(&own), settings::clock(), now),
             ended: HashMap::new(),
-            clock: settings::clock(),
             exporter: None,
             status: Status::new(run.format),
             self_metrics: SelfMetrics::new(own, now),
             config: config.clone(),
             run,
-            started_unix_nano: now,
             spans_seen: 0,
             _statistics: statistics,
         })
@@ -172,6 +155,7 @@ impl Agent {
         self.status.ready(&address.to_string(), self.observer.totals());
 
         let ring_ready = self.ring.watch()?;
+        let mut ring_rests_until = Instant::now();
         let mut reads = ticks(self.config.metrics.read_interval.duration());
         let mut exports = ticks(self.config.metrics.export_interval.duration());
         let mut tidy = ticks(MAINTENANCE);
@@ -180,11 +164,12 @@ impl Agent {
         loop {
             let settle_at = self.ended.values().filter(|ended| !ended.settled).map(|ended| ended.at + GRACE).min();
             tokio::select! {
-                guard = ring_ready.readable() => {
+                guard = async { sleep_until(ring_rests_until).await; ring_ready.readable().await } => {
                     // Cleared first: what comes while the ring is read wakes the loop again.
                     guard?.clear_ready();
                     self.ring.consume();
                     self.take_events();
+                    ring_rests_until = Instant::now() + RING_REST;
                 }
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => self.read_aggregates(),
@@ -229,13 +214,13 @@ impl Agent {
         }
         // Connections that are still open do not hold up the end.
         let _ = tokio::time::timeout(Duration::from_millis(500), server).await;
-        let dropped = sent.1 + self.losses.kernel(Loss::SpanRingFull);
+        let dropped = sent.1 + self.pipeline.losses_mut().kernel(Loss::SpanRingFull);
         self.status.summary(&status::Summary {
             spans_due: self.observer.probes().spans_due(),
             spans_seen: self.spans_seen,
             spans_sent: sent.0,
             spans_dropped: dropped,
-            rows: self.table.totals(&self.metrics, &self.processes),
+            rows: self.pipeline.total_rows(),
         });
         Ok(())
     }
@@ -245,7 +230,9 @@ impl Agent {
             Verdict::Observed(process) => {
                 let info =
                     ProcessInfo { resource: Arc::clone(&process.resource), since_unix_nano: settings::unix_nanos() };
-                self.processes.insert(process.id, info);
+                let switches = Switches { emit_spans: process.spans, emit_metrics: process.metrics };
+                // Refused processes are counted there; the kernel's own bound on running ones is reached before.
+                let _ = self.pipeline.insert_process(process.id, info, switches);
                 self.status.observed(&process);
             }
             Verdict::Refused { pid, executable, reason } => self.status.refused(pid, &executable, &reason),
@@ -254,44 +241,34 @@ impl Agent {
     }
 
     fn take_events(&mut self) {
-        let events = std::mem::take(&mut *self.inbox.borrow_mut());
-        for event in events {
-            match event {
-                Event::Exec(record) => {
+        let mut events = std::mem::take(&mut *self.inbox.borrow_mut());
+        let now = settings::unix_nanos();
+        for event in events.drain(..) {
+            match &event {
+                Ok(Event::Exec(record)) => {
                     self.exited(record.pid);
                     self.examine(record.pid);
                 }
-                Event::Exit(record) => self.exited(record.pid),
-                Event::Span(record) => {
-                    self.spans_seen += 1;
-                    let Some(info) = self.processes.get(record.key.process) else {
-                        self.losses.add(LossPoint { signal: "spans", stage: "pipeline", reason: "unknown_process" }, 1);
-                        continue;
-                    };
-                    let resource = Arc::clone(&info.resource);
-                    let mut texts = Texts { observer: &self.observer, ended: &self.ended };
-                    let route = self.routes.name(record.key.process, record.key.route, &mut texts);
-                    let span = server_span(&record, route.as_deref(), resource, &self.clock);
-                    self.emit(span);
-                }
+                Ok(Event::Exit(record)) => self.exited(record.pid),
+                Ok(Event::Span(_)) => self.spans_seen += 1,
+                Err(_) => {}
+            }
+            let mut texts = Texts { observer: &self.observer, ended: &self.ended };
+            let span = self.pipeline.on_event(event, now, &mut texts);
+            if let (Some(span), Some(exporter)) = (span, self.exporter.as_ref().filter(|e| e.takes_spans())) {
+                exporter.send_span(span);
             }
         }
-        let garbled = *self.garbled.borrow();
-        if garbled > 0 {
-            self.losses.set(LossPoint { signal: "events", stage: "ring", reason: "undecodable" }, garbled);
-        }
-    }
-
-    fn emit(&mut self, span: Span) {
-        self.status.keep(&span);
-        if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
-            exporter.send_span(span);
+        // Its room serves the next reading.
+        if events.capacity() <= INBOX_KEPT {
+            *self.inbox.borrow_mut() = events;
         }
     }
 
     fn exited(&mut self, pid: u32) {
         if let Some(process) = self.observer.exited(pid) {
             self.status.exited(&process);
+            self.pipeline.process_ended(process.id, settings::unix_nanos());
             self.ended.insert(process.id, Ended { process, at: Instant::now(), settled: false });
         }
     }
@@ -299,62 +276,48 @@ impl Agent {
     fn read_aggregates(&mut self) {
         match self.observer.probes().aggregates() {
             Ok(entries) => {
-                for (key, value) in entries {
-                    let mut texts = Texts { observer: &self.observer, ended: &self.ended };
-                    self.metrics.observe(key, value, &mut self.routes, &mut texts);
-                }
+                let mut texts = Texts { observer: &self.observer, ended: &self.ended };
+                self.pipeline.on_aggregates(entries, &mut texts);
             }
             Err(error) => tracing::warn!(%error, "the aggregates could not be read"),
         }
-        self.losses.set_kernel(self.observer.probes().losses());
+        self.pipeline.on_losses(&self.observer.probes().losses());
     }
 
     /// The last reading of processes that have ended, after which their entries in the kernel go.
     fn settle(&mut self) {
         self.read_aggregates();
-        let due: Vec<_> =
-            self.ended.iter().filter(|(_, e)| !e.settled && e.at.elapsed() >= GRACE).map(|(id, _)| *id).collect();
-        for id in due {
-            self.observer.probes().delete_aggregates(id);
-            self.metrics.process_exited(id);
-            if let Some(ended) = self.ended.get_mut(&id) {
-                ended.settled = true;
-                let open = self.observer.probes().sweep(ended.process.pid);
-                self.losses
-                    .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
+        for (id, ended) in &mut self.ended {
+            if ended.settled || ended.at.elapsed() < GRACE {
+                continue;
             }
+            ended.settled = true;
+            self.observer.probes().delete_aggregates(*id);
+            self.pipeline.entries_deleted(*id);
+            let open = self.observer.probes().sweep(ended.process.pid);
+            self.pipeline
+                .losses_mut()
+                .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
         }
     }
 
     fn tidy(&mut self) {
-        self.clock = settings::clock();
+        self.pipeline.set_clock(settings::clock());
         self.observer.detach_unused();
-        let over: Vec<_> =
-            self.ended.iter().filter(|(_, e)| e.settled && e.at.elapsed() >= AFTERLIFE).map(|(id, _)| *id).collect();
-        for id in over {
+        for id in self.pipeline.expire(settings::unix_nanos()) {
             self.ended.remove(&id);
-            self.metrics.forget(id);
-            self.routes.forget(id);
-            self.processes.forget(id);
         }
     }
 
     fn snapshot(&mut self) -> Snapshot {
         self.read_aggregates();
-        self.losses.set(
-            LossPoint { signal: "attributes", stage: "pipeline", reason: "max_series_per_process" },
-            self.metrics.overflowed(),
-        );
-        self.losses
-            .set(LossPoint { signal: "routes", stage: "pipeline", reason: "unresolved" }, self.routes.unresolved());
         let counters = self.exporter.as_ref().map(Exporter::counters);
         for (point, count) in counters.iter().flat_map(|counters| counters.dropped()) {
-            self.losses.set(point, count);
+            self.pipeline.losses_mut().set(point, count);
         }
-        let mut families = vec![self.metrics.family(&self.processes)];
-        families.push(self.losses.family(self.self_metrics.resource(), self.started_unix_nano));
-        families.extend(self.self_metrics.families(&self.observer, self.spans_seen, counters.as_deref()));
-        Snapshot { time_unix_nano: settings::unix_nanos(), families }
+        let mut snapshot = self.pipeline.snapshot(settings::unix_nanos());
+        snapshot.families.extend(self.self_metrics.families(&self.observer, self.spans_seen, counters.as_deref()));
+        snapshot
     }
 
     fn answer(&mut self, request: SnapshotRequest) {
@@ -373,8 +336,8 @@ impl Agent {
 
     fn show(&mut self) {
         self.read_aggregates();
-        let rows = self.table.look(&self.metrics, &self.processes);
-        self.status.show(&rows, self.observer.totals());
+        let rows = self.pipeline.rows();
+        self.status.show(&rows, self.pipeline.samples(), self.observer.totals());
     }
 
     fn show_last(&mut self) {

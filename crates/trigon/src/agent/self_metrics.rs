@@ -29,10 +29,6 @@ impl SelfMetrics {
         Self { resource, since_unix_nano }
     }
 
-    pub(super) fn resource(&self) -> &Arc<Resource> {
-        &self.resource
-    }
-
     pub(super) fn families(&self, observer: &Observer, spans_seen: u64, counters: Option<&Counters>) -> Vec<Family> {
         let totals = observer.totals();
         let probes = observer.probes();

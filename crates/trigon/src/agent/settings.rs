@@ -1,12 +1,13 @@
 //! From the configuration to what the crates below take.
 
 use super::observer::Choices;
+use super::status::{Format, SAMPLES};
 use crate::config::{self, Config};
 use anyhow::Result;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trigon_discover::{Rule, Selection};
 use trigon_export::otlp::{Compression, HistogramForm, OtlpConfig, Protocol};
-use trigon_pipeline::Clock;
+use trigon_pipeline::{Clock, PipelineConfig};
 use trigon_probe::{Sampler, Settings, UprobeMulti};
 
 pub(super) fn sizes(config: &Config) -> Settings {
@@ -45,6 +46,20 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
         spans: true,
         trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
     })
+}
+
+/// How long the totals of an ended process are still shown, so that a scrape or an export finds them.
+const AFTERLIFE: Duration = Duration::from_secs(300);
+
+pub(super) fn pipeline(config: &Config, format: Format) -> PipelineConfig {
+    PipelineConfig {
+        // As many may have ended a moment ago as may run.
+        max_processes: 2 * config.kernel.max_processes as usize,
+        max_routes: config.kernel.max_routes as usize + config.metrics.max_aggregates as usize,
+        max_series_per_process: config.metrics.max_series_per_process as usize,
+        max_samples: if format == Format::Text { SAMPLES } else { 0 },
+        afterlife_ns: nanos(AFTERLIFE),
+    }
 }
 
 /// Where telemetry goes, if anywhere.

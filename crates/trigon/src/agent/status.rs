@@ -3,18 +3,17 @@
 use super::observer::{Observed, Totals};
 use crate::cli;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trigon_model::{Span, SpanStatus};
-use trigon_pipeline::Row;
+use trigon_pipeline::{Row, Samples};
 
 /// How often the live table is drawn at a terminal, and how often elsewhere, where it only grows a file.
 const REFRESH: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 /// Sample spans that are shown.
-const SAMPLES: usize = 6;
+pub(super) const SAMPLES: usize = 6;
 /// Rows of the live table.
 const ROWS: usize = 20;
 
@@ -40,21 +39,13 @@ pub(super) struct Status {
     format: Format,
     terminal: bool,
     address: String,
-    samples: VecDeque<String>,
     drawn: usize,
     last: Instant,
 }
 
 impl Status {
     pub(super) fn new(format: Format) -> Self {
-        Self {
-            format,
-            terminal: stderr().is_terminal(),
-            address: String::new(),
-            samples: VecDeque::new(),
-            drawn: 0,
-            last: Instant::now(),
-        }
+        Self { format, terminal: stderr().is_terminal(), address: String::new(), drawn: 0, last: Instant::now() }
     }
 
     /// Whether the table is to be drawn now and then.
@@ -144,37 +135,8 @@ impl Status {
         }
     }
 
-    /// Remembers a span for the sample list.
-    pub(super) fn keep(&mut self, span: &Span) {
-        if self.format != Format::Text {
-            return;
-        }
-        let text =
-            |key: &str| span.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string()).unwrap_or_default();
-        let status = text("http.response.status_code");
-        let outcome = match &span.status {
-            SpanStatus::Error(_) if status.is_empty() => text("error.type"),
-            _ => status,
-        };
-        let micros = (span.end_unix_nano - span.start_unix_nano) as f64 / 1e3;
-        let line = format!(
-            "{}  {:<12} {:<7} {:<26} {:>5} {:>10}  {}",
-            span.trace_id,
-            short(span.resource.service_name(), 12),
-            text("http.request.method"),
-            short(&text("url.path"), 26),
-            outcome,
-            duration(Some(micros / 1e6)),
-            text("trigon.sampling.reason"),
-        );
-        if self.samples.len() == SAMPLES {
-            self.samples.pop_front();
-        }
-        self.samples.push_back(line);
-    }
-
     /// Draws the table, over the last one at a terminal.
-    pub(super) fn show(&mut self, rows: &[Row], totals: Totals) {
+    pub(super) fn show(&mut self, rows: &[Row], samples: &Samples, totals: Totals) {
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         self.last = Instant::now();
         let bold = cli::colour(&stderr());
@@ -197,7 +159,7 @@ impl Status {
                 short(&row.service, 16),
                 row.method,
                 short(if row.route.is_empty() { "(no route)" } else { &row.route }, 30),
-                row.requests as f64 / seconds,
+                row.rate(seconds).unwrap_or_default(),
                 errors,
                 duration(row.p50),
                 duration(row.p99),
@@ -210,11 +172,11 @@ impl Status {
         if rows.is_empty() {
             let _ = writeln!(text, "no requests yet");
         }
-        if !self.samples.is_empty() {
-            let _ = writeln!(text, "{on}LATEST TRACES{off}");
-            for sample in &self.samples {
-                let _ = writeln!(text, "{sample}");
+        for (index, span) in samples.iter().enumerate() {
+            if index == 0 {
+                let _ = writeln!(text, "{on}LATEST TRACES{off}");
             }
+            let _ = writeln!(text, "{}", sample(span));
         }
         let _ = write!(
             text,
@@ -259,6 +221,28 @@ impl Status {
             }
         }
     }
+}
+
+/// A span as a line of the sample list.
+fn sample(span: &Span) -> String {
+    let text =
+        |key: &str| span.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_string()).unwrap_or_default();
+    let status = text("http.response.status_code");
+    let outcome = match &span.status {
+        SpanStatus::Error(_) if status.is_empty() => text("error.type"),
+        _ => status,
+    };
+    let micros = (span.end_unix_nano - span.start_unix_nano) as f64 / 1e3;
+    format!(
+        "{}  {:<12} {:<7} {:<26} {:>5} {:>10}  {}",
+        span.trace_id,
+        short(span.resource.service_name(), 12),
+        text("http.request.method"),
+        short(&text("url.path"), 26),
+        outcome,
+        duration(Some(micros / 1e6)),
+        text("trigon.sampling.reason"),
+    )
 }
 
 fn short(text: &str, max: usize) -> String {

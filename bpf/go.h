@@ -65,4 +65,20 @@ static __always_inline long read_text(void *to, __u32 max, __u64 ptr, __u64 len)
 	return bpf_probe_read_user(to, size, (const void *)ptr) ? -1 : (long)size;
 }
 
+/* A field of a window that was read at once. `room` is the buffer's size, a power of two; user space has checked that
+ * the field lies within the window. */
+static __always_inline __u64 field(const __u8 *window, __u32 room, __u16 offset)
+{
+	return *(const __u64 *)(window + (offset & (room - 8)));
+}
+
+static __always_inline struct go_string field_string(const __u8 *window, __u32 room, __u16 offset)
+{
+	struct go_string s;
+
+	s.ptr = field(window, room, offset);
+	s.len = field(window, room, offset + 8);
+	return s;
+}
+
 #endif

@@ -6,26 +6,37 @@
 /* Offsets of the Go structs of one executable, in bytes. OFFSET_ABSENT: not there, or not known in this version. */
 #define OFFSET_ABSENT 0xffff
 
-/* What is read of a response at its end, in one read. */
+/* A part of a struct that is read at once: one read costs the same for one field and for ten. The offsets of its fields
+ * are from its beginning. */
+struct window {
+	__u16 base; /* where it begins in the struct */
+	__u16 size;
+};
+
 struct response_layout {
-	__u16 base;   /* where the window begins in the struct */
-	__u16 size;   /* of the window, at most RESPONSE_WINDOW */
-	__u16 status; /* the rest: within the window */
+	struct window window; /* at most RESPONSE_WINDOW */
+	__u16 status;
 	__u16 written;
 	__u16 wrote_header;
 };
 
 struct go_layout {
-	__u16 request_size; /* how much of http.Request is read at the end, at most REQUEST_WINDOW */
-	__u16 request_method;
-	__u16 request_url;
-	__u16 request_proto_major;
-	__u16 request_proto_minor;
-	__u16 request_header;
-	__u16 request_host;
-	__u16 request_remote_addr;
-	__u16 request_tls;
-	__u16 request_pattern; /* a string from 1.23, a *pattern in 1.22 */
+	/* http.Request: what is read when it starts, at most START_WINDOW */
+	struct window start;
+	__u16 start_method;
+	__u16 start_proto_major;
+	__u16 start_proto_minor;
+	__u16 start_header;
+	/* what is read when it ends, at most END_WINDOW */
+	struct window end;
+	__u16 end_tls;
+	__u16 end_pattern; /* a string from 1.23, a *pattern in 1.22 */
+	/* what is read for a span, at most SPAN_WINDOW */
+	struct window span;
+	__u16 span_method;
+	__u16 span_url;
+	__u16 span_host;
+	__u16 span_remote_addr;
 	__u16 pattern_str;
 	__u16 url_path;
 	__u16 response_conn;
@@ -39,7 +50,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
-	__u16 reserved;                    /* no padding: user space writes it as bytes */
+	__u16 reserved[3];                 /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1
@@ -55,7 +66,7 @@ enum trigon_sampler {
 	SAMPLER_RATIO = 2,
 };
 
-/* An observed process; a process that is not in the map costs its probes one lookup. */
+/* An observed process. */
 struct process {
 	__u32 id; /* the agent's serial, never reused */
 	__u32 flags;
@@ -74,9 +85,17 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024);
-	__type(key, __u32); /* tgid in the initial PID namespace */
-	__type(value, struct process);
+	__type(key, __u32);   /* tgid in the initial PID namespace */
+	__type(value, __u32); /* its place in `configurations` */
 } processes SEC(".maps");
+
+/* As many places as there may be processes. One that is free has the id 0, which no process has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct process);
+} configurations SEC(".maps");
 
 /* A request being served, by its goroutine. Kept between the requests of a keep-alive connection, so that the common
  * path neither inserts nor deletes. */
@@ -100,9 +119,13 @@ struct request {
 	__u8 has_parent;
 	__u8 has_tracestate;
 	__u8 trace_flags;
-	__u8 pad[3];
+	__u8 method;
+	__u8 protocol; /* of HTTP/1: 10, 11; 20 for the preface of HTTP/2 */
+	__u8 pad;
 	__u8 trace_id[16];
 	__u8 parent_id[8];
+	__u32 slot;    /* of its process in `configurations` */
+	__u32 process; /* that process's id: its place may have gone to another since */
 };
 
 struct {

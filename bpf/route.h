@@ -24,23 +24,27 @@ static __always_inline __u64 route_hash(const struct route_text *text, __u32 len
 	return h ^ h >> 29;
 }
 
-__noinline int heap_route(struct scratch_slot *slot, struct red_key *key, __u64 ptr, __u64 len)
+__noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 {
+	struct scratch_slot *slot;
 	struct route_text *text;
 	struct route_key id = {};
 
-	if (!slot || !key)
+	if (!key)
 		return 0;
-	text = &slot->scratch.end.route;
 	key->route_kind = ROUTE_UNREADABLE;
 	if (len > ROUTE_TEXT_MAX) {
 		lose(LOSS_ROUTE_UNREADABLE);
 		return 0;
 	}
+	slot = scratch_claim();
+	if (!slot)
+		return 0;
+	text = &slot->scratch.route;
 	__builtin_memset(text, 0, sizeof(*text));
 	if (read_text(text->bytes, ROUTE_TEXT_MAX, ptr, len) < 0) {
 		lose(LOSS_ROUTE_UNREADABLE);
-		return 0;
+		goto release;
 	}
 	id.hash = route_hash(text, (__u32)len);
 	id.len = (__u32)len;
@@ -48,17 +52,18 @@ __noinline int heap_route(struct scratch_slot *slot, struct red_key *key, __u64 
 		bpf_map_update_elem(&routes, &id, text, BPF_NOEXIST);
 		if (!bpf_map_lookup_elem(&routes, &id)) {
 			lose(LOSS_ROUTE_TABLE_FULL);
-			return 0;
+			goto release;
 		}
 	}
 	key->route = id.hash;
 	key->route_len = (__u16)len;
 	key->route_kind = ROUTE_HEAP;
+release:
+	scratch_release(slot);
 	return 0;
 }
 
-static __always_inline void find_route(const struct process *p, struct scratch_slot *slot, struct red_key *key,
-				       struct go_string pattern)
+static __always_inline void find_route(const struct process *p, struct red_key *key, struct go_string pattern)
 {
 	if (!pattern.len) {
 		key->route_kind = ROUTE_NONE;
@@ -68,7 +73,7 @@ static __always_inline void find_route(const struct process *p, struct scratch_s
 		key->route_len = (__u16)pattern.len;
 		key->route_kind = ROUTE_READ_ONLY;
 	} else {
-		heap_route(slot, key, pattern.ptr, pattern.len);
+		heap_route(key, pattern.ptr, pattern.len);
 	}
 }
 

@@ -8,8 +8,7 @@
 #ifndef TRIGON_SCRATCH_H
 #define TRIGON_SCRATCH_H
 
-#define REQUEST_WINDOW   512
-#define RESPONSE_WINDOW  512
+#define SPAN_WINDOW      512
 #define HEADER_GROUPS    16  /* 128 header names; more are passed over and counted */
 #define HEADER_GROUP_MAX 336 /* bytes of a classic bucket, the larger of the two forms */
 #define SCRATCH_SLOTS    4   /* programs that can be under way on one CPU at once */
@@ -32,16 +31,11 @@ struct header_scratch {
 	struct tracestate state;
 };
 
-struct end_scratch {
-	__u8 request[REQUEST_WINDOW];
-	__u8 response[RESPONSE_WINDOW];
-	struct route_text route;
-};
-
 struct scratch {
 	union {
 		struct header_scratch header;
-		struct end_scratch end;
+		struct route_text route;
+		__u8 span[SPAN_WINDOW]; /* of http.Request */
 	};
 };
 
@@ -60,8 +54,10 @@ struct {
 
 static __always_inline struct scratch_slot *scratch_claim(void)
 {
+#pragma unroll
 	for (__u32 i = 0; i < SCRATCH_SLOTS; i++) {
-		struct scratch_slot *slot = bpf_map_lookup_elem(&scratches, &i);
+		__u32 key = i;
+		struct scratch_slot *slot = bpf_map_lookup_elem(&scratches, &key);
 
 		if (slot && __sync_val_compare_and_swap(&slot->busy, 0, 1) == 0)
 			return slot;

@@ -8,6 +8,9 @@
 #include "trace_context.h"
 #include "red.h"
 #include "route.h"
+#include "http_request.h"
+#include "sampling.h"
+#include "http_span.h"
 #include "http_server.h"
 #include "process.h"
 

@@ -1,14 +1,17 @@
 //! From struct fields found in an executable to the numbers that the kernel side reads with.
 
-use crate::skeleton::types::{go_layout, response_layout};
+use crate::skeleton::types::{go_layout, response_layout, window};
 use crate::table::FIELDS;
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
 /// `OFFSET_ABSENT` of `bpf/maps.h`.
 pub(crate) const ABSENT: u16 = 0xffff;
-/// `REQUEST_WINDOW` and `RESPONSE_WINDOW` of `bpf/scratch.h`.
-const WINDOW: u64 = 512;
+/// `SPAN_WINDOW` of `bpf/scratch.h`, and the others of `bpf/http_request.h`.
+const SPAN_WINDOW: u16 = 512;
+const START_WINDOW: u16 = 64;
+const END_WINDOW: u16 = 64;
+const RESPONSE_WINDOW: u16 = 128;
 
 /// The struct fields of one executable, or why they are not known.
 #[derive(Debug)]
@@ -80,30 +83,41 @@ impl Fields {
     /// The layout of `http.Request`, without which nothing can be observed; all else absent.
     pub fn request(&self) -> Result<go_layout, MissingField> {
         const P: &str = "net/http";
-        let size = self.get(P, "Request", "")?.size;
-        let whole = |offset: u16, bytes: u64, field| {
-            // A hostile executable may claim anything: what is read must lie within the window.
-            if u64::from(offset) + bytes <= size.min(WINDOW) && offset.is_multiple_of(8) {
-                Ok(offset)
-            } else {
-                Err(MissingField { package: P, ty: "Request", field, reason: "does not lie within its struct".into() })
+        const T: &str = "Request";
+        let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
+        let (start, [method, major, minor, header]) = self.window(
+            (P, T),
+            START_WINDOW,
+            [at("Method", 16)?, at("ProtoMajor", 8)?, at("ProtoMinor", 8)?, at("Header", 8)?],
+        )?;
+        let tls = at("TLS", 8)?;
+        let pattern = [("Pattern", 16), ("pat", 8)].into_iter().find_map(|(field, bytes)| at(field, bytes).ok());
+        let (end, [tls, pattern]) = match pattern {
+            Some(pattern) => self.window((P, T), END_WINDOW, [tls, pattern])?,
+            None => {
+                let (end, [tls]) = self.window((P, T), END_WINDOW, [tls])?;
+                (end, [tls, ABSENT])
             }
         };
-        let at = |field, bytes| whole(self.offset(P, "Request", field)?, bytes, field);
-        let pattern = self.optional(P, "Request", "Pattern");
-        let pattern = if pattern == ABSENT { self.optional(P, "Request", "pat") } else { pattern };
-        let pattern = if pattern == ABSENT { ABSENT } else { whole(pattern, 8, "Pattern")? };
+        let (span, [span_method, span_url, span_host, span_remote_addr]) = self.window(
+            (P, T),
+            SPAN_WINDOW,
+            [at("Method", 16)?, at("URL", 8)?, at("Host", 16)?, at("RemoteAddr", 16)?],
+        )?;
         Ok(go_layout {
-            request_size: size.min(WINDOW) as u16,
-            request_method: at("Method", 16)?,
-            request_url: at("URL", 8)?,
-            request_proto_major: at("ProtoMajor", 8)?,
-            request_proto_minor: at("ProtoMinor", 8)?,
-            request_header: at("Header", 8)?,
-            request_host: at("Host", 16)?,
-            request_remote_addr: at("RemoteAddr", 16)?,
-            request_tls: at("TLS", 8)?,
-            request_pattern: pattern,
+            start,
+            start_method: method,
+            start_proto_major: major,
+            start_proto_minor: minor,
+            start_header: header,
+            end,
+            end_tls: tls,
+            end_pattern: pattern,
+            span,
+            span_method,
+            span_url,
+            span_host,
+            span_remote_addr,
             pattern_str: self.optional(P, "pattern", "str"),
             url_path: self.offset("net/url", "URL", "Path")?,
             response_conn: ABSENT,
@@ -117,7 +131,7 @@ impl Fields {
             response: response_layout::default(),
             h2_state: response_layout::default(),
             xnet_state: response_layout::default(),
-            reserved: 0,
+            reserved: [0; 3],
         })
     }
 
@@ -162,7 +176,7 @@ impl Fields {
         Ok(())
     }
 
-    /// One window over three fields, since one read costs the same whatever its size.
+    /// What a response says.
     fn response(
         &self,
         package: &'static str,
@@ -171,25 +185,30 @@ impl Fields {
         written: &'static str,
         wrote_header: &'static str,
     ) -> Result<response_layout, MissingField> {
-        let at = [
-            self.offset(package, ty, status)?,
-            self.offset(package, ty, written)?,
-            self.offset(package, ty, wrote_header)?,
-        ];
-        let [status, written, wrote_header] = at;
-        let base = at.into_iter().min().unwrap_or(0) & !7;
-        let end = (u64::from(status) + 8).max(u64::from(written) + 8).max(u64::from(wrote_header) + 1);
-        let size = end - u64::from(base);
-        if size > WINDOW || !status.is_multiple_of(8) || !written.is_multiple_of(8) {
-            let reason = format!("{size} bytes lie between the fields that are read");
-            return Err(MissingField { package, ty, field: "status", reason });
+        let at = |field, bytes| Ok((field, self.offset(package, ty, field)?, bytes));
+        let fields = [at(status, 8)?, at(written, 8)?, at(wrote_header, 1)?];
+        let (window, [status, written, wrote_header]) = self.window((package, ty), RESPONSE_WINDOW, fields)?;
+        Ok(response_layout { window, status, written, wrote_header })
+    }
+
+    /// One window over some fields of a struct, each with its name, offset and bytes, since one read costs the same for
+    /// one field and for ten; and where they lie in it.
+    fn window<const N: usize>(
+        &self,
+        (package, ty): (&'static str, &'static str),
+        room: u16,
+        fields: [(&'static str, u16, u16); N],
+    ) -> Result<(window, [u16; N]), MissingField> {
+        let base = fields.iter().map(|(_, offset, _)| *offset).min().unwrap_or_default() & !7;
+        let end = fields.iter().map(|(_, offset, bytes)| offset.saturating_add(*bytes)).max().unwrap_or_default();
+        let size = end - base;
+        // A hostile executable may claim anything: what is read must lie within the kernel side's buffer.
+        for (field, offset, bytes) in fields {
+            if size > room || (bytes > 1 && !offset.is_multiple_of(8)) {
+                let reason = format!("lies at {offset}, and {size} bytes are read at once, of at most {room}");
+                return Err(MissingField { package, ty, field, reason });
+            }
         }
-        Ok(response_layout {
-            base,
-            size: size as u16,
-            status: status - base,
-            written: written - base,
-            wrote_header: wrote_header - base,
-        })
+        Ok((window { base, size }, fields.map(|(_, offset, _)| offset - base)))
     }
 }

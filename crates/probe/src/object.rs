@@ -1,6 +1,5 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
-use crate::layout::ABSENT;
 use crate::mapping::{self, FileId, Mapping};
 use crate::plan::{Plan, flags};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
@@ -9,6 +8,7 @@ use crate::table::Program;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramAttachType, ProgramMut, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -142,6 +142,7 @@ impl Ring {
 pub struct Probes {
     skel: TrigonSkel<'static>,
     multi: bool,
+    free_slots: RefCell<Vec<u32>>,
     _tracepoints: Vec<Link>,
 }
 
@@ -181,6 +182,7 @@ impl Probes {
             (&mut maps.aggregates, settings.max_aggregates),
             (&mut maps.routes, settings.max_routes),
             (&mut maps.processes, settings.max_processes),
+            (&mut maps.configurations, settings.max_processes),
         ];
         for (map, size) in sizes {
             map.set_max_entries(size).map_err(refused("the size of a map"))?;
@@ -211,7 +213,8 @@ impl Probes {
             .into_iter()
             .map(|program| program.attach_trace().map_err(refused("a tracepoint of processes")))
             .collect::<Result<_, _>>()?;
-        let probes = Self { skel, multi, _tracepoints: tracepoints };
+        let free_slots = RefCell::new((0..settings.max_processes).rev().collect());
+        let probes = Self { skel, multi, free_slots, _tracepoints: tracepoints };
         if multi {
             probes.try_multi()?;
         }
@@ -305,17 +308,43 @@ impl Probes {
             pad: [0; 5],
             layout: plan.layout,
         };
-        debug_assert!(value.layout.request_size != ABSENT);
+        debug_assert!(value.layout.start.size != 0);
         let other = RedKey::encode_other(process.id);
         let zero = [0_u8; RED_VALUE_SIZE];
         self.skel.maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
-        self.skel.maps.processes.update(&pid.to_ne_bytes(), as_bytes(&value), MapFlags::ANY).map_err(io::Error::other)
+        let (key, slot) = (pid.to_ne_bytes(), self.slot(pid)?);
+        let maps = &self.skel.maps;
+        let entered = maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY);
+        let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
+        if entered.is_err() {
+            self.free_slots.borrow_mut().push(u32::from_ne_bytes(slot));
+        }
+        entered.map_err(io::Error::other)
+    }
+
+    /// The place of a process among the configurations: its own, or a free one.
+    fn slot(&self, pid: u32) -> io::Result<[u8; 4]> {
+        let maps = &self.skel.maps;
+        let own = maps.processes.lookup(&pid.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)?;
+        if let Some(own) = own.and_then(|own| own.first_chunk().copied()) {
+            return Ok(own);
+        }
+        self.free_slots.borrow_mut().pop().map(u32::to_ne_bytes).ok_or_else(|| {
+            io::Error::other("kernel.max_processes processes are observed already, and there is no room for another")
+        })
     }
 
     /// No longer observes a process. Its aggregates stay until they are deleted.
     pub fn forget(&self, pid: u32) {
-        // It may be gone already: both are fine.
-        let _ = self.skel.maps.processes.delete(&pid.to_ne_bytes());
+        let (key, maps) = (pid.to_ne_bytes(), &self.skel.maps);
+        let slot = maps.processes.lookup(&key, MapFlags::ANY).ok().flatten();
+        let Some(slot) = slot.and_then(|slot| slot.first_chunk().copied()) else { return };
+        // Requests that it left behind are no longer taken for open ones.
+        let nobody = [0_u8; size_of::<types::process>()];
+        let freed = maps.configurations.update(&slot, &nobody, MapFlags::ANY).is_ok();
+        if freed && maps.processes.delete(&key).is_ok() {
+            self.free_slots.borrow_mut().push(u32::from_ne_bytes(slot));
+        }
     }
 
     /// Deletes what a dead process's requests left behind; returns how many were still open.
@@ -416,13 +445,14 @@ impl Probes {
     /// Memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
         let maps = &self.skel.maps;
-        let all: [&dyn MapCore; 8] = [
+        let all: [&dyn MapCore; 9] = [
             &maps.ring,
             &maps.requests,
             &maps.tracestates,
             &maps.aggregates,
             &maps.routes,
             &maps.processes,
+            &maps.configurations,
             &maps.losses,
             &maps.scratches,
         ];
@@ -453,5 +483,5 @@ fn as_bytes(value: &types::process) -> &[u8] {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
 }
 
-// 2 words, 4 double words, 8 bytes, and a layout of 20 + 3 x 5 + 1 half words: no padding.
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 70 + 2);
+// 2 words, 4 double words, 8 bytes, and a layout of 26 + 3 x 5 + 3 half words: no padding.
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 88);

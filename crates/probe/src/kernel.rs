@@ -49,6 +49,34 @@ impl Kernel {
     }
 }
 
+/// Effective capabilities of this process, by their numbers in linux/capability.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities(u64);
+
+impl Capabilities {
+    /// Tracing of other users' processes, and their files under /proc.
+    pub const SYS_PTRACE: u32 = 19;
+    /// Includes BPF and PERFMON.
+    pub const SYS_ADMIN: u32 = 21;
+    /// Attaching probes and reading memory from programs.
+    pub const PERFMON: u32 = 38;
+    /// Loading programs and maps.
+    pub const BPF: u32 = 39;
+
+    /// Those of this process; none where `/proc` does not say.
+    pub fn effective() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        Self(line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0))
+    }
+
+    /// Whether one of them is there, by itself or as a part of `SYS_ADMIN`.
+    pub fn has(self, number: u32) -> bool {
+        let part_of_admin = matches!(number, Self::BPF | Self::PERFMON);
+        self.0 & (1 << number) != 0 || (part_of_admin && self.0 & (1 << Self::SYS_ADMIN) != 0)
+    }
+}
+
 fn parse(release: &str) -> (u32, u32) {
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

@@ -13,7 +13,7 @@ mod stats;
 mod table;
 
 pub use file::map_file;
-pub use kernel::{FLOOR, Kernel};
+pub use kernel::{Capabilities, FLOOR, Kernel};
 pub use layout::{Fields, MissingField};
 pub use mapping::{FileId, Mapping};
 pub use object::{Attached, LoadError, ObservedProcess, Probes, Ring, Sampler, Settings, UprobeMulti};

@@ -1,5 +1,6 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
+use crate::kernel::Capabilities;
 use crate::mapping::{self, FileId, Mapping};
 use crate::plan::{Plan, flags};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
@@ -146,9 +147,15 @@ pub struct Probes {
     _tracepoints: Vec<Link>,
 }
 
+fn lacks_privileges() -> bool {
+    let capabilities = Capabilities::effective();
+    ![Capabilities::BPF, Capabilities::PERFMON].into_iter().all(|number| capabilities.has(number))
+}
+
 fn refused(what: &'static str) -> impl Fn(libbpf_rs::Error) -> LoadError {
     move |error| match error.kind() {
-        libbpf_rs::ErrorKind::PermissionDenied => LoadError::Privileges,
+        // The verifier's refusal is called so, too.
+        libbpf_rs::ErrorKind::PermissionDenied if lacks_privileges() => LoadError::Privileges,
         _ => LoadError::Refused { what, error },
     }
 }

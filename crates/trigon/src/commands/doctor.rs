@@ -5,7 +5,7 @@ use crate::config::{self, Config, Flags};
 use anyhow::Result;
 use serde::Serialize;
 use std::process::ExitCode;
-use trigon_probe::{FLOOR, Kernel, LoadError, Probes, RunStatistics, Settings, UprobeMulti};
+use trigon_probe::{Capabilities, FLOOR, Kernel, LoadError, Probes, RunStatistics, Settings, UprobeMulti};
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
@@ -72,16 +72,13 @@ fn examine(config: &Config) -> Vec<Check> {
             "give the agent's container hostPID: true; otherwise process ids do not mean the same to it and to the kernel",
         ),
     ];
-    let capabilities = capabilities();
-    let has = |bit: u32| capabilities & (1 << bit) != 0;
-    // linux/capability.h
-    for (name, bit, need) in [
-        ("CAP_BPF", 39, "load programs and maps"),
-        ("CAP_PERFMON", 38, "attach probes and read application memory"),
-        ("CAP_SYS_PTRACE", 19, "see other users' processes (/proc/PID/exe, environ)"),
+    let capabilities = Capabilities::effective();
+    for (name, number, need) in [
+        ("CAP_BPF", Capabilities::BPF, "load programs and maps"),
+        ("CAP_PERFMON", Capabilities::PERFMON, "attach probes and read application memory"),
+        ("CAP_SYS_PTRACE", Capabilities::SYS_PTRACE, "see other users' processes (/proc/PID/exe, environ)"),
     ] {
-        // CAP_SYS_ADMIN includes the first two.
-        let fine = has(bit) || (bit != 19 && has(21));
+        let fine = capabilities.has(number);
         checks.push(check(
             name,
             fine,
@@ -141,13 +138,6 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
             checks.push(check("programs and tracepoints", false, error.to_string(), remedy));
         }
     }
-}
-
-/// Effective capabilities of this process.
-fn capabilities() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn text(report: &Report) -> String {

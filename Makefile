@@ -39,7 +39,7 @@ build: deps ## the agent, in target/release/trigon
 deps: ## install what is missing (root on Debian and Ubuntu), or say what to install
 	@scripts/deps.sh
 
-fuzz: deps ## each fuzz target for FUZZ_SECONDS (nightly Rust and cargo-fuzz)
+fuzz: deps ## each fuzz target for FUZZ_SECONDS (installs nightly Rust and cargo-fuzz if missing)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 shop:

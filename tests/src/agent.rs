@@ -41,13 +41,16 @@ pub fn executable() -> Result<PathBuf> {
             }
             let target = golang::target();
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let profile = golang::profile();
+            let release = (profile == "release").then_some("--release");
             let done = Command::new(cargo)
                 .current_dir(golang::root())
                 .args(["build", "--quiet", "-p", "trigon", "--target-dir"])
                 .arg(&target)
+                .args(release)
                 .status();
             match done {
-                Ok(status) if status.success() => Ok(target.join("debug/trigon")),
+                Ok(status) if status.success() => Ok(target.join(profile).join("trigon")),
                 other => Err(format!("building the agent failed: {other:?}")),
             }
         })

@@ -46,10 +46,28 @@ pub fn cache() -> PathBuf {
     target().join("e2e")
 }
 
-/// Cargo's target folder, from where this test runs.
+/// Cargo's target folder and the profile, from where this very program lies: `target/debug/deps/…` of a test,
+/// `target/release/…` of a tool.
+fn own_place() -> Option<(PathBuf, &'static str)> {
+    let exe = std::env::current_exe().ok()?;
+    exe.ancestors().skip(1).find_map(|folder| {
+        let profile = match folder.file_name()?.to_str()? {
+            "debug" => "debug",
+            "release" => "release",
+            _ => return None,
+        };
+        Some((folder.parent()?.to_path_buf(), profile))
+    })
+}
+
+/// Cargo's target folder.
 pub fn target() -> PathBuf {
-    let from_test = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.parent()?.to_path_buf()));
-    from_test.unwrap_or_else(|| root().join("target"))
+    own_place().map_or_else(|| root().join("target"), |(target, _)| target)
+}
+
+/// `debug` or `release`, as this program was built itself: a benchmark measures an optimised agent.
+pub fn profile() -> &'static str {
+    own_place().map_or("debug", |(_, profile)| profile)
 }
 
 /// Builds a package of `tests/programs` (`server`, `client`, …) and returns the executable. Go's own cache makes a

@@ -12,6 +12,7 @@ use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::Receiver;
 
 const ROUNDS: usize = 3;
+const PROGRAMS: [&str; 2] = ["hello", "routes10"];
 
 /// An agent's settings, and how they are called in the output.
 struct Setting {
@@ -40,9 +41,16 @@ struct Figures {
     map_memory: f64,
 }
 
-/// Runs all; the only argument is the seconds of each measurement.
+/// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all, and `big` for the start
+/// of an executable of more than 100 MB besides.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let seconds: u64 = arguments.first().map_or(Ok(4), |text| text.parse())?;
+    let (numbers, names): (Vec<_>, Vec<_>) =
+        arguments.iter().map(String::as_str).partition(|argument| argument.parse::<u64>().is_ok());
+    let seconds: u64 = numbers.first().map_or(Ok(4), |text| text.parse())?;
+    if let Some(unknown) = names.iter().find(|name| **name != "big" && !PROGRAMS.contains(name)) {
+        anyhow::bail!("{unknown} is none of {PROGRAMS:?}, and not big");
+    }
+    let chosen = |name: &str| names.iter().all(|n| *n == "big") || names.contains(&name);
     trigon_tests::require_root()?;
     println!("medians of {ROUNDS} rounds of {seconds} s, in alternation; the server has GOMAXPROCS=1\n");
     println!(
@@ -61,13 +69,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         "RSS MiB",
         "maps MiB"
     );
-    for program in ["hello", "routes10"] {
+    for program in PROGRAMS.into_iter().filter(|program| chosen(program)) {
         for (connections, rate) in [("64", None), ("1", None), ("64", Some("2000"))] {
             compare(program, connections, rate, seconds)?;
         }
     }
     start_up("hello")?;
-    if arguments.iter().any(|argument| argument == "big") {
+    if names.contains(&"big") {
         start_up("big")?;
     }
     Ok(())

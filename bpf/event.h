@@ -9,7 +9,7 @@
 #define EXPLICIT_BUCKETS     15  /* 14 boundaries of http.server.request.duration and what lies beyond */
 #define EXPONENTIAL_BUCKETS  256 /* 32 powers of two by 8, see crates/model/src/histogram.rs */
 #define ROUTE_TEXT_MAX       256 /* a longer pattern is absent, not cut */
-#define PATH_MAX_BYTES       256
+#define URI_MAX_BYTES        256 /* the request's target as it came, with its query, which user space drops */
 #define HOST_MAX_BYTES       128
 #define PEER_MAX_BYTES       64 /* "[v6]:port" needs at most 47, with a zone a little more */
 #define METHOD_MAX_BYTES     16
@@ -77,12 +77,11 @@ _Static_assert(sizeof(struct red_key) == 24, "wire contract");
 struct red_value {
 	__u64 count;
 	__u64 sum_ns;
-	__u64 bytes_written;
 	__u32 zero;
 	__u32 explicit_buckets[EXPLICIT_BUCKETS];
 	__u32 exponential[EXPONENTIAL_BUCKETS];
 };
-_Static_assert(sizeof(struct red_value) == 24 + 64 + 1024, "wire contract");
+_Static_assert(sizeof(struct red_value) == 16 + 64 + 1024, "wire contract");
 
 struct route_key {
 	__u64 hash;
@@ -106,7 +105,7 @@ struct span_event {
 	__u8 parent_id[8]; /* zero: no parent */
 	__u16 status;
 	__u16 route_len;
-	__u16 path_len; /* true lengths; the texts below hold at most their size */
+	__u16 uri_len; /* true lengths; the texts below hold at most their size */
 	__u16 host_len;
 	__u16 peer_len;
 	__u16 method_len;
@@ -120,7 +119,7 @@ struct span_event {
 	__u8 due;
 	__u8 pad[3];
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
-	__u8 path[PATH_MAX_BYTES];
+	__u8 uri[URI_MAX_BYTES];
 	__u8 host[HOST_MAX_BYTES];
 	__u8 peer[PEER_MAX_BYTES];
 };
@@ -158,7 +157,8 @@ enum trigon_loss {
 	LOSS_TRACESTATE_LOST = 14,
 	LOSS_DURATION_CLAMPED = 15,
 	LOSS_SPAN_TEXT_UNREADABLE = 16,
-	LOSSES = 17,
+	LOSS_SPAN_TEXT_REPLACED = 17,
+	LOSSES = 18,
 };
 
 #endif

@@ -4,8 +4,8 @@
 #define TRIGON_HTTP_REQUEST_H
 
 /* Buffers on the stack, powers of two; user space checks the windows of each executable against them. */
-#define START_WINDOW    64
-#define END_WINDOW      64
+#define START_WINDOW    256
+#define END_WINDOW      256
 #define RESPONSE_WINDOW 128
 
 /* What the response says, by the protocol's own struct. */
@@ -22,6 +22,12 @@ struct ended {
 	__u64 trace_id[2];
 	__u8 due;
 };
+
+/* Whether this request's struct may have been freed when it ends. What it pointed to at its start is held elsewhere. */
+static __always_inline int unheld(const struct process *p, const struct request *r)
+{
+	return (p->flags & PROCESS_H2_UNHELD) && r->protocol == 20;
+}
 
 static __always_inline int read_window(__u8 *to, __u32 room, __u64 at, const struct window *w)
 {

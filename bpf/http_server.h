@@ -18,19 +18,12 @@ static __always_inline int stack_grows(struct go_registers *regs)
 	return GO_STACK_GROWS(regs) && (bpf_get_attach_cookie(regs) & COOKIE_STACK_CHECK);
 }
 
-static __always_inline void key_of(struct request_key *key, struct go_registers *regs)
-{
-	key->g = GO_G(regs);
-	key->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	key->pad = 0;
-}
-
 /* The process of an open or earlier request of this goroutine. An array costs no call, the hash of processes does. */
 static __always_inline const struct process *process_of(const struct request *r)
 {
 	const struct process *p = bpf_map_lookup_elem(&configurations, &r->slot);
 
-	return p && p->id == r->process ? p : 0;
+	return p && p->id != 0 && p->id == r->process ? p : 0;
 }
 
 static __always_inline const struct process *observed(__u32 tgid, __u32 *slot)
@@ -50,7 +43,7 @@ static __always_inline struct request *open_request(struct request_key *key, str
 	struct request *r;
 
 	key_of(key, regs);
-	r = bpf_map_lookup_elem(&requests, key);
+	r = find_request(key);
 	if (!r || !r->active)
 		return 0;
 	*p = process_of(r);
@@ -93,35 +86,30 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	struct request_key key;
 	const struct process *p = 0;
 	struct request *r;
-	__u8 window[START_WINDOW] = {};
+	__u8 window[START_WINDOW];
 	const struct go_layout *l;
+	struct go_string text;
 	__u64 now, header;
 	__u32 slot;
+	int fresh;
 
 	if (stack_grows(regs))
 		return 0;
 	key_of(&key, regs);
-	r = bpf_map_lookup_elem(&requests, &key);
+	r = find_request(&key);
 	if (r)
 		p = process_of(r);
 	if (!p) {
 		p = observed(key.tgid, &slot);
 		if (!p)
 			return 0;
-		if (!r) {
-			struct request fresh = {};
-
-			if (bpf_map_update_elem(&requests, &key, &fresh, BPF_ANY)) {
-				lose(LOSS_STATE_FULL);
-				return 0;
-			}
-			r = bpf_map_lookup_elem(&requests, &key);
-			if (!r)
-				return 0;
+		fresh = !r;
+		if (fresh)
+			r = new_request(&key);
+		if (!r || adopt_request(r, slot, p->id, fresh)) {
+			lose(LOSS_STATE_FULL);
+			return 0;
 		}
-		r->active = 0; /* left behind by an earlier process of this number */
-		r->slot = slot;
-		r->process = p->id;
 	}
 	now = bpf_ktime_get_ns();
 	if (r->active) {
@@ -144,10 +132,24 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		lose(LOSS_READ_REQUEST);
 		return 0;
 	}
-	r->method = method_of(field_string(window, sizeof(window), l->start_method));
+	text = field_string(window, sizeof(window), l->start_method);
+	r->method = method_of(text);
+	r->method_text = text.ptr;
+	r->method_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
+	r->url = field(window, sizeof(window), l->start_url);
+	r->tls = field(window, sizeof(window), l->start_tls) != 0;
 	r->protocol = (__u8)(field(window, sizeof(window), l->start_proto_major) * 10 +
 			     field(window, sizeof(window), l->start_proto_minor));
 	header = field(window, sizeof(window), l->start_header);
+	text = field_string(window, sizeof(window), l->start_host);
+	r->host = text.ptr;
+	r->host_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
+	text = field_string(window, sizeof(window), l->start_remote_addr);
+	r->peer = text.ptr;
+	r->peer_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
+	text = field_string(window, sizeof(window), l->start_request_uri);
+	r->uri = text.ptr;
+	r->uri_len = text.len > 0xffff ? 0xffff : (__u32)text.len;
 	if (p->flags & PROCESS_TRACE_CONTEXT)
 		read_trace_context(p, r, &key, header);
 	r->active = 1;
@@ -231,15 +233,25 @@ static __always_inline int read_request_end(const struct process *p, const struc
 {
 	const struct go_layout *l = &p->layout;
 	struct go_string pattern = {};
-	__u8 window[END_WINDOW] = {};
+	__u8 window[END_WINDOW];
 	__u64 pat;
 
+	key->tls = r->tls;
+	if (!(p->flags & (PROCESS_ROUTE_STRING | PROCESS_ROUTE_POINTER))) {
+		key->route_kind = ROUTE_UNKNOWABLE;
+		return 0;
+	}
 	if (read_window(window, sizeof(window), r->request, &l->end))
 		return -1;
-	key->tls = field(window, sizeof(window), l->end_tls) != 0;
+	/* What nothing holds may be another object by now. Its URL is held, so no other request has it. */
+	if (unheld(p, r) && field(window, sizeof(window), l->end_url) != r->url) {
+		key->route_kind = ROUTE_UNREADABLE;
+		lose(LOSS_ROUTE_UNREADABLE);
+		return 0;
+	}
 	if (p->flags & PROCESS_ROUTE_STRING) {
 		find_route(p, key, field_string(window, sizeof(window), l->end_pattern));
-	} else if (p->flags & PROCESS_ROUTE_POINTER) {
+	} else {
 		pat = field(window, sizeof(window), l->end_pattern);
 		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str)) {
 			key->route_kind = ROUTE_UNREADABLE;
@@ -247,8 +259,6 @@ static __always_inline int read_request_end(const struct process *p, const struc
 		} else {
 			find_route(p, key, pattern);
 		}
-	} else {
-		key->route_kind = ROUTE_UNKNOWABLE;
 	}
 	return 0;
 }
@@ -259,11 +269,11 @@ static __always_inline void settle(const struct process *p, const struct request
 {
 	__u64 duration = e->now > r->start_ns ? e->now - r->start_ns : 0;
 
-	e->key.process = p->id;
+	e->key.process = r->process;
 	e->key.status = e->response.status;
 	e->key.method = r->method;
 	if (p->flags & PROCESS_METRICS)
-		red_count(&e->key, duration, e->response.written);
+		red_count(&e->key, duration);
 	if (p->flags & PROCESS_SPANS) {
 		decide(p, r, e, duration);
 		if (e->due) {
@@ -330,7 +340,7 @@ int http1_connection_end(struct go_registers *regs)
 	if (stack_grows(regs))
 		return 0;
 	key_of(&key, regs);
-	r = bpf_map_lookup_elem(&requests, &key);
+	r = find_request(&key);
 	if (!r)
 		return 0;
 	p = process_of(r);
@@ -353,7 +363,7 @@ int http1_connection_end(struct go_registers *regs)
 	settle(p, r, &key, &e);
 out:
 	drop_tracestate(r, &key);
-	bpf_map_delete_elem(&requests, &key);
+	forget_request(r, &key);
 	return 0;
 }
 
@@ -389,7 +399,7 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 out:
 	/* The goroutine ends with its one request. */
 	drop_tracestate(r, &key);
-	bpf_map_delete_elem(&requests, &key);
+	forget_request(r, &key);
 	return 0;
 }
 

@@ -3,41 +3,58 @@
 #ifndef TRIGON_HTTP_SPAN_H
 #define TRIGON_HTTP_SPAN_H
 
-static __always_inline void copy_text(__u8 *to, __u32 max, struct go_string from, __u16 *len)
+static __always_inline void copy_text(__u8 *to, __u32 max, __u64 ptr, __u32 len, __u16 *full)
 {
-	*len = 0;
-	if (!from.len)
+	*full = 0;
+	if (!len)
 		return;
-	if (read_text(to, max, from.ptr, from.len) < 0) {
+	if (read_text(to, max, ptr, len) < 0) {
 		lose(LOSS_SPAN_TEXT_UNREADABLE);
 		return;
 	}
-	*len = from.len > 0xffff ? 0xffff : (__u16)from.len;
+	*full = len > 0xffff ? 0xffff : (__u16)len;
 }
 
-/* What only a span says of its request. */
-static __always_inline void span_texts(const struct process *p, const struct request *r, struct span_event *event,
-				       __u8 *window)
+/* A text of the request that only the request holds on to: once a handler has replaced it, its memory may be reused. */
+static __always_inline void copy_unless_replaced(__u8 *to, __u32 max, const struct process *p, const struct request *r,
+						 __u16 at, __u64 ptr, __u32 len, __u16 *full)
+{
+	__u64 now;
+
+	*full = 0;
+	if (!unheld(p, r)) {
+		if (read_user(&now, sizeof(now), r->request + p->layout.start.base + at)) {
+			lose(LOSS_SPAN_TEXT_UNREADABLE);
+			return;
+		}
+		if (now != ptr) {
+			lose(LOSS_SPAN_TEXT_REPLACED);
+			return;
+		}
+	}
+	copy_text(to, max, ptr, len, full);
+}
+
+/* What only a span says of its request: as it came, not as a handler left it. */
+static __always_inline void span_texts(const struct process *p, const struct request *r, struct span_event *event)
 {
 	const struct go_layout *l = &p->layout;
-	struct go_string path;
-	__u64 url;
 
-	if (read_window(window, SPAN_WINDOW, r->request, &l->span)) {
-		lose(LOSS_SPAN_TEXT_UNREADABLE);
-		return;
-	}
 	if (event->method == METHOD_OTHER)
-		copy_text(event->method_text, METHOD_MAX_BYTES, field_string(window, SPAN_WINDOW, l->span_method),
-			  &event->method_len);
-	url = field(window, SPAN_WINDOW, l->span_url);
-	if (url && !read_user(&path, sizeof(path), url + l->url_path))
-		copy_text(event->path, PATH_MAX_BYTES, path, &event->path_len);
-	else
-		lose(LOSS_SPAN_TEXT_UNREADABLE);
-	copy_text(event->host, HOST_MAX_BYTES, field_string(window, SPAN_WINDOW, l->span_host), &event->host_len);
-	copy_text(event->peer, PEER_MAX_BYTES, field_string(window, SPAN_WINDOW, l->span_remote_addr),
-		  &event->peer_len);
+		copy_unless_replaced(event->method_text, METHOD_MAX_BYTES, p, r, l->start_method, r->method_text,
+				     r->method_len, &event->method_len);
+	copy_unless_replaced(event->uri, URI_MAX_BYTES, p, r, l->start_request_uri, r->uri, r->uri_len,
+			     &event->uri_len);
+	copy_unless_replaced(event->host, HOST_MAX_BYTES, p, r, l->start_host, r->host, r->host_len, &event->host_len);
+	/* The connection has this text, too, so it outlives a handler's change. */
+	copy_text(event->peer, PEER_MAX_BYTES, r->peer, r->peer_len, &event->peer_len);
+}
+
+/* Waking the reader costs the application more than all else of a span: it reads now and then by itself, and is woken
+ * only when so much waits that it should not. */
+static __always_inline __u64 wake_up(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 __noinline int emit_span(const struct process *p, const struct request *r, const struct request_key *key,
@@ -46,7 +63,6 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	struct span_event_with_state *with = 0;
 	struct tracestate *state = 0;
 	struct span_event *event;
-	struct scratch_slot *slot;
 
 	if (!p || !r || !key || !e)
 		return 0;
@@ -64,7 +80,7 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	}
 	__builtin_memset(event, 0, 96);
 	event->kind = EVENT_SPAN;
-	event->process = p->id;
+	event->process = r->process; /* p->id may be closed by now */
 	event->start_ns = r->start_ns;
 	event->end_ns = e->now;
 	event->route = e->key.route;
@@ -86,21 +102,15 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	event->outcome = e->key.outcome;
 	event->tls = e->key.tls;
 	event->due = e->due;
-	slot = scratch_claim();
-	if (slot) {
-		span_texts(p, r, event, slot->scratch.span);
-		scratch_release(slot);
-	} else {
-		lose(LOSS_SPAN_TEXT_UNREADABLE);
-	}
+	span_texts(p, r, event);
 	if (with) {
 		if (state) {
 			event->tracestate_len = (__u16)state->len;
 			__builtin_memcpy(with->tracestate, state->bytes, TRACESTATE_MAX_BYTES);
 		}
-		bpf_ringbuf_submit(with, 0);
+		bpf_ringbuf_submit(with, wake_up());
 	} else {
-		bpf_ringbuf_submit(event, 0);
+		bpf_ringbuf_submit(event, wake_up());
 	}
 	return 0;
 }

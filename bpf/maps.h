@@ -27,18 +27,16 @@ struct go_layout {
 	__u16 start_proto_major;
 	__u16 start_proto_minor;
 	__u16 start_header;
+	__u16 start_host;
+	__u16 start_remote_addr;
+	__u16 start_request_uri;
+	__u16 start_url;
+	__u16 start_tls;
 	/* what is read when it ends, at most END_WINDOW */
 	struct window end;
-	__u16 end_tls;
+	__u16 end_url;
 	__u16 end_pattern; /* a string from 1.23, a *pattern in 1.22 */
-	/* what is read for a span, at most SPAN_WINDOW */
-	struct window span;
-	__u16 span_method;
-	__u16 span_url;
-	__u16 span_host;
-	__u16 span_remote_addr;
 	__u16 pattern_str;
-	__u16 url_path;
 	__u16 response_conn;
 	__u16 response_req;
 	__u16 conn_hijacked;
@@ -50,7 +48,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
-	__u16 reserved[3];                 /* no padding: user space writes it as bytes */
+	__u16 reserved[1];                 /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1
@@ -59,6 +57,7 @@ struct go_layout {
 #define PROCESS_ROUTE_POINTER 8 /* Request.pat */
 #define PROCESS_SWISS_MAPS    16
 #define PROCESS_TRACE_CONTEXT 32
+#define PROCESS_H2_UNHELD     64 /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -97,8 +96,6 @@ struct {
 	__type(value, struct process);
 } configurations SEC(".maps");
 
-/* A request being served, by its goroutine. Kept between the requests of a keep-alive connection, so that the common
- * path neither inserts nor deletes. */
 struct request_key {
 	__u64 g; /* address; unique while the goroutine lives, and the connection's end deletes the entry */
 	__u32 tgid;
@@ -110,10 +107,16 @@ enum trigon_protocol_path {
 	PATH_XNET = 1,   /* golang.org/x/net/http2 with a handler of its own */
 };
 
+/* A request being served, or what its goroutine's last one left. What a request without a parent needs is in the first
+ * cache line. crates/probe/src/requests.rs reads it, too. */
 struct request {
+	__u64 g; /* whose it is; 0: nobody's */
+	__u32 tgid;
+	__u32 slot; /* of its process in `configurations` */
 	__u64 start_ns;
 	__u64 request; /* *http.Request */
 	__u64 writer;  /* *http.response or *http2.responseWriter */
+	__u32 process; /* that process's id: its place in `configurations` may have gone to another since */
 	__u8 active;
 	__u8 path;
 	__u8 has_parent;
@@ -121,13 +124,34 @@ struct request {
 	__u8 trace_flags;
 	__u8 method;
 	__u8 protocol; /* of HTTP/1: 10, 11; 20 for the preface of HTTP/2 */
+	__u8 placed;   /* in `request_places`, not in `requests` */
+	__u16 host_len;
+	__u16 peer_len;
+	__u32 uri_len;
+	__u16 method_len;
+	__u8 tls;
 	__u8 pad;
+	/* Texts as they were before any handler could replace them; read only for a span. */
+	__u64 host;
+	__u64 peer;
+	__u64 uri;
+	__u64 method_text;
 	__u8 trace_id[16];
 	__u8 parent_id[8];
-	__u32 slot;    /* of its process in `configurations` */
-	__u32 process; /* that process's id: its place may have gone to another since */
+	__u64 url; /* *url.URL, which tells this request from another at its address */
 };
+_Static_assert(sizeof(struct request) == 128, "two cache lines");
 
+/* By the goroutine's address; see request_state.h. Mapped by user space, and therefore aligned to pages. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct request);
+} request_places SEC(".maps");
+
+/* Of those that found their place taken. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -138,7 +162,7 @@ struct {
 
 struct tracestate {
 	__u32 len;
-	__u32 pad;
+	__u32 process;
 	__u8 bytes[TRACESTATE_MAX_BYTES];
 };
 
@@ -170,6 +194,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
+
+/* Starts and ends of processes, apart from spans: a flood of those must not hide these. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} process_ring SEC(".maps");
+
+/* Bytes in the ring from which on its reader is woken for spans; set before loading. */
+const volatile __u64 ring_wake_at;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

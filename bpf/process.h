@@ -5,7 +5,7 @@
 
 static __always_inline void report(__u32 kind, __u32 tgid)
 {
-	struct process_event *event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	struct process_event *event = bpf_ringbuf_reserve(&process_ring, sizeof(*event), 0);
 
 	if (!event) {
 		lose(LOSS_PROCESS_RING_FULL);
@@ -14,12 +14,29 @@ static __always_inline void report(__u32 kind, __u32 tgid)
 	event->kind = kind;
 	event->tgid = tgid;
 	event->time_ns = bpf_ktime_get_ns();
-	bpf_ringbuf_submit(event, 0);
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+/* From now on nothing of this number is taken for the process that was observed: its place is closed at once, however
+ * late user space comes to it. Returns whether it was observed. */
+static __always_inline int close_process(__u32 tgid)
+{
+	__u32 *slot = bpf_map_lookup_elem(&processes, &tgid);
+	struct process *p;
+
+	if (!slot)
+		return 0;
+	p = bpf_map_lookup_elem(&configurations, slot);
+	if (p)
+		p->id = 0;
+	bpf_map_delete_elem(&processes, &tgid);
+	return 1;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task)
 {
+	close_process(task->tgid);
 	report(EVENT_EXEC, task->tgid);
 	return 0;
 }
@@ -28,10 +45,8 @@ int BPF_PROG(process_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	__u32 tgid = task->tgid;
-
-	if (task->signal->live.counter == 0 && bpf_map_lookup_elem(&processes, &tgid))
-		report(EVENT_EXIT, tgid);
+	if (task->signal->live.counter == 0 && close_process(task->tgid))
+		report(EVENT_EXIT, task->tgid);
 	return 0;
 }
 

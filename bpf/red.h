@@ -63,7 +63,7 @@ static __always_inline struct red_value *red_entry(struct red_key *key)
 	return v;
 }
 
-static __always_inline void red_count(const struct red_key *of, __u64 duration_ns, __s64 bytes)
+static __always_inline void red_count(const struct red_key *of, __u64 duration_ns)
 {
 	struct red_key key = *of;
 	struct red_value *v = red_entry(&key);
@@ -84,8 +84,6 @@ static __always_inline void red_count(const struct red_key *of, __u64 duration_n
 	if (slot < EXPLICIT_BUCKETS)
 		__sync_fetch_and_add(&v->explicit_buckets[slot], 1);
 	__sync_fetch_and_add(&v->sum_ns, duration_ns);
-	if (bytes > 0)
-		__sync_fetch_and_add(&v->bytes_written, (__u64)bytes);
 	__sync_fetch_and_add(&v->count, 1);
 }
 

@@ -8,7 +8,6 @@
 #ifndef TRIGON_SCRATCH_H
 #define TRIGON_SCRATCH_H
 
-#define SPAN_WINDOW      512
 #define HEADER_GROUPS    16  /* 128 header names; more are passed over and counted */
 #define HEADER_GROUP_MAX 336 /* bytes of a classic bucket, the larger of the two forms */
 #define SCRATCH_SLOTS    4   /* programs that can be under way on one CPU at once */
@@ -29,13 +28,13 @@ struct header_scratch {
 	struct header_candidate candidates[HEADER_CANDIDATE_ROOM];
 	__u64 count;
 	struct tracestate state;
+	__u8 state_room[TRACESTATE_MAX_BYTES]; /* a header's text may begin anywhere in the state */
 };
 
 struct scratch {
 	union {
 		struct header_scratch header;
 		struct route_text route;
-		__u8 span[SPAN_WINDOW]; /* of http.Request */
 	};
 };
 

@@ -11,6 +11,7 @@
 
 #define TRACEPARENT_NAME_LEN 11
 #define TRACESTATE_NAME_LEN  10
+#define TRACESTATE_HEADERS   4  /* in one request, put together; with more, none is taken */
 #define TRACEPARENT_LEN      55 /* of version 00: 2-32-16-2 hexadecimal digits and three dashes */
 
 #define SWISS_GROUP         328 /* 8 control bytes, 8 slots of 40 */
@@ -322,27 +323,50 @@ malformed:
 	return 0;
 }
 
+/* Appends one header's text, behind a comma if it is not the first: RFC 9110, 5.3, as W3C Trace Context wants it. */
+__noinline int append_tracestate(struct scratch_slot *slot, __u64 header, __u32 first)
+{
+	struct tracestate *state;
+	struct go_string text;
+	__u32 at, comma = first ? 0 : 1;
+
+	if (!slot)
+		return -1;
+	state = &slot->scratch.header.state;
+	at = state->len;
+	if (read_user(&text, sizeof(text), header) || text.len > TRACESTATE_MAX_BYTES)
+		return -1;
+	if (text.len == 0)
+		return 0;
+	asm volatile("" : "+r"(at));
+	if (at + comma + text.len > TRACESTATE_MAX_BYTES || at >= TRACESTATE_MAX_BYTES)
+		return -1;
+	if (comma)
+		state->bytes[at] = ',';
+	if (read_text(state->bytes + at + comma, TRACESTATE_MAX_BYTES, text.ptr, text.len) < 0)
+		return -1;
+	state->len = at + comma + (__u32)text.len;
+	return 0;
+}
+
 /* Kept in a map of its own, since few requests have one and it is long. */
 __noinline int keep_tracestate(struct scratch_slot *slot, struct request *r, const struct request_key *key,
 			       __u64 values, __u64 count)
 {
 	struct tracestate *state;
-	struct go_string text;
-	long len;
 
 	if (!slot || !r || !key)
 		return 0;
 	state = &slot->scratch.header.state;
-	if (count == 0)
-		return 0;
-	if (count > 1 || read_user(&text, sizeof(text), values) || text.len > TRACESTATE_MAX_BYTES)
+	state->len = 0;
+	state->process = r->process;
+	if (count > TRACESTATE_HEADERS)
 		goto lost;
-	len = read_text(state->bytes, TRACESTATE_MAX_BYTES, text.ptr, text.len);
-	if (len < 0)
-		goto lost;
-	if (len == 0)
+	for (__u32 i = 0; i < TRACESTATE_HEADERS && i < count; i++)
+		if (append_tracestate(slot, values + i * sizeof(struct go_string), state->len == 0))
+			goto lost;
+	if (state->len == 0)
 		return 0;
-	state->len = (__u32)len;
 	if (bpf_map_update_elem(&tracestates, key, state, BPF_ANY))
 		goto lost;
 	r->has_tracestate = 1;

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "go.h"
 #include "maps.h"
+#include "request_state.h"
 #include "scratch.h"
 #include "trace_context.h"
 #include "red.h"

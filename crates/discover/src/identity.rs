@@ -6,7 +6,10 @@ use trigon_gobin::BuildInfo;
 use trigon_model::{Resource, Value};
 
 /// Resource attributes of one process that are taken from its environment.
-const MAX_ATTRIBUTES: usize = 128;
+const MAX_ATTRIBUTES: usize = 64;
+/// Bytes of a text that a process says of itself, as many as names in Kubernetes have at most, with some to spare. The
+/// identity stands on every line of an exposition, so that a long one would cost the agent hundreds of megabytes.
+const MAX_TEXT: usize = 256;
 
 /// The machine.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +32,7 @@ pub struct OtelEnvironment {
 impl OtelEnvironment {
     /// From the process's environment.
     pub fn of(environment: &BTreeMap<String, String>) -> Self {
-        let service_name = environment.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()).cloned();
+        let service_name = environment.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()).cloned().map(cut);
         let text = environment.get("OTEL_RESOURCE_ATTRIBUTES").map_or("", String::as_str);
         match parse_attributes(text) {
             Some(attributes) => Self { service_name, attributes, malformed: false },
@@ -46,9 +49,14 @@ fn parse_attributes(text: &str) -> Option<BTreeMap<String, String>> {
             let (key, value) = pair.split_once('=')?;
             let key = percent_decode(key.trim())?;
             (!key.is_empty()).then_some(())?;
-            Some((key, percent_decode(value.trim())?))
+            Some((cut(key), cut(percent_decode(value.trim())?)))
         })
         .collect()
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
 }
 
 fn percent_decode(text: &str) -> Option<String> {
@@ -122,7 +130,7 @@ mod tests {
         Process {
             pid: 7,
             start_ticks: 9,
-            executable: "/srv/shop front (deleted)".into(),
+            executable: "/srv/shop front".into(),
             environment: environment(pairs),
             cgroup: String::new(),
         }
@@ -142,6 +150,17 @@ mod tests {
     fn malformed_attributes_are_ignored_as_a_whole() {
         let parsed = OtelEnvironment::of(&environment(&[("OTEL_RESOURCE_ATTRIBUTES", "a=1,b=%zz")]));
         assert!(parsed.malformed && parsed.attributes.is_empty());
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let long = format!("{}\u{e9}{}", "a".repeat(MAX_TEXT - 1), "b".repeat(100_000));
+        let parsed = OtelEnvironment::of(&environment(&[
+            ("OTEL_SERVICE_NAME", &long),
+            ("OTEL_RESOURCE_ATTRIBUTES", &format!("k={long}")),
+        ]));
+        assert_eq!(parsed.service_name.map(|name| name.len()), Some(MAX_TEXT - 1));
+        assert_eq!(parsed.attributes.get("k").map(String::len), Some(MAX_TEXT - 1));
     }
 
     #[test]

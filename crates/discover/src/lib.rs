@@ -6,6 +6,6 @@ mod rules;
 mod sdk;
 
 pub use identity::{Host, OtelEnvironment, resource};
-pub use proc::{Process, ProcessGone, all_pids};
+pub use proc::{Process, ProcessError, all_pids};
 pub use rules::{Candidate, Rule, RuleError, Selection};
 pub use sdk::{SdkSignals, sdk_signals};

@@ -12,10 +12,45 @@ use std::path::PathBuf;
 /// configuration.
 const MAX_ENVIRONMENT: u64 = 2 << 20;
 
-/// The process ended, or its id belongs to another one now.
+/// Why a process cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("process {0} is gone")]
-pub struct ProcessGone(pub u32);
+pub enum ProcessError {
+    /// It ended, or its id belongs to another one now.
+    #[error("process {0} is gone")]
+    Gone(u32),
+    /// It is there.
+    #[error("process {pid} cannot be looked at: {error}{}", remedy(.error))]
+    Refused {
+        /// Its id.
+        pid: u32,
+        /// The kernel's word.
+        error: io::Error,
+    },
+    /// A thread of the kernel, which has none.
+    #[error("process {0} has no executable: it is the kernel's own")]
+    NoExecutable(u32),
+}
+
+impl ProcessError {
+    fn of(pid: u32, error: io::Error) -> Self {
+        let is_gone = matches!(error.kind(), io::ErrorKind::NotFound) || error.raw_os_error() == Some(ESRCH);
+        match is_gone {
+            true if start_ticks(pid).is_some() => Self::NoExecutable(pid),
+            true => Self::Gone(pid),
+            false => Self::Refused { pid, error },
+        }
+    }
+}
+
+/// `ESRCH`, for which the standard library has no kind.
+const ESRCH: i32 = 3;
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => " (other users' processes need root or CAP_SYS_PTRACE)",
+        _ => "",
+    }
+}
 
 /// A process at one moment.
 #[derive(Debug)]
@@ -24,7 +59,7 @@ pub struct Process {
     pub pid: u32,
     /// Clock ticks since boot at which it started: with the id, unique.
     pub start_ticks: u64,
-    /// Its executable's path in its own mount namespace; " (deleted)" at the end if it was replaced.
+    /// Its executable's path in its own mount namespace, also where another file or none is there by now.
     pub executable: PathBuf,
     /// `OTEL_*` and `GODEBUG` variables that it was started with.
     pub environment: BTreeMap<String, String>,
@@ -45,14 +80,15 @@ impl Process {
     /// Looks.
     ///
     /// # Errors
-    /// It is gone.
-    pub fn read(pid: u32) -> Result<Self, ProcessGone> {
-        let gone = || ProcessGone(pid);
-        let start_ticks = start_ticks(pid).ok_or_else(gone)?;
+    /// It is gone, or not to be seen by this user.
+    pub fn read(pid: u32) -> Result<Self, ProcessError> {
+        let gone = || ProcessError::Gone(pid);
+        let start_ticks = read_start_ticks(pid)?.ok_or_else(gone)?;
+        let executable = fs::read_link(format!("/proc/{pid}/exe")).map_err(|error| ProcessError::of(pid, error))?;
         let process = Self {
             pid,
             start_ticks,
-            executable: fs::read_link(format!("/proc/{pid}/exe")).map_err(|_| gone())?,
+            executable: without_mark(pid, executable),
             environment: environment(pid).unwrap_or_default(),
             cgroup: cgroup(pid).unwrap_or_default(),
         };
@@ -67,36 +103,58 @@ impl Process {
     /// The executable itself, also where its path is of another mount namespace or was deleted.
     ///
     /// # Errors
-    /// It is gone.
-    pub fn open_executable(&self) -> Result<File, ProcessGone> {
-        File::open(format!("/proc/{}/exe", self.pid)).map_err(|_| ProcessGone(self.pid))
+    /// It is gone, or not to be opened.
+    pub fn open_executable(&self) -> Result<File, ProcessError> {
+        File::open(format!("/proc/{}/exe", self.pid)).map_err(|error| ProcessError::of(self.pid, error))
     }
 
     /// The address at which the program was started (`AT_ENTRY` of its auxiliary vector).
     ///
     /// # Errors
-    /// It is gone.
-    pub fn entry_address(&self) -> Result<u64, ProcessGone> {
+    /// It is gone, or not to be seen by this user.
+    pub fn entry_address(&self) -> Result<u64, ProcessError> {
         const AT_ENTRY: u64 = 9;
-        let bytes = fs::read(format!("/proc/{}/auxv", self.pid)).map_err(|_| ProcessGone(self.pid))?;
+        let bytes = fs::read(format!("/proc/{}/auxv", self.pid)).map_err(|error| ProcessError::of(self.pid, error))?;
         let (words, _) = bytes.as_chunks::<8>();
         let (pairs, _) = words.as_chunks::<2>();
         let entry = pairs.iter().map(|pair| pair.map(u64::from_ne_bytes)).find(|[key, _]| *key == AT_ENTRY);
-        entry.map(|[_, address]| address).ok_or(ProcessGone(self.pid))
+        entry.map(|[_, address]| address).ok_or(ProcessError::Gone(self.pid))
     }
 
     /// The executable's file name.
     pub fn executable_name(&self) -> String {
         let path = self.executable.as_os_str().as_bytes();
-        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
         OsStr::from_bytes(name).to_string_lossy().into_owned()
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the command's name before it may hold spaces and parentheses.
+/// The kernel's mark behind the path of a file that is no longer there.
+const DELETED: &[u8] = b" (deleted)";
+
+/// Takes the kernel's mark off a path, unless a file is really called so.
+fn without_mark(pid: u32, path: PathBuf) -> PathBuf {
+    let Some(bare) = path.as_os_str().as_bytes().strip_suffix(DELETED) else { return path };
+    let mut seen = PathBuf::from(format!("/proc/{pid}/root"));
+    seen.push(path.strip_prefix("/").unwrap_or(&path));
+    if fs::symlink_metadata(seen).is_ok() { path } else { OsStr::from_bytes(bare).into() }
+}
+
 fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    read_start_ticks(pid).ok()?
+}
+
+/// Field 22 of `/proc/PID/stat`; `None` of a process that has ended.
+fn read_start_ticks(pid: u32) -> Result<Option<u64>, ProcessError> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(parse_start_ticks(&String::from_utf8_lossy(&stat))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH) => Ok(None),
+        Err(error) => Err(ProcessError::Refused { pid, error }),
+    }
+}
+
+/// The command's name before the field may hold spaces and parentheses, and bytes that are no text.
+fn parse_start_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     // A zombie has no executable and is as good as gone.

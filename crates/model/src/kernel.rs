@@ -12,14 +12,14 @@ pub const ROUTE_TEXT_MAX: usize = 256;
 /// `sizeof(struct red_key)`.
 pub const RED_KEY_SIZE: usize = 24;
 /// `sizeof(struct red_value)`.
-pub const RED_VALUE_SIZE: usize = 24 + 4 + 4 * EXPLICIT_BUCKETS + 4 * EXPONENTIAL_BUCKETS;
+pub const RED_VALUE_SIZE: usize = 16 + 4 + 4 * EXPLICIT_BUCKETS + 4 * EXPONENTIAL_BUCKETS;
 /// `sizeof(struct span_event)`.
 pub const SPAN_EVENT_SIZE: usize = 560;
 /// `TRACESTATE_MAX_BYTES`.
 pub const TRACESTATE_MAX: usize = 512;
 
 const METHOD_TEXT: (usize, usize) = (96, 16);
-const PATH: (usize, usize) = (112, 256);
+const TARGET: (usize, usize) = (112, 256);
 const HOST: (usize, usize) = (368, 128);
 const PEER: (usize, usize) = (496, 64);
 
@@ -143,8 +143,6 @@ pub struct RedValue {
     pub count: u64,
     /// Sum of durations in nanoseconds.
     pub sum_ns: u64,
-    /// Sum of response body bytes.
-    pub bytes_written: u64,
     /// Durations below the first exponential bucket.
     pub zero: u32,
     /// By explicit boundaries.
@@ -176,8 +174,8 @@ pub struct SpanRecord {
     pub due: u8,
     /// The method's text where [`Method::Other`].
     pub method_text: Text,
-    /// The URL's path.
-    pub path: Text,
+    /// The request's target as it came: a path with its query, an absolute URL, `*`, or an authority.
+    pub target: Text,
     /// The `Host` header.
     pub host: Text,
     /// The client's `address:port`.
@@ -341,13 +339,13 @@ impl RedValue {
         let b = Bytes(bytes);
         let mut explicit = [0; EXPLICIT_BUCKETS];
         for (index, bucket) in explicit.iter_mut().enumerate() {
-            *bucket = b.u32(28 + 4 * index);
+            *bucket = b.u32(20 + 4 * index);
         }
         let mut exponential = Box::new([0; EXPONENTIAL_BUCKETS]);
         for (index, bucket) in exponential.iter_mut().enumerate() {
-            *bucket = b.u32(28 + 4 * EXPLICIT_BUCKETS + 4 * index);
+            *bucket = b.u32(20 + 4 * EXPLICIT_BUCKETS + 4 * index);
         }
-        Ok(Self { count: b.u64(0), sum_ns: b.u64(8), bytes_written: b.u64(16), zero: b.u32(24), explicit, exponential })
+        Ok(Self { count: b.u64(0), sum_ns: b.u64(8), zero: b.u32(16), explicit, exponential })
     }
 }
 
@@ -394,7 +392,7 @@ impl SpanRecord {
             trace_flags: b.u8(91),
             due: b.u8(92),
             method_text: b.text(METHOD_TEXT, b.u16(82)),
-            path: b.text(PATH, b.u16(76)),
+            target: b.text(TARGET, b.u16(76)),
             host: b.text(HOST, b.u16(78)),
             peer: b.text(PEER, b.u16(80)),
             tracestate: b.0.get(SPAN_EVENT_SIZE..SPAN_EVENT_SIZE + tracestate_len).unwrap_or_default().to_vec(),
@@ -431,7 +429,7 @@ mod tests {
         assert_eq!((span.start_ns, span.end_ns), (100, 350));
         assert_eq!(span.key.status, Some(404));
         assert_eq!((span.key.method, span.key.route), (Method::Get, RouteRef::Unknowable));
-        assert_eq!((span.path.bytes.len(), span.path.is_cut()), (256, true));
+        assert_eq!((span.target.bytes.len(), span.target.is_cut()), (256, true));
         assert_eq!(span.tracestate, b"a=b");
         assert_eq!(span.parent_id, None);
     }

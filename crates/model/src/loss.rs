@@ -39,6 +39,9 @@ pub enum Loss {
     DurationClamped = 15,
     /// A part of a span's text (path, host, address) could not be read: absent in the span.
     SpanTextUnreadable = 16,
+    /// A handler replaced a text of the request (its target, host or method) that only the request holds on to: absent
+    /// in the span, since the memory of what came may be in use for something else.
+    SpanTextReplaced = 17,
 }
 
 /// A loss as the exporters show it.
@@ -54,7 +57,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -72,6 +75,7 @@ impl Loss {
         Self::TracestateLost,
         Self::DurationClamped,
         Self::SpanTextUnreadable,
+        Self::SpanTextReplaced,
     ];
 
     /// Its labels.
@@ -94,6 +98,7 @@ impl Loss {
             Self::TracestateLost => ("trace_context", "kernel", "tracestate_lost"),
             Self::DurationClamped => ("buckets", "kernel", "duration_clamped"),
             Self::SpanTextUnreadable => ("span_attributes", "kernel", "read_fault"),
+            Self::SpanTextReplaced => ("span_attributes", "kernel", "replaced_by_handler"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -12,6 +12,7 @@ mod processes;
 mod route;
 mod span;
 mod table;
+mod target;
 mod trace_state;
 
 pub use clock::Clock;

@@ -140,10 +140,17 @@ impl Pipeline {
         self.metrics.entry_removed(key);
     }
 
-    /// Forgets processes whose afterlife is over, and says which.
+    /// Whether a process is known, running or ended.
+    pub fn knows(&self, id: ProcessId) -> bool {
+        self.processes.get(id).is_some()
+    }
+
+    /// Forgets processes whose afterlife is over, and says which. One whose identity a running process has stays: their
+    /// counts are one series, which must not go back.
     pub fn expire(&mut self, now_unix_nano: u64) -> Vec<ProcessId> {
         let Some(until) = now_unix_nano.checked_sub(self.config.afterlife_ns) else { return Vec::new() };
-        let over = self.processes.ended_until(until);
+        let mut over = self.processes.ended_until(until);
+        over.retain(|id| !self.processes.has_namesake(*id));
         over.iter().for_each(|id| self.forget(*id));
         over
     }

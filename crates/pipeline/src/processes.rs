@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::{ProcessId, Resource};
+use trigon_model::{ProcessId, Resource, Value};
 
 /// Processes that are kept, also ended ones, unless the caller sets a bound: twice the largest `kernel.max_processes`,
 /// so that as many may have ended a moment ago as may run.
@@ -102,10 +102,18 @@ impl Processes {
         ids
     }
 
-    /// The one that ended first.
+    /// The one that ended first; those with a living namesake only if there is no other.
     pub fn oldest_ended(&self) -> Option<ProcessId> {
         let ended = self.by_id.iter().filter_map(|(id, entry)| Some((entry.ended_unix_nano?, *id)));
-        ended.min().map(|(_, id)| id)
+        ended.map(|(at, id)| (self.has_namesake(id), at, id)).min().map(|(_, _, id)| id)
+    }
+
+    /// Whether a running process has the identity of this one: by exec it keeps its number and start, and an instance id
+    /// may be set by hand. Their series are one in Prometheus, so that one's counts must not vanish from under the other.
+    pub fn has_namesake(&self, id: ProcessId) -> bool {
+        let Some(own) = self.by_id.get(&id).map(|entry| identity(&entry.info.resource)) else { return false };
+        let mut others = self.by_id.iter().filter(|(other, entry)| **other != id && entry.ended_unix_nano.is_none());
+        others.any(|(_, entry)| identity(&entry.info.resource) == own)
     }
 
     /// Whether there is no room for another.
@@ -114,12 +122,35 @@ impl Processes {
     }
 }
 
+/// What tells services and their instances apart (semantic conventions, service).
+fn identity(resource: &Resource) -> [Option<&Value>; 3] {
+    ["service.namespace", "service.name", "service.instance.id"].map(|key| resource.attributes.get(key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn info() -> ProcessInfo {
         ProcessInfo { resource: Arc::default(), since_unix_nano: 1 }
+    }
+
+    #[test]
+    fn an_ended_process_with_a_living_namesake_goes_last() {
+        let named = |instance: &str| {
+            let attributes = [("service.instance.id".to_owned(), Value::from(instance))].into();
+            ProcessInfo { resource: Arc::new(Resource { attributes }), since_unix_nano: 1 }
+        };
+        let mut processes = Processes::bounded(3);
+        for (id, instance) in [(1, "a"), (2, "b"), (3, "a")] {
+            assert!(processes.insert(ProcessId(id), named(instance)));
+        }
+        assert!(processes.has_namesake(ProcessId(1)) && !processes.has_namesake(ProcessId(2)));
+        assert!(processes.remove(ProcessId(1), 10) && processes.remove(ProcessId(2), 20));
+        assert_eq!(processes.oldest_ended(), Some(ProcessId(2)));
+        assert!(processes.remove(ProcessId(3), 30));
+        assert!(!processes.has_namesake(ProcessId(1)));
+        assert_eq!(processes.oldest_ended(), Some(ProcessId(1)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::endpoint::{self, Peer};
 use crate::http_server::{error_type, outcome_error, protocol_version};
 use crate::route::RouteName;
+use crate::target;
 use crate::trace_state::{self, BadTraceState};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -67,7 +68,8 @@ fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<Stri
         let marks = ("trigon.http.request.method_original.cut", "trigon.http.request.method_original.replaced");
         set.text("http.request.method_original", marks, &record.method_text);
     }
-    set.text("url.path", ("trigon.url.path.cut", "trigon.url.path.replaced"), &record.path);
+    let path = target::path(record.key.method, &record.target);
+    set.text("url.path", ("trigon.url.path.cut", "trigon.url.path.replaced"), &path);
     set.one("url.scheme", if record.key.tls { "https" } else { "http" });
     if let Some(route) = route {
         set.one("http.route", route.path.as_str());

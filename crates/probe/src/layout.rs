@@ -7,10 +7,9 @@ use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
 /// `OFFSET_ABSENT` of `bpf/maps.h`.
 pub(crate) const ABSENT: u16 = 0xffff;
-/// `SPAN_WINDOW` of `bpf/scratch.h`, and the others of `bpf/http_request.h`.
-const SPAN_WINDOW: u16 = 512;
-const START_WINDOW: u16 = 64;
-const END_WINDOW: u16 = 64;
+/// Those of `bpf/http_request.h`.
+const START_WINDOW: u16 = 256;
+const END_WINDOW: u16 = 256;
 const RESPONSE_WINDOW: u16 = 128;
 
 /// The struct fields of one executable, or why they are not known.
@@ -85,41 +84,41 @@ impl Fields {
         const P: &str = "net/http";
         const T: &str = "Request";
         let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
-        let (start, [method, major, minor, header]) = self.window(
+        let (start, [method, major, minor, header, host, remote_addr, request_uri, url, tls]) = self.window(
             (P, T),
             START_WINDOW,
-            [at("Method", 16)?, at("ProtoMajor", 8)?, at("ProtoMinor", 8)?, at("Header", 8)?],
+            [
+                at("Method", 16)?,
+                at("ProtoMajor", 8)?,
+                at("ProtoMinor", 8)?,
+                at("Header", 8)?,
+                at("Host", 16)?,
+                at("RemoteAddr", 16)?,
+                at("RequestURI", 16)?,
+                at("URL", 8)?,
+                at("TLS", 8)?,
+            ],
         )?;
-        let tls = at("TLS", 8)?;
         let pattern = [("Pattern", 16), ("pat", 8)].into_iter().find_map(|(field, bytes)| at(field, bytes).ok());
-        let (end, [tls, pattern]) = match pattern {
-            Some(pattern) => self.window((P, T), END_WINDOW, [tls, pattern])?,
-            None => {
-                let (end, [tls]) = self.window((P, T), END_WINDOW, [tls])?;
-                (end, [tls, ABSENT])
-            }
+        let (end, [end_url, pattern]) = match pattern {
+            Some(pattern) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?,
+            None => (window::default(), [ABSENT; 2]),
         };
-        let (span, [span_method, span_url, span_host, span_remote_addr]) = self.window(
-            (P, T),
-            SPAN_WINDOW,
-            [at("Method", 16)?, at("URL", 8)?, at("Host", 16)?, at("RemoteAddr", 16)?],
-        )?;
         Ok(go_layout {
             start,
             start_method: method,
             start_proto_major: major,
             start_proto_minor: minor,
             start_header: header,
+            start_host: host,
+            start_remote_addr: remote_addr,
+            start_request_uri: request_uri,
+            start_url: url,
+            start_tls: tls,
             end,
-            end_tls: tls,
+            end_url,
             end_pattern: pattern,
-            span,
-            span_method,
-            span_url,
-            span_host,
-            span_remote_addr,
             pattern_str: self.optional(P, "pattern", "str"),
-            url_path: self.offset("net/url", "URL", "Path")?,
             response_conn: ABSENT,
             response_req: ABSENT,
             conn_hijacked: ABSENT,
@@ -131,7 +130,7 @@ impl Fields {
             response: response_layout::default(),
             h2_state: response_layout::default(),
             xnet_state: response_layout::default(),
-            reserved: [0; 3],
+            reserved: [0; 1],
         })
     }
 
@@ -142,6 +141,12 @@ impl Fields {
         }
         let pointer = self.optional("net/http", "Request", "pat") != ABSENT;
         (pointer && self.optional("net/http", "pattern", "str") != ABSENT).then_some(false)
+    }
+
+    /// Whether nothing holds an HTTP/2 request any more when its handler is done with it: from 1.27 on it is made from
+    /// another struct, only for the handler.
+    pub fn http2_request_is_unheld(&self) -> bool {
+        self.optional("net/http/internal/http2", "responseWriter", "rws") != ABSENT
     }
 
     /// Adds what HTTP/1 needs.

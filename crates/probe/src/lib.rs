@@ -2,12 +2,14 @@
 //!
 //! The only crate with unsafe code and libbpf.
 
+mod batch;
 mod file;
 mod kernel;
 mod layout;
 mod mapping;
 mod object;
 mod plan;
+mod requests;
 mod skeleton;
 mod stats;
 mod table;

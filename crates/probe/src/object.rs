@@ -1,16 +1,20 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
+use crate::batch;
 use crate::kernel::Capabilities;
 use crate::mapping::{self, FileId, Mapping};
 use crate::plan::{Plan, flags};
+use crate::requests::{self, Places};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
 use crate::stats::ProgramRuns;
 use crate::table::Program;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramAttachType, ProgramMut, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramAttachType, ProgramMut, RingBuffer, RingBufferBuilder,
+};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
@@ -22,8 +26,13 @@ use tokio::io::unix::AsyncFd;
 use trigon_model::kernel::{RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
 use trigon_model::{Loss, ProcessId, histogram};
 
-/// Entries of the map `aggregates` that one system call reads: about 70 KiB at a time.
-const READ_BATCH: u32 = 64;
+/// Of so many requests one has a place of its own, which all its hits find without a call; the others are found by a
+/// hash. Two cache lines each: 2 MiB at the default.
+const REQUESTS_A_PLACE: u32 = 4;
+/// Fewest and most places.
+const PLACES: (u32, u32) = (64, 1 << 20);
+/// The ring's reader is woken for spans when one part in so many is full.
+const WAKE_SHARE: u32 = 8;
 
 /// Sizes and choices that are fixed before loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +152,17 @@ impl Ring {
 pub struct Probes {
     skel: TrigonSkel<'static>,
     multi: bool,
-    free_slots: RefCell<Vec<u32>>,
+    places: Places,
+    slots: RefCell<Slots>,
     _tracepoints: Vec<Link>,
+}
+
+/// The places of processes in `configurations`. The kernel side closes one as soon as its process ends, or replaces its
+/// program; it is free again when user space has come to it.
+#[derive(Debug, Default)]
+struct Slots {
+    free: Vec<u32>,
+    used: BTreeMap<u32, u32>,
 }
 
 fn lacks_privileges() -> bool {
@@ -180,10 +198,18 @@ impl Probes {
     fn load_as(settings: &Settings, multi: bool) -> Result<Self, LoadError> {
         // The skeleton borrows its storage for as long as the agent lives, which loads it once.
         let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        // Its words are for who looks for them; what they come to is said in ours.
+        libbpf_rs::set_print(Some((
+            PrintLevel::Debug,
+            |_, text| tracing::debug!(target: "libbpf", "{}", text.trim_end()),
+        )));
         let mut open = TrigonSkelBuilder::default().open(storage).map_err(refused("to open the object"))?;
         let maps = &mut open.maps;
+        let places = settings.max_requests / REQUESTS_A_PLACE;
+        let places = places.clamp(PLACES.0, PLACES.1).next_power_of_two();
         let sizes = [
             (&mut maps.ring, settings.ring_bytes),
+            (&mut maps.request_places, places),
             (&mut maps.requests, settings.max_requests),
             (&mut maps.tracestates, settings.max_requests.div_ceil(8).max(64)),
             (&mut maps.aggregates, settings.max_aggregates),
@@ -196,6 +222,8 @@ impl Probes {
         }
         if let Some(constants) = maps.rodata_data.as_deref_mut() {
             constants.exponential_limits = histogram::kernel_thresholds();
+            constants.request_place_mask = places - 1;
+            constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = [u64::MAX; 16];
             for (limit, nanos) in constants.explicit_limits.iter_mut().zip(histogram::HTTP_BOUNDARIES_NANOS) {
                 *limit = nanos;
@@ -220,8 +248,11 @@ impl Probes {
             .into_iter()
             .map(|program| program.attach_trace().map_err(refused("a tracepoint of processes")))
             .collect::<Result<_, _>>()?;
-        let free_slots = RefCell::new((0..settings.max_processes).rev().collect());
-        let probes = Self { skel, multi, free_slots, _tracepoints: tracepoints };
+        let free = (0..settings.max_processes).rev().collect();
+        let slots = RefCell::new(Slots { free, used: BTreeMap::new() });
+        let memory = Places::map(&skel.maps.request_places, places)
+            .map_err(|error| LoadError::Refused { what: "to map the requests' places", error: error.into() })?;
+        let probes = Self { skel, multi, places: memory, slots, _tracepoints: tracepoints };
         if multi {
             probes.try_multi()?;
         }
@@ -287,7 +318,7 @@ impl Probes {
     /// # Errors
     /// The map is full, or the kernel refuses.
     pub fn observe(&self, pid: u32, process: &ObservedProcess, plan: &Plan) -> io::Result<()> {
-        let mut bits = plan.flags & flags::SWISS_MAPS;
+        let mut bits = plan.flags & (flags::SWISS_MAPS | flags::H2_UNHELD);
         bits |= if process.trace_context { plan.flags & flags::TRACE_CONTEXT } else { 0 };
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
@@ -324,51 +355,64 @@ impl Probes {
         let entered = maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY);
         let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
         if entered.is_err() {
-            self.free_slots.borrow_mut().push(u32::from_ne_bytes(slot));
+            self.forget(pid);
         }
         entered.map_err(io::Error::other)
     }
 
     /// The place of a process among the configurations: its own, or a free one.
     fn slot(&self, pid: u32) -> io::Result<[u8; 4]> {
-        let maps = &self.skel.maps;
-        let own = maps.processes.lookup(&pid.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)?;
-        if let Some(own) = own.and_then(|own| own.first_chunk().copied()) {
-            return Ok(own);
-        }
-        self.free_slots.borrow_mut().pop().map(u32::to_ne_bytes).ok_or_else(|| {
+        let mut slots = self.slots.borrow_mut();
+        let Slots { free, used } = &mut *slots;
+        let slot = used.get(&pid).copied().or_else(|| free.pop()).ok_or_else(|| {
             io::Error::other("kernel.max_processes processes are observed already, and there is no room for another")
-        })
+        })?;
+        used.insert(pid, slot);
+        Ok(slot.to_ne_bytes())
+    }
+
+    /// Whether the kernel side still takes a process for observed: it closes one at its end by itself.
+    pub fn is_open(&self, pid: u32) -> bool {
+        self.skel.maps.processes.lookup(&pid.to_ne_bytes(), MapFlags::ANY).is_ok_and(|found| found.is_some())
     }
 
     /// No longer observes a process. Its aggregates stay until they are deleted.
     pub fn forget(&self, pid: u32) {
-        let (key, maps) = (pid.to_ne_bytes(), &self.skel.maps);
-        let slot = maps.processes.lookup(&key, MapFlags::ANY).ok().flatten();
-        let Some(slot) = slot.and_then(|slot| slot.first_chunk().copied()) else { return };
+        let maps = &self.skel.maps;
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.used.remove(&pid) else { return };
+        // Not there where the kernel side was first.
+        let _ = maps.processes.delete(&pid.to_ne_bytes());
         // Requests that it left behind are no longer taken for open ones.
         let nobody = [0_u8; size_of::<types::process>()];
-        let freed = maps.configurations.update(&slot, &nobody, MapFlags::ANY).is_ok();
-        if freed && maps.processes.delete(&key).is_ok() {
-            self.free_slots.borrow_mut().push(u32::from_ne_bytes(slot));
+        if maps.configurations.update(&slot.to_ne_bytes(), &nobody, MapFlags::ANY).is_ok() {
+            slots.free.push(slot);
         }
     }
 
-    /// Deletes what a dead process's requests left behind; returns how many were still open.
-    pub fn sweep(&self, pid: u32) -> usize {
-        let mut open = 0;
-        for map in [&self.skel.maps.requests, &self.skel.maps.tracestates] {
-            let of_process = |key: &Vec<u8>| key.get(8..12) == Some(&pid.to_ne_bytes()[..]);
-            let keys: Vec<_> = map.keys().filter(of_process).collect();
-            for key in keys {
-                if let Ok(Some(value)) = map.lookup(&key, MapFlags::ANY) {
-                    // `active` of struct request, behind three words.
-                    open += usize::from(map.value_size() < 128 && value.get(24) == Some(&1));
-                }
-                let _ = map.delete(&key);
+    /// Deletes what ended processes' requests left behind, in one pass for all of them; returns how many were still open.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn sweep(&self, ended: &HashSet<ProcessId>) -> io::Result<usize> {
+        let mut open = self.places.sweep(ended);
+        let (mut left, mut states) = (Vec::new(), Vec::new());
+        batch::for_each(&self.skel.maps.requests, |key, value| {
+            if let Some((_, active)) = requests::owner(value).filter(|(owner, _)| ended.contains(owner)) {
+                open += usize::from(active);
+                left.push(key.to_vec());
             }
-        }
-        open
+        })?;
+        batch::for_each(&self.skel.maps.tracestates, |key, value| {
+            // `process` of struct tracestate, behind one word.
+            let owner = value.get(4..8).and_then(|bytes| bytes.first_chunk().copied()).map(u32::from_ne_bytes);
+            if owner.is_some_and(|owner| ended.contains(&ProcessId(owner))) {
+                states.push(key.to_vec());
+            }
+        })?;
+        left.iter().for_each(|key| drop(self.skel.maps.requests.delete(key)));
+        states.iter().for_each(|key| drop(self.skel.maps.tracestates.delete(key)));
+        Ok(open)
     }
 
     /// Reads all aggregates as they stand.
@@ -376,21 +420,28 @@ impl Probes {
     /// # Errors
     /// The kernel's refusal.
     pub fn aggregates(&self) -> io::Result<Vec<(RedKey, RedValue)>> {
-        let map = &self.skel.maps.aggregates;
-        let batch = map.lookup_batch(READ_BATCH, MapFlags::ANY, MapFlags::ANY).map_err(io::Error::other)?;
-        let decode =
-            |(key, value): (Vec<u8>, Vec<u8>)| Some((RedKey::decode(&key).ok()?, RedValue::decode(&value).ok()?));
-        Ok(batch.filter_map(decode).collect())
+        let mut entries = Vec::new();
+        batch::for_each(&self.skel.maps.aggregates, |key, value| {
+            if let (Ok(key), Ok(value)) = (RedKey::decode(key), RedValue::decode(value)) {
+                entries.push((key, value));
+            }
+        })?;
+        Ok(entries)
     }
 
-    /// Deletes the aggregates of a process whose probes can no longer run.
-    pub fn delete_aggregates(&self, process: ProcessId) {
-        let map = &self.skel.maps.aggregates;
-        let mine = |key: &Vec<u8>| RedKey::decode(key).is_ok_and(|key| key.process == process);
-        let keys: Vec<_> = map.keys().filter(mine).collect();
-        for key in keys {
-            let _ = map.delete(&key);
-        }
+    /// Deletes the aggregates of processes whose probes can no longer run.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn delete_aggregates(&self, ended: &HashSet<ProcessId>) -> io::Result<()> {
+        let mut keys = Vec::new();
+        batch::for_each(&self.skel.maps.aggregates, |key, _| {
+            if RedKey::decode(key).is_ok_and(|key| ended.contains(&key.process)) {
+                keys.push(key.to_vec());
+            }
+        })?;
+        keys.iter().for_each(|key| drop(self.skel.maps.aggregates.delete(key)));
+        Ok(())
     }
 
     /// The text of a route that lies on the heap.
@@ -445,15 +496,25 @@ impl Probes {
     /// The kernel's refusal.
     pub fn ring(&self, event: impl FnMut(&[u8]) -> i32 + 'static) -> Result<Ring, LoadError> {
         let mut builder = RingBufferBuilder::new();
-        builder.add(&self.skel.maps.ring, event).map_err(refused("to read the ring"))?;
+        // One callback for both rings, which are read one after the other by one thread.
+        let event = std::rc::Rc::new(RefCell::new(event));
+        let of_processes = std::rc::Rc::clone(&event);
+        let maps = &self.skel.maps;
+        // Processes first: a span must not come before its process is known.
+        builder
+            .add(&maps.process_ring, move |bytes| of_processes.borrow_mut()(bytes))
+            .map_err(refused("to read the ring"))?;
+        builder.add(&maps.ring, move |bytes| event.borrow_mut()(bytes)).map_err(refused("to read the ring"))?;
         builder.build().map(|ring| Ring { ring }).map_err(refused("to read the ring"))
     }
 
     /// Memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
         let maps = &self.skel.maps;
-        let all: [&dyn MapCore; 9] = [
+        let all: [&dyn MapCore; 11] = [
             &maps.ring,
+            &maps.process_ring,
+            &maps.request_places,
             &maps.requests,
             &maps.tracestates,
             &maps.aggregates,
@@ -490,5 +551,5 @@ fn as_bytes(value: &types::process) -> &[u8] {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
 }
 
-// 2 words, 4 double words, 8 bytes, and a layout of 26 + 3 x 5 + 3 half words: no padding.
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 88);
+// 2 words, 4 double words, 8 bytes, and a layout of 24 + 3 x 5 + 1 half words: no padding.
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 80);

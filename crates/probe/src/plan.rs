@@ -30,6 +30,8 @@ pub mod flags {
     pub const SWISS_MAPS: u32 = 16;
     /// `traceparent` is read.
     pub const TRACE_CONTEXT: u32 = 32;
+    /// Nothing holds an HTTP/2 request until its end.
+    pub const H2_UNHELD: u32 = 64;
 }
 
 /// One place to attach.
@@ -175,6 +177,9 @@ fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>
         Some(true) => bits |= flags::ROUTE_STRING,
         Some(false) => bits |= flags::ROUTE_POINTER,
         None => absent.push("http.route: this Go version keeps no pattern in the request (1.22 and later do)".into()),
+    }
+    if fields.http2_request_is_unheld() {
+        bits |= flags::H2_UNHELD;
     }
     let info = binary.build_info();
     let experiments = info.settings.iter().find(|(key, _)| key == "GOEXPERIMENT").map_or("", |(_, value)| value);

@@ -18,8 +18,9 @@ use tokio::time::{Sleep, sleep};
 
 /// Connections at once; more wait in the kernel. A node has a handful of scrapers and a browser.
 const MAX_CONNECTIONS: usize = 256;
-/// For the head of a request, the wait for it included: longer than usual intervals of scraping.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// For the head of a request, the wait for it included. Short, since whoever sends half a head holds a place so long; a
+/// scraper that comes back later connects anew.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
 /// A client that takes nothing for so long is cut off; its page is held in memory meanwhile.

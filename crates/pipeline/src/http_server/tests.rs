@@ -35,7 +35,6 @@ fn value(requests: u32) -> RedValue {
     let mut value = RedValue {
         count: requests.into(),
         sum_ns: u64::from(requests) * 1_000,
-        bytes_written: 0,
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),

@@ -29,7 +29,7 @@ fn record() -> SpanRecord {
         trace_flags: 1,
         due: due::SAMPLED,
         method_text: Text::default(),
-        path: whole("/items/7"),
+        target: whole("/items/7?secret=1"),
         host: whole("shop.example:8080"),
         peer: whole("[::1]:5123"),
         tracestate: Vec::new(),
@@ -110,19 +110,19 @@ fn errors_are_those_of_the_server() {
 fn a_cut_path_is_marked_and_not_blamed_for_the_cut() {
     let mut record = record();
     // The last character lacks its second byte.
-    record.path = Text { bytes: b"/caf\xc3".to_vec(), full_len: 300 };
+    record.target = Text { bytes: b"/caf\xc3".to_vec(), full_len: 300 };
     let attributes = shown(&record);
     assert_eq!((&attributes["url.path"], &attributes["trigon.url.path.cut"]), (&"/caf".into(), &true.into()));
     assert!(!attributes.contains_key("trigon.url.path.replaced"));
     // The same bytes as a whole text are none in UTF-8.
-    record.path = Text { bytes: b"/caf\xc3".to_vec(), full_len: 5 };
+    record.target = Text { bytes: b"/caf\xc3".to_vec(), full_len: 5 };
     let attributes = shown(&record);
     assert_eq!(
         (&attributes["url.path"], &attributes["trigon.url.path.replaced"]),
         (&"/caf\u{fffd}".into(), &true.into())
     );
     assert!(!attributes.contains_key("trigon.url.path.cut"));
-    record.path = Text::default();
+    record.target = Text::default();
     assert!(!shown(&record).contains_key("url.path"));
 }
 
@@ -203,9 +203,9 @@ proptest! {
         (start, end, bits, bytes) in any::<(u64, u64, u8, i64)>(),
         tracestate in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let [path, host, peer, method] = texts.map(|(bytes, full_len)| Text { full_len: full_len.max(bytes.len()), bytes });
+        let [target, host, peer, method] = texts.map(|(bytes, full_len)| Text { full_len: full_len.max(bytes.len()), bytes });
         let mut record = SpanRecord {
-            path, host, peer, method_text: method, tracestate, start_ns: start, end_ns: end, due: bits,
+            target, host, peer, method_text: method, tracestate, start_ns: start, end_ns: end, due: bits,
             bytes_written: bytes, parent_id: Some(SpanId([9; 8])), ..record()
         };
         record.key.method = Method::Other;
@@ -213,7 +213,7 @@ proptest! {
         prop_assert!(span.start_unix_nano <= span.end_unix_nano);
         prop_assert_eq!(&span.name, "HTTP");
         let attributes = shown(&record);
-        prop_assert_eq!(attributes.contains_key("trigon.url.path.cut"), attributes.contains_key("url.path") && record.path.is_cut());
+        prop_assert_eq!(attributes.contains_key("trigon.url.path.cut"), attributes.contains_key("url.path") && record.target.is_cut());
         prop_assert!(!(record.host.is_cut() && attributes.contains_key("server.address")));
         prop_assert!(!(record.peer.is_cut() && attributes.contains_key("client.address")));
     }

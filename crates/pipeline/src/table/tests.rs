@@ -50,7 +50,6 @@ impl Scene {
         let mut value = RedValue {
             count: requests.into(),
             sum_ns: 0,
-            bytes_written: 0,
             zero: 0,
             explicit: [0; EXPLICIT_BUCKETS],
             exponential: Box::new([0; EXPONENTIAL_BUCKETS]),

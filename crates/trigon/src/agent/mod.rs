@@ -11,10 +11,11 @@ mod status;
 use crate::config::Config;
 use anyhow::{Context, Result};
 use observer::{Observed, Observer, Verdict};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use self_metrics::SelfMetrics;
 use status::Status;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -29,7 +30,7 @@ use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot};
 use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Switches};
-use trigon_probe::{Kernel, Probes, Ring, RunStatistics};
+use trigon_probe::{Capabilities, Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
 
@@ -38,6 +39,9 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The ring is read at most this often, so that many spans share one wake-up. At the default size it holds what 180,000
 /// spans a second bring meanwhile.
 const RING_REST: Duration = Duration::from_millis(10);
+/// The ring is read at least this often while anything is observed: spans by themselves wake nobody, since that would cost
+/// the application more than all else of a span.
+const RING_PERIOD: Duration = Duration::from_millis(100);
 /// Between attempts to tidy up.
 const MAINTENANCE: Duration = Duration::from_secs(10);
 /// Room for events that is kept between readings.
@@ -73,6 +77,8 @@ struct Agent {
     config: Config,
     run: Run,
     spans_seen: u64,
+    /// Starts and ends of processes that found no room in the ring, as far as all processes were looked at since.
+    events_missed: u64,
     _statistics: Option<RunStatistics>,
 }
 
@@ -103,6 +109,7 @@ impl RouteSource for Texts<'_> {
 impl Agent {
     fn start(config: &Config, run: Run) -> Result<Self> {
         let kernel = Kernel::detect();
+        preflight(&kernel);
         let probes = Probes::load(&settings::sizes(config))?;
         let statistics = config.kernel.run_statistics.then(RunStatistics::enable).transpose();
         let statistics = statistics.context("the kernel refuses run statistics (kernel.run_statistics)")?;
@@ -128,6 +135,7 @@ impl Agent {
             config: config.clone(),
             run,
             spans_seen: 0,
+            events_missed: 0,
             _statistics: statistics,
         })
     }
@@ -156,6 +164,7 @@ impl Agent {
 
         let ring_ready = self.ring.watch()?;
         let mut ring_rests_until = Instant::now();
+        let mut ring_period = ticks(RING_PERIOD);
         let mut reads = ticks(self.config.metrics.read_interval.duration());
         let mut exports = ticks(self.config.metrics.export_interval.duration());
         let mut tidy = ticks(MAINTENANCE);
@@ -167,10 +176,10 @@ impl Agent {
                 guard = async { sleep_until(ring_rests_until).await; ring_ready.readable().await } => {
                     // Cleared first: what comes while the ring is read wakes the loop again.
                     guard?.clear_ready();
-                    self.ring.consume();
-                    self.take_events();
+                    self.read_ring();
                     ring_rests_until = Instant::now() + RING_REST;
                 }
+                _ = ring_period.tick(), if self.observer.totals().processes > 0 || !self.ended.is_empty() => self.read_ring(),
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => self.read_aggregates(),
                 _ = exports.tick() => self.export_metrics(),
@@ -195,8 +204,7 @@ impl Agent {
         self.show_last();
         // What is under way in the kernel ends while probes are detached; then the ring holds all there will be.
         self.observer.detach_all();
-        self.ring.consume();
-        self.take_events();
+        self.read_ring();
         self.read_aggregates();
         let _ = stop_server.send(());
         while let Ok(request) = scrapes.try_recv() {
@@ -235,9 +243,19 @@ impl Agent {
                 let _ = self.pipeline.insert_process(process.id, info, switches);
                 self.status.observed(&process);
             }
-            Verdict::Refused { pid, executable, reason } => self.status.refused(pid, &executable, &reason),
+            Verdict::Refused { pid, executable, reason, failed } => {
+                // Only that it was lost is counted here; the reason is told.
+                let point = LossPoint { signal: "processes", stage: "attach", reason: "failed" };
+                self.pipeline.losses_mut().add(point, u64::from(failed));
+                self.status.refused(pid, &executable, &reason, failed);
+            }
             Verdict::Other => {}
         }
+    }
+
+    fn read_ring(&mut self) {
+        self.ring.consume();
+        self.take_events();
     }
 
     fn take_events(&mut self) {
@@ -287,26 +305,50 @@ impl Agent {
     /// The last reading of processes that have ended, after which their entries in the kernel go.
     fn settle(&mut self) {
         self.read_aggregates();
-        for (id, ended) in &mut self.ended {
-            if ended.settled || ended.at.elapsed() < GRACE {
-                continue;
+        let due = |ended: &&mut Ended| !ended.settled && ended.at.elapsed() >= GRACE;
+        let ids: HashSet<_> = self.ended.iter_mut().filter(|(_, ended)| due(ended)).map(|(id, _)| *id).collect();
+        for id in &ids {
+            if let Some(ended) = self.ended.get_mut(id) {
+                ended.settled = true;
             }
-            ended.settled = true;
-            self.observer.probes().delete_aggregates(*id);
             self.pipeline.entries_deleted(*id);
-            let open = self.observer.probes().sweep(ended.process.pid);
-            self.pipeline
-                .losses_mut()
-                .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
         }
+        let probes = self.observer.probes();
+        let swept = probes.delete_aggregates(&ids).and_then(|()| probes.sweep(&ids));
+        let open = swept.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what ended processes left in the kernel could not be deleted");
+            0
+        });
+        self.pipeline
+            .losses_mut()
+            .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
+    }
+
+    /// Processes whose start or end was not reported, because the ring had no room: the kernel side knows who ended, and
+    /// /proc who is there.
+    fn catch_up(&mut self) -> Result<()> {
+        for pid in self.observer.closed() {
+            self.exited(pid);
+        }
+        let missed = self.pipeline.losses_mut().kernel(Loss::ProcessRingFull);
+        if missed > self.events_missed {
+            self.events_missed = missed;
+            for pid in all_pids()? {
+                self.examine(pid);
+            }
+        }
+        Ok(())
     }
 
     fn tidy(&mut self) {
         self.pipeline.set_clock(settings::clock());
-        self.observer.detach_unused();
-        for id in self.pipeline.expire(settings::unix_nanos()) {
-            self.ended.remove(&id);
+        if let Err(error) = self.catch_up() {
+            tracing::warn!(%error, "processes could not be listed");
         }
+        self.observer.detach_unused();
+        self.pipeline.expire(settings::unix_nanos());
+        // It also forgets some before their time, for want of room.
+        self.ended.retain(|id, _| self.pipeline.knows(*id));
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -343,6 +385,26 @@ impl Agent {
     fn show_last(&mut self) {
         if self.status.is_live() {
             self.show();
+        }
+    }
+}
+
+/// Says what will be missing, where it is known beforehand. `trigon doctor` says all of it.
+fn preflight(kernel: &Kernel) {
+    if !kernel.initial_pid_namespace {
+        tracing::warn!(
+            "this PID namespace is not the machine's own: no process will be found; give the container hostPID: true"
+        );
+    }
+    if !Capabilities::effective().has(Capabilities::SYS_PTRACE) {
+        tracing::warn!("CAP_SYS_PTRACE is missing: other users' processes will not be found; run as root, or grant it");
+    }
+    // Each executable with probes takes five descriptors, and shells give a thousand.
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+        if let Err(error) = raised {
+            tracing::warn!(%error, "the limit of open files could not be raised");
         }
     }
 }

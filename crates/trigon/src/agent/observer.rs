@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use trigon_discover::{Candidate, Host, Process, SdkSignals, Selection, resource, sdk_signals};
+use trigon_discover::{Candidate, Host, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::{GoBinary, Segment};
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{Attached, FileId, Kernel, ObservedProcess, Plan, Probes, Sampler, map_file};
+use trigon_probe::{Attached, FileId, Kernel, NoPlan, ObservedProcess, Plan, Probes, Sampler, map_file};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
@@ -28,10 +28,22 @@ pub(crate) struct Choices {
 pub(crate) enum Verdict {
     /// It is observed.
     Observed(Box<Observed>),
-    /// It could be, and is not.
-    Refused { pid: u32, executable: PathBuf, reason: String },
+    /// It could be, and is not: `failed` if it was wanted.
+    Refused { pid: u32, executable: PathBuf, reason: String, failed: bool },
     /// It is none of ours: no Go program, or gone.
     Other,
+}
+
+/// Why a Go program is not observed.
+enum Refusal {
+    /// By rule, or because there is nothing to see.
+    NotWanted(String),
+    /// It was wanted.
+    Failed(String),
+}
+
+fn failed(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Failed(error.to_string())
 }
 
 /// An observed process.
@@ -134,31 +146,34 @@ impl Observer {
         if pid == std::process::id() {
             return Verdict::Other;
         }
-        let Ok(process) = Process::read(pid) else { return Verdict::Other };
+        let process = match Process::read(pid) {
+            Ok(process) => process,
+            Err(ProcessError::Gone(_) | ProcessError::NoExecutable(_)) => return Verdict::Other,
+            Err(error) => {
+                return Verdict::Refused { pid, executable: PathBuf::new(), reason: error.to_string(), failed: true };
+            }
+        };
         if self.processes.get(&pid).is_some_and(|known| known.start_ticks == process.start_ticks) {
             return Verdict::Other;
         }
-        let refused = |reason: String| Verdict::Refused { pid, executable: process.executable.clone(), reason };
+        let refused = |reason, failed| Verdict::Refused { pid, executable: process.executable.clone(), reason, failed };
         match self.try_observe(&process) {
             Ok(Some(observed)) => Verdict::Observed(Box::new(observed)),
             Ok(None) => Verdict::Other,
             // A process that ended meanwhile is no finding.
             Err(_) if !process.is_same() => Verdict::Other,
-            Err(reason) => refused(reason),
+            Err(Refusal::NotWanted(reason)) => refused(reason, false),
+            Err(Refusal::Failed(reason)) => refused(reason, true),
         }
     }
 
-    fn try_observe(&mut self, process: &Process) -> Result<Option<Observed>, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let file = process.open_executable().map_err(|e| text(&e))?;
-        let map = match map_file(&file) {
-            Ok(map) => map,
-            Err(_) => return Ok(None), // empty, or no file at all
-        };
+    fn try_observe(&mut self, process: &Process) -> Result<Option<Observed>, Refusal> {
+        let file = process.open_executable().map_err(failed)?;
+        let map = map_file(&file).map_err(failed)?;
         if !GoBinary::is_go(&map) {
             return Ok(None);
         }
-        let binary = GoBinary::parse(&map).map_err(|e| text(&e))?;
+        let binary = GoBinary::parse(&map).map_err(failed)?;
         let resource = resource(process, binary.build_info(), &self.host);
         let candidate = Candidate {
             executable: &process.executable.to_string_lossy(),
@@ -167,19 +182,20 @@ impl Observer {
             pid: process.pid,
         };
         if let Some(reason) = self.choices.selection.refuses(&candidate) {
-            return Err(reason.to_owned());
+            return Err(Refusal::NotWanted(reason.to_owned()));
         }
         let sdk = sdk_signals(&binary, &process.environment);
         let spans = self.choices.spans && !(self.choices.skip_sdk && sdk.spans);
         let metrics = !(self.choices.skip_sdk && sdk.metrics);
         if !spans && !metrics {
-            return Err("it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)".into());
+            let reason = "it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)";
+            return Err(Refusal::NotWanted(reason.to_owned()));
         }
-        let entry = process.entry_address().map_err(|e| text(&e))?;
+        let entry = process.entry_address().map_err(failed)?;
         let bias = entry.wrapping_sub(binary.entry_point());
-        let file_id = self.probes.file_at(process.pid, entry).map_err(|e| text(&e))?;
+        let file_id = self.probes.file_at(process.pid, entry).map_err(failed)?;
         self.attach(process, &binary, file, file_id)?;
-        let shared = self.binaries.get_mut(&file_id).ok_or("its probes were detached")?;
+        let shared = self.binaries.get_mut(&file_id).ok_or_else(|| failed("its probes were detached"))?;
         let id = ProcessId(self.next_id);
         self.next_id += 1;
         let read_only = binary.read_only_data().unwrap_or_default();
@@ -193,7 +209,7 @@ impl Observer {
             trace_context: self.choices.trace_context,
             sampler: self.choices.sampler,
         };
-        self.probes.observe(process.pid, &observed, &shared.plan).map_err(|e| text(&e))?;
+        self.probes.observe(process.pid, &observed, &shared.plan).map_err(failed)?;
         let mut absent = shared.plan.absent.clone();
         if no_routes {
             absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());
@@ -226,16 +242,24 @@ impl Observer {
         Ok(Some(observed))
     }
 
-    fn attach(&mut self, process: &Process, binary: &GoBinary<'_>, file: File, id: FileId) -> Result<(), String> {
+    fn attach(&mut self, process: &Process, binary: &GoBinary<'_>, file: File, id: FileId) -> Result<(), Refusal> {
         if self.binaries.contains_key(&id) {
             return Ok(());
         }
-        let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|e| e.to_string())?;
+        let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|error| match error {
+            NoPlan::NothingLinked => Refusal::NotWanted(error.to_string()),
+            _ => failed(error),
+        })?;
         let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
-        let attached = self.probes.attach(&path, &plan).map_err(|e| format!("attaching failed: {e}"))?;
+        let attached = self.probes.attach(&path, &plan).map_err(|e| failed(format!("attaching failed: {e}")))?;
         let source = Arc::new(Source { file, segments: binary.load_segments().to_vec() });
         self.binaries.insert(id, Binary { _attached: attached, plan, source, users: 0 });
         Ok(())
+    }
+
+    /// Processes that the kernel side closed at their end, though nothing was heard of it here.
+    pub(crate) fn closed(&self) -> Vec<u32> {
+        self.processes.keys().copied().filter(|pid| !self.probes.is_open(*pid)).collect()
     }
 
     /// A process ended, or is about to be something else. Returns what it was.

@@ -113,11 +113,16 @@ impl Status {
         }
     }
 
-    pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str) {
+    pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str, failed: bool) {
         match self.format {
             Format::Json => self.event(&json!({
                 "event": "refused", "pid": pid, "executable": executable.display().to_string(), "reason": reason,
+                "failed": failed,
             })),
+            Format::Text if failed => {
+                let line = format!("! {} (pid {pid}) is not observed: {reason}", executable.display());
+                self.line(&line);
+            }
             // Most Go programs serve no HTTP: that is no news for a person.
             Format::Text => tracing::debug!(pid, executable = %executable.display(), reason, "not observed"),
         }

@@ -117,8 +117,13 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
             checks.push(check(
                 "files behind mappings (iter/task_vma)",
                 seen,
-                if seen { "read".to_owned() } else { format!("{mappings:?}") },
-                "needs 5.13 or later with BTF; without it no executable is told from another, and nothing is observed",
+                match &mappings {
+                    Ok(found) if found.is_empty() => "none of this process".to_owned(),
+                    Ok(_) => "read".to_owned(),
+                    Err(error) => error.to_string(),
+                },
+                "needs 5.13 or later with BTF, and the machine's own PID namespace; without it no executable is told from \
+                 another, and nothing is observed",
             ));
             let statistics = RunStatistics::enable();
             checks.push(check(

@@ -83,6 +83,11 @@ impl Http {
         let (parts, body) = response.into_parts();
         let answer = Limited::new(body, MAX_ANSWER).collect().await.map(|answer| answer.to_bytes());
         if parts.status.is_success() {
+            let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            if !may_be_otlp(kind) {
+                let kind = printable(kind);
+                return Err(Failure::Final { reason: format!("an answer of type {kind}: this is no OTLP receiver") });
+            }
             // Accepted; what the answer says more counts only if it can be read.
             return Ok(answer.map_or(0, |answer| rejected(signal, &answer)));
         }
@@ -95,5 +100,28 @@ impl Http {
             return Err(Failure::Passing { reason, wait });
         }
         Err(Failure::Final { reason })
+    }
+}
+
+/// Whether an answer of this type may come from an OTLP receiver. Some send none with an empty answer; a web page says that
+/// the address is wrong, and that what was sent is lost.
+fn may_be_otlp(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.is_empty()
+        || ["application/x-protobuf", "application/json"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_pages_are_no_answer_of_a_receiver() {
+        for kind in ["", "application/x-protobuf", "Application/JSON; charset=utf-8"] {
+            assert!(may_be_otlp(kind), "{kind}");
+        }
+        for kind in ["text/html", "text/html; charset=utf-8", "application/x-protobuffer"] {
+            assert!(!may_be_otlp(kind), "{kind}");
+        }
     }
 }

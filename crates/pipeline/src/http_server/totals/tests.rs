@@ -10,7 +10,6 @@ fn zero() -> RedValue {
     RedValue {
         count: 0,
         sum_ns: 0,
-        bytes_written: 0,
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
@@ -84,16 +83,15 @@ fn steps(duration_ns: u64) -> [Step; 4] {
 }
 
 /// The words of an entry in the order in which a reading copies them.
-const WORDS: usize = 3 + 1 + EXPLICIT_BUCKETS + EXPONENTIAL_BUCKETS;
+const WORDS: usize = 2 + 1 + EXPLICIT_BUCKETS + EXPONENTIAL_BUCKETS;
 
 fn copy_word(from: &RedValue, to: &mut RedValue, word: usize) {
     match word {
         0 => to.count = from.count,
         1 => to.sum_ns = from.sum_ns,
-        2 => to.bytes_written = from.bytes_written,
-        3 => to.zero = from.zero,
-        word if word < 4 + EXPLICIT_BUCKETS => to.explicit[word - 4] = from.explicit[word - 4],
-        word => to.exponential[word - 4 - EXPLICIT_BUCKETS] = from.exponential[word - 4 - EXPLICIT_BUCKETS],
+        2 => to.zero = from.zero,
+        word if word < 3 + EXPLICIT_BUCKETS => to.explicit[word - 3] = from.explicit[word - 3],
+        word => to.exponential[word - 3 - EXPLICIT_BUCKETS] = from.exponential[word - 3 - EXPLICIT_BUCKETS],
     }
 }
 

@@ -13,6 +13,15 @@ struct window {
 	__u16 size;
 };
 
+/* What is read of a request when it starts. */
+struct request_layout {
+	struct window window; /* at most START_WINDOW */
+	__u16 method;
+	__u16 proto_major;
+	__u16 proto_minor;
+	__u16 header;
+};
+
 struct response_layout {
 	struct window window; /* at most RESPONSE_WINDOW */
 	__u16 status;
@@ -21,12 +30,8 @@ struct response_layout {
 };
 
 struct go_layout {
-	/* http.Request: what is read when it starts, at most START_WINDOW */
-	struct window start;
-	__u16 start_method;
-	__u16 start_proto_major;
-	__u16 start_proto_minor;
-	__u16 start_header;
+	struct request_layout start;    /* of http.Request */
+	struct request_layout h2_start; /* of http2.ServerRequest, from which net/http makes one from 1.27 on */
 	/* what is read when it ends, at most END_WINDOW */
 	struct window end;
 	__u16 end_tls;
@@ -50,7 +55,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
-	__u16 reserved[3];                 /* no padding: user space writes it as bytes */
+	__u16 reserved;                    /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1
@@ -105,23 +110,17 @@ struct request_key {
 	__u32 pad;
 };
 
-enum trigon_protocol_path {
-	PATH_SERVER = 0, /* http.serverHandler: HTTP/1 and net/http's HTTP/2 */
-	PATH_XNET = 1,   /* golang.org/x/net/http2 with a handler of its own */
-};
-
 struct request {
 	__u64 start_ns;
 	__u64 request; /* *http.Request */
 	__u64 writer;  /* *http.response or *http2.responseWriter */
 	__u8 active;
-	__u8 path;
 	__u8 has_parent;
 	__u8 has_tracestate;
 	__u8 trace_flags;
 	__u8 method;
 	__u8 protocol; /* of HTTP/1: 10, 11; 20 for the preface of HTTP/2 */
-	__u8 pad;
+	__u8 pad[2];
 	__u8 trace_id[16];
 	__u8 parent_id[8];
 	__u32 slot;    /* of its process in `configurations` */

@@ -206,7 +206,8 @@ impl Probes {
             for program in [
                 &mut progs.http_server_begin,
                 &mut progs.http_server_begin_after_read,
-                &mut progs.xnet_server_begin,
+                &mut progs.http2_handler_begin,
+                &mut progs.http2_request_begin,
                 &mut progs.http1_end,
                 &mut progs.http1_connection_end,
                 &mut progs.http2_handler_end,
@@ -246,7 +247,8 @@ impl Probes {
         match program {
             Program::HttpServerBegin => &progs.http_server_begin,
             Program::HttpServerBeginAfterRead => &progs.http_server_begin_after_read,
-            Program::XNetServerBegin => &progs.xnet_server_begin,
+            Program::Http2HandlerBegin => &progs.http2_handler_begin,
+            Program::Http2RequestBegin => &progs.http2_request_begin,
             Program::Http1End => &progs.http1_end,
             Program::Http1ConnectionEnd => &progs.http1_connection_end,
             Program::Http2HandlerEnd => &progs.http2_handler_end,
@@ -315,7 +317,7 @@ impl Probes {
             pad: [0; 5],
             layout: plan.layout,
         };
-        debug_assert!(value.layout.start.size != 0);
+        debug_assert!(value.layout.start.window.size != 0);
         let other = RedKey::encode_other(process.id);
         let zero = [0_u8; RED_VALUE_SIZE];
         self.skel.maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
@@ -490,5 +492,5 @@ fn as_bytes(value: &types::process) -> &[u8] {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
 }
 
-// 2 words, 4 double words, 8 bytes, and a layout of 26 + 3 x 5 + 3 half words: no padding.
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 88);
+// 2 words, 4 double words, 8 bytes, and a layout of 2 x 6 + 20 + 3 x 5 + 1 half words: no padding.
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 96);

@@ -2,7 +2,7 @@
 
 use crate::layout::Fields;
 use crate::skeleton::types::go_layout;
-use crate::table::{Library, PROBES, Probe, Program, Target};
+use crate::table::{Library, PROBES, Probe, Role, Target, When, XNET_SERVERS};
 use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
@@ -101,25 +101,17 @@ impl Plan {
         let fields = Fields::of(binary);
         let mut layout = fields.request()?;
         let mut absent = Vec::new();
-        let mut offsets_missing: Vec<(Program, String)> = Vec::new();
-        if let Err(missing) = fields.http1(&mut layout) {
-            for program in [Program::HttpServerBeginAfterRead, Program::Http1End, Program::Http1ConnectionEnd] {
-                offsets_missing.push((program, missing.to_string()));
-            }
-        }
-        if let Err(missing) = fields.http2(&mut layout) {
-            offsets_missing.push((Program::Http2HandlerEnd, missing.to_string()));
-        }
-        if let Err(missing) = fields.xnet(&mut layout) {
-            for program in [Program::XNetServerBegin, Program::XNetHandlerEnd] {
-                offsets_missing.push((program, missing.to_string()));
-            }
-        }
+        let missing = fields.structs(&mut layout);
+        let xnet_serves = finder.serves_by_xnet();
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
         for probe in PROBES {
-            let unknown = offsets_missing.iter().find(|(program, _)| *program == probe.program);
+            if let Some(reason) = unwanted(probe.when, xnet_serves) {
+                refused.push(Refused { probe, reason: reason.to_owned(), loss: false });
+                continue;
+            }
+            let unknown = missing.iter().find(|(structs, _)| probe.reads.contains(structs));
             match (finder.place(probe), unknown) {
-                (Ok(_), Some((_, reason))) => refused.push(Refused { probe, reason: reason.clone(), loss: true }),
+                (Ok(_), Some((_, why))) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
                 (Ok(found), None) => sites.extend(found),
                 (Err(why), _) => refused.push(Refused { probe, reason: why.reason, loss: why.loss }),
             }
@@ -141,32 +133,34 @@ impl Plan {
     }
 }
 
+fn unwanted(when: When, xnet_serves: bool) -> Option<&'static str> {
+    match (when, xnet_serves) {
+        (When::WithoutXNetServer, true) => {
+            Some("golang.org/x/net/http2 serves as well, past this function or through it")
+        }
+        (When::WithXNetServer, false) => Some("no server of golang.org/x/net/http2 is linked"),
+        _ => None,
+    }
+}
+
 /// A start without an end (or the other way round) only costs: both or neither.
 fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
-    let has = |sites: &[PlannedSite], programs: &[Program]| sites.iter().any(|s| programs.contains(&s.probe.program));
-    let drop = |sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>, program: Program, reason: &str| {
-        let (gone, kept): (Vec<_>, Vec<_>) = sites.drain(..).partition(|site| site.probe.program == program);
-        *sites = kept;
-        refused.extend(gone.into_iter().map(|s| Refused { probe: s.probe, reason: reason.to_owned(), loss: true }));
+    let roles: Vec<_> = sites.iter().map(|site| site.probe.role).collect();
+    let begins = |path| roles.iter().any(|role| matches!(role, Role::Begin(paths) if paths.contains(&path)));
+    let ends = |path| roles.contains(&Role::End(path));
+    let lacks = |role| match role {
+        Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
+        Role::Settle(path) if !ends(path) => Some("end"),
+        Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
     };
-    let begins = [Program::HttpServerBegin, Program::HttpServerBeginAfterRead];
-    if !has(sites, &begins) {
-        for end in [Program::Http1End, Program::Http1ConnectionEnd, Program::Http2HandlerEnd] {
-            drop(sites, refused, end, "the begin of a request has no site");
+    sites.retain(|site| match lacks(site.probe.role) {
+        None => true,
+        Some(what) => {
+            let reason = format!("the {what} of a request has no site");
+            refused.push(Refused { probe: site.probe, reason, loss: true });
+            false
         }
-    }
-    if !has(sites, &[Program::Http1End, Program::Http2HandlerEnd]) {
-        for begin in begins {
-            drop(sites, refused, begin, "the end of a request has no site");
-        }
-        drop(sites, refused, Program::Http1ConnectionEnd, "the end of a request has no site");
-    }
-    if !has(sites, &[Program::XNetServerBegin]) {
-        drop(sites, refused, Program::XNetHandlerEnd, "the begin of a request has no site");
-    }
-    if !has(sites, &[Program::XNetHandlerEnd]) {
-        drop(sites, refused, Program::XNetServerBegin, "the end of a request has no site");
-    }
+    });
 }
 
 fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>) -> u32 {
@@ -226,13 +220,14 @@ const RECOVER: &str = "runtime.gorecover";
 
 impl<'b, 'd> Finder<'b, 'd> {
     fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
-        let mut names: Vec<&'static str> = MORESTACK.to_vec();
-        names.push(RECOVER);
+        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER]].concat();
         for probe in PROBES {
             match &probe.target {
                 Target::Entry { function, .. } => names.push(function),
                 Target::DeferredEnd { functions } => names.extend(*functions),
-                Target::AfterCallIfInlined { function, callee, .. }
+                Target::AtCall { function, callee }
+                | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
             }
         }
@@ -245,6 +240,10 @@ impl<'b, 'd> Finder<'b, 'd> {
     fn function(&self, name: &str) -> Option<&Function<'d>> {
         let index = self.names.binary_search(&name).ok()?;
         self.functions.get(index)?.as_ref()
+    }
+
+    fn serves_by_xnet(&self) -> bool {
+        XNET_SERVERS.iter().any(|name| self.function(name).is_some())
     }
 
     fn is_morestack(&self, address: u64) -> bool {
@@ -267,9 +266,32 @@ impl<'b, 'd> Finder<'b, 'd> {
                 self.planned(probe, found, sites)
             }
             Target::DeferredEnd { functions } => self.deferred_end(probe, functions),
+            Target::AtCall { function, callee } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                // All arguments are in registers at a call: the calling convention.
+                let want = Want::AtCall { callee: callee_at, within: Vec::new() };
+                match self.find(outer, &want) {
+                    Ok(sites) => self.planned(probe, outer, sites),
+                    Err(NoSite::NoCall) if !self.inlined_ranges(outer, callee).is_empty() => {
+                        Err(NoPlace::nothing_to_see(format!("{callee} is inlined into {function}")))
+                    }
+                    Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
+                }
+            }
+            Target::AfterCall { function, callee, needs, spilled } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let (needs, spilled) = (Registers::of(needs), Registers::of(spilled));
+                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                match self.find(outer, &want) {
+                    Ok(sites) if sites.len() == 1 => self.planned(probe, outer, sites),
+                    Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
+                    Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
+                }
+            }
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
-                let want = Want::AfterCall { callee: callee_at, needs: Registers::of(needs) };
+                let (needs, spilled) = (Registers::of(needs), Registers::default());
+                let want = Want::AfterCall { callee: callee_at, needs, spilled };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
@@ -287,6 +309,13 @@ impl<'b, 'd> Finder<'b, 'd> {
     fn inlined_ranges(&self, outer: &Function<'d>, inlined: &str) -> Vec<std::ops::Range<u64>> {
         let inlined_here = self.binary.inlined(outer);
         inlined_here.into_iter().filter(|entry| entry.name == inlined).flat_map(|entry| entry.ranges).collect()
+    }
+
+    /// A function that is linked, and the address of one that it may call.
+    fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
+        let linked =
+            |name: &str| self.function(name).ok_or_else(|| NoPlace::nothing_to_see(format!("{name} is not linked")));
+        Ok((linked(function)?, linked(callee)?.entry))
     }
 
     fn inlined_into(&self, inlined: &str, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {

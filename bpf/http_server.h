@@ -81,13 +81,20 @@ static __always_inline __u8 method_of(struct go_string method)
 	return METHOD_OTHER;
 }
 
-static __always_inline int server_begin(struct go_registers *regs, __u64 request, __u64 writer, __u8 path)
+/* Texts beyond are cut far below anyway. */
+static __always_inline __u16 bounded_length(__u64 len)
+{
+	return len > 0xffff ? 0xffff : (__u16)len;
+}
+
+/* `from` is where the request's beginning is read: the request itself, or (`wrapped`) what it is being made from. */
+static __always_inline int server_begin(struct go_registers *regs, __u64 request, __u64 writer, __u64 from, int wrapped)
 {
 	struct request_key key;
 	const struct process *p = 0;
 	struct request *r;
 	__u8 window[START_WINDOW];
-	const struct go_layout *l;
+	const struct request_layout *l;
 	struct go_string text;
 	__u64 now, header;
 	__u32 slot;
@@ -113,9 +120,6 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	}
 	now = bpf_ktime_get_ns();
 	if (r->active) {
-		/* x/net's HTTP/2 may serve through http.Server's handler: the same request. */
-		if (r->path == PATH_XNET && path == PATH_SERVER)
-			return 0;
 		lose(LOSS_START_WITHOUT_END);
 		if (r->has_tracestate)
 			bpf_map_delete_elem(&tracestates, &key);
@@ -124,43 +128,42 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	r->start_ns = now;
 	r->request = request;
 	r->writer = writer;
-	r->path = path;
 	r->has_parent = 0;
 	r->has_tracestate = 0;
-	l = &p->layout;
-	if (read_window(window, sizeof(window), request, &l->start)) {
+	l = wrapped ? &p->layout.h2_start : &p->layout.start;
+	if (read_window(window, sizeof(window), from, &l->window)) {
 		lose(LOSS_READ_REQUEST);
 		return 0;
 	}
-	text = field_string(window, sizeof(window), l->start_method);
+	text = field_string(window, sizeof(window), l->method);
 	r->method = method_of(text);
 	r->method_text = text.ptr;
-	r->method_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
-	r->url = field(window, sizeof(window), l->start_url);
-	r->tls = field(window, sizeof(window), l->start_tls) != 0;
-	r->protocol = (__u8)(field(window, sizeof(window), l->start_proto_major) * 10 +
-			     field(window, sizeof(window), l->start_proto_minor));
-	header = field(window, sizeof(window), l->start_header);
-	text = field_string(window, sizeof(window), l->start_host);
+	r->method_len = bounded_length(text.len);
+	r->url = field(window, sizeof(window), l->url);
+	r->tls = field(window, sizeof(window), l->tls) != 0;
+	r->protocol =
+	    (__u8)(field(window, sizeof(window), l->proto_major) * 10 + field(window, sizeof(window), l->proto_minor));
+	header = field(window, sizeof(window), l->header);
+	text = field_string(window, sizeof(window), l->host);
 	r->host = text.ptr;
-	r->host_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
-	text = field_string(window, sizeof(window), l->start_remote_addr);
+	r->host_len = bounded_length(text.len);
+	text = field_string(window, sizeof(window), l->remote_addr);
 	r->peer = text.ptr;
-	r->peer_len = text.len > 0xffff ? 0xffff : (__u16)text.len;
-	text = field_string(window, sizeof(window), l->start_request_uri);
+	r->peer_len = bounded_length(text.len);
+	text = field_string(window, sizeof(window), l->request_uri);
 	r->uri = text.ptr;
-	r->uri_len = text.len > 0xffff ? 0xffff : (__u32)text.len;
+	r->uri_len = bounded_length(text.len);
 	if (p->flags & PROCESS_TRACE_CONTEXT)
 		read_trace_context(p, r, &key, header);
 	r->active = 1;
 	return 0;
 }
 
-/* serverHandler.ServeHTTP(AX server, BX:CX http.ResponseWriter, DI *http.Request) */
+/* serverHandler.ServeHTTP(AX server, BX:CX http.ResponseWriter, DI *http.Request), or its call */
 SEC("uprobe")
 int http_server_begin(struct go_registers *regs)
 {
-	return server_begin(regs, GO_ARG4(regs), GO_ARG3(regs), PATH_SERVER);
+	return server_begin(regs, GO_ARG4(regs), GO_ARG3(regs), GO_ARG4(regs), 0);
 }
 
 /* Where serverHandler.ServeHTTP is inlined into conn.serve: after (*conn).readRequest, which returns (AX *response,
@@ -181,14 +184,31 @@ int http_server_begin_after_read(struct go_registers *regs)
 		lose(LOSS_READ_REQUEST);
 		return 0;
 	}
-	return server_begin(regs, request, GO_ARG1(regs), PATH_SERVER);
+	return server_begin(regs, request, GO_ARG1(regs), request, 0);
 }
 
-/* (*serverConn).runHandler(AX, BX *responseWriter, CX *http.Request, DI handler) of golang.org/x/net/http2 */
+/* (*serverConn).runHandler(AX, BX *responseWriter, CX *http.Request, DI handler) of net/http before 1.27 and of
+ * golang.org/x/net/http2 */
 SEC("uprobe")
-int xnet_server_begin(struct go_registers *regs)
+int http2_handler_begin(struct go_registers *regs)
 {
-	return server_begin(regs, GO_ARG3(regs), GO_ARG2(regs), PATH_XNET);
+	return server_begin(regs, GO_ARG3(regs), GO_ARG2(regs), GO_ARG3(regs), 0);
+}
+
+/* http2Handler.ServeHTTP(AX:BX handler, CX *http2.ResponseWriter, DI *http2.ServerRequest), from 1.27 on: behind its
+ * allocation of the *http.Request (AX), which it fills from the other and hands to whichever handler serves. */
+SEC("uprobe")
+int http2_request_begin(struct go_registers *regs)
+{
+	__u64 arguments[2];
+	__u32 slot;
+
+	if (read_user(arguments, sizeof(arguments), GO_SPILLED_ARG3(regs))) {
+		if (observed((__u32)(bpf_get_current_pid_tgid() >> 32), &slot))
+			lose(LOSS_READ_REQUEST);
+		return 0;
+	}
+	return server_begin(regs, GO_ARG1(regs), arguments[0], arguments[1], 1);
 }
 
 /* Whether the goroutine is unwinding, and why. net/http and x/net treat http.ErrAbortHandler as silent; it is an

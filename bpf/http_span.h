@@ -23,7 +23,7 @@ static __always_inline void copy_unless_replaced(__u8 *to, __u32 max, const stru
 
 	*full = 0;
 	if (!unheld(p, r)) {
-		if (read_user(&now, sizeof(now), r->request + p->layout.start.base + at)) {
+		if (read_user(&now, sizeof(now), r->request + p->layout.start.window.base + at)) {
 			lose(LOSS_SPAN_TEXT_UNREADABLE);
 			return;
 		}
@@ -38,14 +38,13 @@ static __always_inline void copy_unless_replaced(__u8 *to, __u32 max, const stru
 /* What only a span says of its request: as it came, not as a handler left it. */
 static __always_inline void span_texts(const struct process *p, const struct request *r, struct span_event *event)
 {
-	const struct go_layout *l = &p->layout;
+	const struct request_layout *l = &p->layout.start;
 
 	if (event->method == METHOD_OTHER)
-		copy_unless_replaced(event->method_text, METHOD_MAX_BYTES, p, r, l->start_method, r->method_text,
+		copy_unless_replaced(event->method_text, METHOD_MAX_BYTES, p, r, l->method, r->method_text,
 				     r->method_len, &event->method_len);
-	copy_unless_replaced(event->uri, URI_MAX_BYTES, p, r, l->start_request_uri, r->uri, r->uri_len,
-			     &event->uri_len);
-	copy_unless_replaced(event->host, HOST_MAX_BYTES, p, r, l->start_host, r->host, r->host_len, &event->host_len);
+	copy_unless_replaced(event->uri, URI_MAX_BYTES, p, r, l->request_uri, r->uri, r->uri_len, &event->uri_len);
+	copy_unless_replaced(event->host, HOST_MAX_BYTES, p, r, l->host, r->host, r->host_len, &event->host_len);
 	/* The connection has this text, too, so it outlives a handler's change. */
 	copy_text(event->peer, PEER_MAX_BYTES, r->peer, r->peer_len, &event->peer_len);
 }

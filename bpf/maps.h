@@ -13,6 +13,20 @@ struct window {
 	__u16 size;
 };
 
+/* What is read of a request when it starts. */
+struct request_layout {
+	struct window window; /* at most START_WINDOW */
+	__u16 method;
+	__u16 proto_major;
+	__u16 proto_minor;
+	__u16 header;
+	__u16 host;
+	__u16 remote_addr;
+	__u16 request_uri;
+	__u16 url;
+	__u16 tls;
+};
+
 struct response_layout {
 	struct window window; /* at most RESPONSE_WINDOW */
 	__u16 status;
@@ -21,17 +35,8 @@ struct response_layout {
 };
 
 struct go_layout {
-	/* http.Request: what is read when it starts, at most START_WINDOW */
-	struct window start;
-	__u16 start_method;
-	__u16 start_proto_major;
-	__u16 start_proto_minor;
-	__u16 start_header;
-	__u16 start_host;
-	__u16 start_remote_addr;
-	__u16 start_request_uri;
-	__u16 start_url;
-	__u16 start_tls;
+	struct request_layout start;    /* of http.Request */
+	struct request_layout h2_start; /* of http2.ServerRequest, from which net/http makes one from 1.27 on */
 	/* what is read when it ends, at most END_WINDOW */
 	struct window end;
 	__u16 end_url;
@@ -48,7 +53,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
-	__u16 reserved[1];                 /* no padding: user space writes it as bytes */
+	__u16 reserved[2];                 /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1
@@ -102,11 +107,6 @@ struct request_key {
 	__u32 pad;
 };
 
-enum trigon_protocol_path {
-	PATH_SERVER = 0, /* http.serverHandler: HTTP/1 and net/http's HTTP/2 */
-	PATH_XNET = 1,   /* golang.org/x/net/http2 with a handler of its own */
-};
-
 /* A request being served, or what its goroutine's last one left. What a request without a parent needs is in the first
  * cache line. crates/probe/src/requests.rs reads it, too. */
 struct request {
@@ -118,19 +118,17 @@ struct request {
 	__u64 writer;  /* *http.response or *http2.responseWriter */
 	__u32 process; /* that process's id: its place in `configurations` may have gone to another since */
 	__u8 active;
-	__u8 path;
 	__u8 has_parent;
 	__u8 has_tracestate;
 	__u8 trace_flags;
 	__u8 method;
 	__u8 protocol; /* of HTTP/1: 10, 11; 20 for the preface of HTTP/2 */
 	__u8 placed;   /* in `request_places`, not in `requests` */
+	__u8 tls;
 	__u16 host_len;
 	__u16 peer_len;
 	__u32 uri_len;
-	__u16 method_len;
-	__u8 tls;
-	__u8 pad;
+	__u32 method_len;
 	/* Texts as they were before any handler could replace them; read only for a span. */
 	__u64 host;
 	__u64 peer;

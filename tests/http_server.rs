@@ -47,7 +47,13 @@ fn counts_are_exact(program: &str, how: &Build, mode: &str, flags: &[&str], requ
     let client_program = build("client", &Build::default())?;
     let arguments = if mode.is_empty() { vec![] } else { vec!["-mode", mode] };
     let server = Server::start(&server_program, &arguments, &[("OTEL_SERVICE_NAME", "exact")])?;
-    let mut agent = Agent::start(&[], &[("TRIGON_TRACES_RATIO", "0.01")])?;
+    // Nothing else is observed, since all hits are counted.
+    let environment = [
+        ("TRIGON_TRACES_RATIO", "0.01"),
+        ("TRIGON_DISCOVERY_INCLUDE", "[{service: exact}]"),
+        ("TRIGON_KERNEL_RUN_STATISTICS", "true"),
+    ];
+    let mut agent = Agent::start(&[], &environment)?;
     agent.observes(server.pid())?;
     let scheme = if mode == "tls" { "https" } else { "http" };
     let (url, count) = (format!("{scheme}://{}", server.address), requests.to_string());
@@ -67,6 +73,14 @@ fn counts_are_exact(program: &str, how: &Build, mode: &str, flags: &[&str], requ
     let expected = truth_counts(&truth, patterns);
     assert_eq!(page.requests("exact"), expected, "{program} {how:?} {mode}");
     no_losses(&page);
+    // Two each, what stack growth and preemption repeat, and what each connection costs besides: its end, and without TLS
+    // the preface of HTTP/2, which begins as a request.
+    let hits = page.sum("trigon_probe_hits_total", &[]);
+    assert!(hits >= 2.0 * requests as f64, "{hits} hits for {requests} requests: statistics were not on");
+    assert!(
+        hits <= 2.02 * requests as f64 + 4.0 * 64.0,
+        "{hits} hits for {requests} requests: {program} {how:?} {mode}"
+    );
     agent.stop()?;
     Ok(())
 }
@@ -114,6 +128,32 @@ fn h2c_middle() -> Result<()> {
 #[test]
 fn h2c_of_xnet_old() -> Result<()> {
     counts_are_exact("server-xnet", &Build::with(OLD), "", &["-h2c", "-streams", "4"], 10_000)
+}
+
+/// The newest x/net, which has `net/http` serve for it where Go is new enough.
+fn newest_xnet(toolchain: &'static str) -> Build {
+    Build::with(toolchain).flag("-modfile=go.latest.mod")
+}
+
+#[test]
+fn h2c_of_xnet_newest_bypasses_the_server_of_the_newest_go() -> Result<()> {
+    counts_are_exact("server-xnet", &newest_xnet(NEWEST), "", &["-h2c", "-streams", "4"], 10_000)
+}
+
+#[test]
+fn http2_of_the_newest_go_is_begun_once_beside_h2c_of_xnet() -> Result<()> {
+    counts_are_exact("server-xnet", &newest_xnet(NEWEST), "tls", &["-h2", "-streams", "4"], 10_000)
+}
+
+#[test]
+fn http1_is_begun_once_beside_h2c_of_xnet() -> Result<()> {
+    counts_are_exact("server-xnet", &newest_xnet(NEWEST), "tls", &[], 10_000)
+}
+
+#[test]
+fn http2_of_xnet_within_a_server_is_begun_once() -> Result<()> {
+    counts_are_exact("server-xnet", &Build::with(OLD), "tls", &["-h2", "-streams", "4"], 10_000)?;
+    counts_are_exact("server-xnet", &newest_xnet(""), "tls", &["-h2", "-streams", "4"], 10_000)
 }
 
 /// 200,000 requests over 64 connections, and the work that the probes do for them.

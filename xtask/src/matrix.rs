@@ -34,13 +34,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 }
             };
             for (protocol, program, mode, flags) in protocols(version) {
+                // The newest x/net needs a new Go; which Go it is decides who serves.
+                let how =
+                    if protocol.ends_with("new") { how.clone().flag("-modfile=go.latest.mod") } else { how.clone() };
                 let done = exact(program, &how, mode, flags, mix.path());
                 match &done {
                     Ok(()) => passed += 1,
                     Err(_) => failed += 1,
                 }
                 let verdict = done.map_or_else(|error| format!("FAIL {error:#}"), |()| "ok".to_owned());
-                println!("{version:<10} {name:<6} {protocol:<9} {verdict}");
+                println!("{version:<10} {name:<6} {protocol:<13} {verdict}");
             }
         }
     }
@@ -78,7 +81,13 @@ fn protocols(version: &str) -> Vec<Protocol> {
         ("http/1.1", "server", "", &[]),
         ("tls h2", "server", "tls", &["-h2", "-streams", "4"]),
         ("x/net h2c", "server-xnet", "", &["-h2c", "-streams", "4"]),
+        ("x/net h2", "server-xnet", "tls", &["-h2", "-streams", "4"]),
     ];
+    if ["go1.26", "go1.27"].iter().any(|new| version.starts_with(new)) {
+        all.push(("x/net h2c new", "server-xnet", "", &["-h2c", "-streams", "4"]));
+        all.push(("x/net h2 new", "server-xnet", "tls", &["-h2", "-streams", "4"]));
+        all.push(("x/net h1 new", "server-xnet", "tls", &[]));
+    }
     if !["go1.21", "go1.22", "go1.23"].iter().any(|old| version.starts_with(old)) {
         all.push(("h2c", "server", "h2c", &["-h2c", "-streams", "4"]));
     }

@@ -187,7 +187,7 @@ fn sites_of_the_http_server_are_emulated() {
     assert_eq!((begin.len(), begin[0].cost, begin[0].shape), (1, CostClass::Emulated, Shape::StackCheck));
     assert_eq!(find(1, Want::Entry { needs: Registers::default() })[0].cost, CostClass::Emulated);
     let needs = Registers::of(&[Register::Ax, Register::Bx]);
-    let behind = find(2, Want::AfterCall { callee: entry(3), needs });
+    let behind = find(2, Want::AfterCall { callee: entry(3), needs, spilled: Registers::default() });
     assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
 }
 

@@ -1,7 +1,7 @@
 //! From struct fields found in an executable to the numbers that the kernel side reads with.
 
-use crate::skeleton::types::{go_layout, response_layout, window};
-use crate::table::FIELDS;
+use crate::skeleton::types::{go_layout, request_layout, response_layout, window};
+use crate::table::{FIELDS, Structs};
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
@@ -79,26 +79,23 @@ impl Fields {
         self.offset(package, ty, field).unwrap_or(ABSENT)
     }
 
+    /// Adds what is known of all other structs; returns those that are not, each with the field that is missing.
+    pub fn structs(&self, layout: &mut go_layout) -> Vec<(Structs, MissingField)> {
+        let read = [
+            (Structs::Http1Response, self.http1(layout)),
+            (Structs::Http2Response, self.http2(layout)),
+            (Structs::Http2Request, self.http2_request(layout)),
+            (Structs::XNetResponse, self.xnet(layout)),
+        ];
+        read.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))).collect()
+    }
+
     /// The layout of `http.Request`, without which nothing can be observed; all else absent.
     pub fn request(&self) -> Result<go_layout, MissingField> {
         const P: &str = "net/http";
         const T: &str = "Request";
         let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
-        let (start, [method, major, minor, header, host, remote_addr, request_uri, url, tls]) = self.window(
-            (P, T),
-            START_WINDOW,
-            [
-                at("Method", 16)?,
-                at("ProtoMajor", 8)?,
-                at("ProtoMinor", 8)?,
-                at("Header", 8)?,
-                at("Host", 16)?,
-                at("RemoteAddr", 16)?,
-                at("RequestURI", 16)?,
-                at("URL", 8)?,
-                at("TLS", 8)?,
-            ],
-        )?;
+        let start = self.start(P, T)?;
         let pattern = [("Pattern", 16), ("pat", 8)].into_iter().find_map(|(field, bytes)| at(field, bytes).ok());
         let (end, [end_url, pattern]) = match pattern {
             Some(pattern) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?,
@@ -106,15 +103,7 @@ impl Fields {
         };
         Ok(go_layout {
             start,
-            start_method: method,
-            start_proto_major: major,
-            start_proto_minor: minor,
-            start_header: header,
-            start_host: host,
-            start_remote_addr: remote_addr,
-            start_request_uri: request_uri,
-            start_url: url,
-            start_tls: tls,
+            h2_start: request_layout::default(),
             end,
             end_url,
             end_pattern: pattern,
@@ -130,7 +119,7 @@ impl Fields {
             response: response_layout::default(),
             h2_state: response_layout::default(),
             xnet_state: response_layout::default(),
-            reserved: [0; 1],
+            reserved: [0; 2],
         })
     }
 
@@ -149,8 +138,38 @@ impl Fields {
         self.optional("net/http/internal/http2", "responseWriter", "rws") != ABSENT
     }
 
+    /// What is read of a request when it starts.
+    fn start(&self, package: &'static str, ty: &'static str) -> Result<request_layout, MissingField> {
+        let at = |field, bytes| Ok((field, self.offset(package, ty, field)?, bytes));
+        let fields = [
+            at("Method", 16)?,
+            at("ProtoMajor", 8)?,
+            at("ProtoMinor", 8)?,
+            at("Header", 8)?,
+            at("Host", 16)?,
+            at("RemoteAddr", 16)?,
+            at("RequestURI", 16)?,
+            at("URL", 8)?,
+            at("TLS", 8)?,
+        ];
+        let (window, offsets) = self.window((package, ty), START_WINDOW, fields)?;
+        let [method, proto_major, proto_minor, header, host, remote_addr, request_uri, url, tls] = offsets;
+        Ok(request_layout {
+            window,
+            method,
+            proto_major,
+            proto_minor,
+            header,
+            host,
+            remote_addr,
+            request_uri,
+            url,
+            tls,
+        })
+    }
+
     /// Adds what HTTP/1 needs.
-    pub fn http1(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+    fn http1(&self, layout: &mut go_layout) -> Result<(), MissingField> {
         const P: &str = "net/http";
         layout.response_conn = self.offset(P, "response", "conn")?;
         layout.response_req = self.offset(P, "response", "req")?;
@@ -159,8 +178,14 @@ impl Fields {
         Ok(())
     }
 
+    /// Adds what the standard library's HTTP/2 has instead of `http.Request` from 1.27 on.
+    fn http2_request(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        layout.h2_start = self.start("net/http/internal/http2", "ServerRequest")?;
+        Ok(())
+    }
+
     /// Adds what HTTP/2 of the standard library needs.
-    pub fn http2(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+    fn http2(&self, layout: &mut go_layout) -> Result<(), MissingField> {
         const NEW: &str = "net/http/internal/http2";
         const OLD: &str = "net/http";
         if let Ok(state) = self.offset(NEW, "responseWriter", "rws") {
@@ -174,7 +199,7 @@ impl Fields {
     }
 
     /// Adds what `golang.org/x/net/http2` needs.
-    pub fn xnet(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+    fn xnet(&self, layout: &mut go_layout) -> Result<(), MissingField> {
         const P: &str = "golang.org/x/net/http2";
         layout.xnet_writer_state = self.offset(P, "responseWriter", "rws")?;
         layout.xnet_state = self.response(P, "responseWriterState", "status", "wroteBytes", "wroteHeader")?;

@@ -21,4 +21,4 @@ pub use mapping::{FileId, Mapping};
 pub use object::{Attached, LoadError, ObservedProcess, Probes, Ring, Sampler, Settings, UprobeMulti};
 pub use plan::{NoPlan, Plan, PlannedSite, Refused, flags};
 pub use stats::{ProgramRuns, RunStatistics, loaded_programs};
-pub use table::{FIELDS, Library, PROBES, Probe, Program, Target};
+pub use table::{FIELDS, Library, PROBES, Path, Probe, Program, Role, Structs, Target, When};

@@ -234,7 +234,8 @@ impl Probes {
             for program in [
                 &mut progs.http_server_begin,
                 &mut progs.http_server_begin_after_read,
-                &mut progs.xnet_server_begin,
+                &mut progs.http2_handler_begin,
+                &mut progs.http2_request_begin,
                 &mut progs.http1_end,
                 &mut progs.http1_connection_end,
                 &mut progs.http2_handler_end,
@@ -277,7 +278,8 @@ impl Probes {
         match program {
             Program::HttpServerBegin => &progs.http_server_begin,
             Program::HttpServerBeginAfterRead => &progs.http_server_begin_after_read,
-            Program::XNetServerBegin => &progs.xnet_server_begin,
+            Program::Http2HandlerBegin => &progs.http2_handler_begin,
+            Program::Http2RequestBegin => &progs.http2_request_begin,
             Program::Http1End => &progs.http1_end,
             Program::Http1ConnectionEnd => &progs.http1_connection_end,
             Program::Http2HandlerEnd => &progs.http2_handler_end,
@@ -346,7 +348,7 @@ impl Probes {
             pad: [0; 5],
             layout: plan.layout,
         };
-        debug_assert!(value.layout.start.size != 0);
+        debug_assert!(value.layout.start.window.size != 0);
         let other = RedKey::encode_other(process.id);
         let zero = [0_u8; RED_VALUE_SIZE];
         self.skel.maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
@@ -551,5 +553,5 @@ fn as_bytes(value: &types::process) -> &[u8] {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
 }
 
-// 2 words, 4 double words, 8 bytes, and a layout of 24 + 3 x 5 + 1 half words: no padding.
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 80);
+// 2 words, 4 double words, 8 bytes, and a layout of 2 x 11 + 13 + 3 x 5 + 2 half words: no padding.
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 104);

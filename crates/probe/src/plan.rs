@@ -2,7 +2,7 @@
 
 use crate::layout::Fields;
 use crate::skeleton::types::go_layout;
-use crate::table::{Library, PROBES, Probe, Program, Target};
+use crate::table::{Library, PROBES, Probe, Role, SERVE, SERVE_HTTP, Target, When, XNET_SERVERS};
 use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
@@ -103,25 +103,17 @@ impl Plan {
         let fields = Fields::of(binary);
         let mut layout = fields.request()?;
         let mut absent = Vec::new();
-        let mut offsets_missing: Vec<(Program, String)> = Vec::new();
-        if let Err(missing) = fields.http1(&mut layout) {
-            for program in [Program::HttpServerBeginAfterRead, Program::Http1End, Program::Http1ConnectionEnd] {
-                offsets_missing.push((program, missing.to_string()));
-            }
-        }
-        if let Err(missing) = fields.http2(&mut layout) {
-            offsets_missing.push((Program::Http2HandlerEnd, missing.to_string()));
-        }
-        if let Err(missing) = fields.xnet(&mut layout) {
-            for program in [Program::XNetServerBegin, Program::XNetHandlerEnd] {
-                offsets_missing.push((program, missing.to_string()));
-            }
-        }
+        let missing = fields.structs(&mut layout);
+        let apart = finder.why_apart();
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
         for probe in PROBES {
-            let unknown = offsets_missing.iter().find(|(program, _)| *program == probe.program);
+            if let Some(reason) = unwanted(probe.when, apart.as_deref()) {
+                refused.push(Refused { probe, reason, loss: false });
+                continue;
+            }
+            let unknown = missing.iter().find(|(structs, _)| probe.reads.contains(structs));
             match (finder.place(probe), unknown) {
-                (Ok(_), Some((_, reason))) => refused.push(Refused { probe, reason: reason.clone(), loss: true }),
+                (Ok(_), Some((_, why))) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
                 (Ok(found), None) => sites.extend(found),
                 (Err(why), _) => refused.push(Refused { probe, reason: why.reason, loss: why.loss }),
             }
@@ -132,6 +124,14 @@ impl Plan {
             return Err(NoPlan::Sites(why.join("; ")));
         }
         let flags = decide_flags(binary, &fields, &mut absent);
+        for site in &sites {
+            // Its own function stays where others may call it; what passes by is unseen.
+            if let Target::AfterCall { function, .. } = site.probe.target
+                && let Some(outer) = finder.handler_with_inlined(function)
+            {
+                absent.push(format!("requests that pass {outer}, where the compiler inlined {function}"));
+            }
+        }
         Ok(Self { sites, refused, layout, flags, absent, fields })
     }
 
@@ -143,32 +143,32 @@ impl Plan {
     }
 }
 
+fn unwanted(when: When, apart: Option<&str>) -> Option<String> {
+    match (when, apart) {
+        (When::Together, Some(why)) => Some(why.to_owned()),
+        (When::Apart, None) => Some(format!("all requests begin in {SERVE_HTTP}")),
+        _ => None,
+    }
+}
+
 /// A start without an end (or the other way round) only costs: both or neither.
 fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
-    let has = |sites: &[PlannedSite], programs: &[Program]| sites.iter().any(|s| programs.contains(&s.probe.program));
-    let drop = |sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>, program: Program, reason: &str| {
-        let (gone, kept): (Vec<_>, Vec<_>) = sites.drain(..).partition(|site| site.probe.program == program);
-        *sites = kept;
-        refused.extend(gone.into_iter().map(|s| Refused { probe: s.probe, reason: reason.to_owned(), loss: true }));
+    let roles: Vec<_> = sites.iter().map(|site| site.probe.role).collect();
+    let begins = |path| roles.iter().any(|role| matches!(role, Role::Begin(paths) if paths.contains(&path)));
+    let ends = |path| roles.contains(&Role::End(path));
+    let lacks = |role| match role {
+        Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
+        Role::Settle(path) if !ends(path) => Some("end"),
+        Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
     };
-    let begins = [Program::HttpServerBegin, Program::HttpServerBeginAfterRead];
-    if !has(sites, &begins) {
-        for end in [Program::Http1End, Program::Http1ConnectionEnd, Program::Http2HandlerEnd] {
-            drop(sites, refused, end, "the begin of a request has no site");
+    sites.retain(|site| match lacks(site.probe.role) {
+        None => true,
+        Some(what) => {
+            let reason = format!("the {what} of a request has no site");
+            refused.push(Refused { probe: site.probe, reason, loss: true });
+            false
         }
-    }
-    if !has(sites, &[Program::Http1End, Program::Http2HandlerEnd]) {
-        for begin in begins {
-            drop(sites, refused, begin, "the end of a request has no site");
-        }
-        drop(sites, refused, Program::Http1ConnectionEnd, "the end of a request has no site");
-    }
-    if !has(sites, &[Program::XNetServerBegin]) {
-        drop(sites, refused, Program::XNetHandlerEnd, "the begin of a request has no site");
-    }
-    if !has(sites, &[Program::XNetHandlerEnd]) {
-        drop(sites, refused, Program::XNetServerBegin, "the end of a request has no site");
-    }
+    });
 }
 
 fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>) -> u32 {
@@ -231,13 +231,14 @@ const RECOVER: &str = "runtime.gorecover";
 
 impl<'b, 'd> Finder<'b, 'd> {
     fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
-        let mut names: Vec<&'static str> = MORESTACK.to_vec();
-        names.push(RECOVER);
+        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER]].concat();
         for probe in PROBES {
             match &probe.target {
                 Target::Entry { function, .. } => names.push(function),
                 Target::DeferredEnd { functions } => names.extend(*functions),
-                Target::AfterCallIfInlined { function, callee, .. }
+                Target::AtCall { function, callee }
+                | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
             }
         }
@@ -250,6 +251,25 @@ impl<'b, 'd> Finder<'b, 'd> {
     fn function(&self, name: &str) -> Option<&Function<'d>> {
         let index = self.names.binary_search(&name).ok()?;
         self.functions.get(index)?.as_ref()
+    }
+
+    /// Why not all requests begin in one function, where they do not.
+    fn why_apart(&self) -> Option<String> {
+        if XNET_SERVERS.iter().any(|name| self.function(name).is_some()) {
+            return Some("golang.org/x/net/http2 serves as well, past this function or through it".to_owned());
+        }
+        let outer = self.handler_with_inlined(SERVE_HTTP)?;
+        Some(format!("it is inlined into {outer}"))
+    }
+
+    /// A handler of net/http, other than `conn.serve`, into which the compiler inlined a function.
+    fn handler_with_inlined(&self, inlined: &str) -> Option<String> {
+        let mut functions = self.binary.functions_with_prefix("net/http").into_iter();
+        let found = functions.find(|function| {
+            let handles = function.name.ends_with("ServeHTTP") || function.name.ends_with("runHandler");
+            handles && function.name != SERVE && !self.inlined_ranges(function, inlined).is_empty()
+        });
+        found.map(|function| function.name.to_string())
     }
 
     fn is_morestack(&self, address: u64) -> bool {
@@ -272,9 +292,32 @@ impl<'b, 'd> Finder<'b, 'd> {
                 self.planned(probe, found, sites)
             }
             Target::DeferredEnd { functions } => self.deferred_end(probe, functions),
+            Target::AtCall { function, callee } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                // All arguments are in registers at a call: the calling convention.
+                let want = Want::AtCall { callee: callee_at, within: Vec::new() };
+                match self.find(outer, &want) {
+                    Ok(sites) => self.planned(probe, outer, sites),
+                    Err(NoSite::NoCall) if !self.inlined_ranges(outer, callee).is_empty() => {
+                        Err(NoPlace::nothing_to_see(format!("{callee} is inlined into {function}")))
+                    }
+                    Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
+                }
+            }
+            Target::AfterCall { function, callee, needs, spilled } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let (needs, spilled) = (Registers::of(needs), Registers::of(spilled));
+                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                match self.find(outer, &want) {
+                    Ok(sites) if sites.len() == 1 => self.planned(probe, outer, sites),
+                    Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
+                    Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
+                }
+            }
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
-                let want = Want::AfterCall { callee: callee_at, needs: Registers::of(needs) };
+                let (needs, spilled) = (Registers::of(needs), Registers::default());
+                let want = Want::AfterCall { callee: callee_at, needs, spilled };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
@@ -292,6 +335,13 @@ impl<'b, 'd> Finder<'b, 'd> {
     fn inlined_ranges(&self, outer: &Function<'d>, inlined: &str) -> Vec<std::ops::Range<u64>> {
         let inlined_here = self.binary.inlined(outer);
         inlined_here.into_iter().filter(|entry| entry.name == inlined).flat_map(|entry| entry.ranges).collect()
+    }
+
+    /// A function that is linked, and the address of one that it may call.
+    fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
+        let linked =
+            |name: &str| self.function(name).ok_or_else(|| NoPlace::nothing_to_see(format!("{name} is not linked")));
+        Ok((linked(function)?, linked(callee)?.entry))
     }
 
     fn inlined_into(&self, inlined: &str, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {

@@ -13,6 +13,12 @@ pub struct Probe {
     pub library: Library,
     /// What it tells.
     pub purpose: &'static str,
+    /// What it is to a request.
+    pub role: Role,
+    /// In which executables it is wanted.
+    pub when: When,
+    /// Structs that it reads besides `http.Request`.
+    pub reads: &'static [Structs],
     /// The BPF program in `bpf/http_server.h`.
     pub program: Program,
     /// Where it attaches.
@@ -34,6 +40,57 @@ pub enum Library {
     XNetHttp2,
 }
 
+/// How requests go through a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Path {
+    /// HTTP/1 of `net/http`.
+    Http1,
+    /// HTTP/2 of `net/http`.
+    Http2,
+    /// HTTP/2 of `golang.org/x/net/http2`, where that is not a mere name for `net/http`'s.
+    XNetHttp2,
+}
+
+/// What a probe is to a request. A begin without an end, or the other way round, is not attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It begins requests on these paths.
+    Begin(&'static [Path]),
+    /// It ends each request on this path.
+    End(Path),
+    /// It ends what had no other end.
+    Settle(Path),
+}
+
+/// In which executables a probe is wanted.
+///
+/// Usually `serverHandler.ServeHTTP` is the one begin of all requests. It is not where the compiler inlined it into the
+/// HTTP/2 server's handler (PGO with a load of HTTP/2), nor where `golang.org/x/net/http2` serves, which hands requests
+/// either to a handler of its own (h2c) or to the `http.Server` that it was configured for: some never get there, others
+/// would be begun twice. There each path has a begin of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// In all.
+    Always,
+    /// Where one function begins all requests.
+    Together,
+    /// Where each path begins its own.
+    Apart,
+}
+
+/// Structs that are read together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Structs {
+    /// `http.response` and `http.conn`.
+    Http1Response,
+    /// The response of `net/http`'s HTTP/2.
+    Http2Response,
+    /// The request of `net/http`'s HTTP/2 from Go 1.27 on.
+    Http2Request,
+    /// The response of `golang.org/x/net/http2`.
+    XNetResponse,
+}
+
 /// The BPF programs that attach to Go functions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub enum Program {
@@ -41,8 +98,10 @@ pub enum Program {
     HttpServerBegin,
     /// `http_server_begin_after_read`
     HttpServerBeginAfterRead,
-    /// `xnet_server_begin`
-    XNetServerBegin,
+    /// `http2_handler_begin`
+    Http2HandlerBegin,
+    /// `http2_request_begin`
+    Http2RequestBegin,
     /// `http1_end`
     Http1End,
     /// `http1_connection_end`
@@ -69,6 +128,24 @@ pub enum Target {
         /// The functions, of which one release has one.
         functions: &'static [&'static str],
     },
+    /// The call of `callee` in `function`, where its arguments are in registers.
+    AtCall {
+        /// The function.
+        function: &'static str,
+        /// Which call.
+        callee: &'static str,
+    },
+    /// Behind the only call of `callee` in `function`, with results in registers and arguments on the stack.
+    AfterCall {
+        /// The function.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
+        /// Arguments of `function` that must lie in their places on the stack.
+        spilled: &'static [Register],
+    },
     /// Where `inlined` was inlined into `function`: behind the call of `callee`, with results in these registers.
     AfterCallIfInlined {
         /// The function that was inlined.
@@ -91,9 +168,15 @@ pub enum Target {
     },
 }
 
-const SERVE: &str = "net/http.(*conn).serve";
-const SERVE_HTTP: &str = "net/http.serverHandler.ServeHTTP";
+pub(crate) const SERVE: &str = "net/http.(*conn).serve";
+pub(crate) const SERVE_HTTP: &str = "net/http.serverHandler.ServeHTTP";
 const FINISH: &str = "net/http.(*response).finishRequest";
+const RUN_HANDLER: &str = "net/http.(*http2serverConn).runHandler";
+const XNET_RUN_HANDLER: &str = "golang.org/x/net/http2.(*serverConn).runHandler";
+
+/// Any of them: a server of `golang.org/x/net/http2` is linked, its own or one that wraps `net/http`'s.
+pub(crate) const XNET_SERVERS: [&str; 3] =
+    [XNET_RUN_HANDLER, "golang.org/x/net/http2.(*Server).serveConn", "golang.org/x/net/http2.(*Server).ServeConn"];
 
 /// The table.
 pub const PROBES: &[Probe] = &[
@@ -101,6 +184,9 @@ pub const PROBES: &[Probe] = &[
         id: "net/http.server.begin",
         library: Library::NetHttp,
         purpose: "a request reaches the server's handler, over HTTP/1 or HTTP/2",
+        role: Role::Begin(&[Path::Http1, Path::Http2]),
+        when: When::Together,
+        reads: &[],
         program: Program::HttpServerBegin,
         target: Target::Entry { function: SERVE_HTTP, needs: &[Register::Cx, Register::Di] },
         hits: "1 a request",
@@ -111,6 +197,9 @@ pub const PROBES: &[Probe] = &[
         id: "net/http.server.begin.inlined",
         library: Library::NetHttp,
         purpose: "the same for HTTP/1 where the compiler inlined it into conn.serve (PGO)",
+        role: Role::Begin(&[Path::Http1]),
+        when: When::Always,
+        reads: &[Structs::Http1Response],
         program: Program::HttpServerBeginAfterRead,
         target: Target::AfterCallIfInlined {
             inlined: SERVE_HTTP,
@@ -118,14 +207,61 @@ pub const PROBES: &[Probe] = &[
             callee: "net/http.(*conn).readRequest",
             needs: &[Register::Ax, Register::Bx],
         },
-        hits: "1 a request",
+        hits: "1 an HTTP/1 request",
         versions: "Go 1.21 to 1.27",
         misses: "as above",
+    },
+    Probe {
+        id: "net/http.server.http1.begin",
+        library: Library::NetHttp,
+        purpose: "the same for HTTP/1 alone, where HTTP/2 does not pass there, or golang.org/x/net/http2 serves as well",
+        role: Role::Begin(&[Path::Http1]),
+        when: When::Apart,
+        reads: &[],
+        program: Program::HttpServerBegin,
+        target: Target::AtCall { function: SERVE, callee: SERVE_HTTP },
+        hits: "1 an HTTP/1 request",
+        versions: "Go 1.21 to 1.27",
+        misses: "as above",
+    },
+    Probe {
+        id: "net/http.server.http2.begin",
+        library: Library::NetHttp,
+        purpose: "the same for HTTP/2 alone in such programs; also what the server itself refuses",
+        role: Role::Begin(&[Path::Http2]),
+        when: When::Apart,
+        reads: &[],
+        program: Program::Http2HandlerBegin,
+        target: Target::Entry { function: RUN_HANDLER, needs: &[Register::Bx, Register::Cx] },
+        hits: "1 an HTTP/2 request",
+        versions: "Go 1.21 to 1.26",
+        misses: "",
+    },
+    Probe {
+        id: "net/http.server.http2.request",
+        library: Library::NetHttp,
+        purpose: "the same from Go 1.27 on, whose golang.org/x/net/http2 has net/http serve for it",
+        role: Role::Begin(&[Path::Http2]),
+        when: When::Apart,
+        reads: &[Structs::Http2Request],
+        program: Program::Http2RequestBegin,
+        target: Target::AfterCall {
+            function: "net/http.http2Handler.ServeHTTP",
+            callee: "runtime.newobject",
+            needs: &[Register::Ax],
+            spilled: &[Register::Cx, Register::Di],
+        },
+        hits: "1 an HTTP/2 request",
+        versions: "Go 1.27",
+        misses: "requests that the server refuses before any handler runs",
     },
     Probe {
         id: "net/http.server.end",
         library: Library::NetHttp,
         purpose: "the response of an HTTP/1 request is finished",
+        role: Role::End(Path::Http1),
+        when: When::Always,
+        reads: &[Structs::Http1Response],
         program: Program::Http1End,
         target: Target::Entry { function: FINISH, needs: &[] },
         hits: "1 an HTTP/1 request",
@@ -136,6 +272,9 @@ pub const PROBES: &[Probe] = &[
         id: "net/http.server.end.inlined",
         library: Library::NetHttp,
         purpose: "the same where the compiler inlined it into conn.serve (PGO)",
+        role: Role::End(Path::Http1),
+        when: When::Always,
+        reads: &[Structs::Http1Response],
         program: Program::Http1End,
         target: Target::AtCallIfInlined { inlined: FINISH, function: SERVE, callee: "bufio.(*Writer).Flush" },
         hits: "1 an HTTP/1 request",
@@ -146,6 +285,9 @@ pub const PROBES: &[Probe] = &[
         id: "net/http.server.connection.end",
         library: Library::NetHttp,
         purpose: "an HTTP/1 connection's goroutine ends: settles a request whose handler panicked, aborted or hijacked",
+        role: Role::Settle(Path::Http1),
+        when: When::Always,
+        reads: &[Structs::Http1Response],
         program: Program::Http1ConnectionEnd,
         target: Target::DeferredEnd { functions: &[SERVE] },
         hits: "1 a connection",
@@ -156,10 +298,11 @@ pub const PROBES: &[Probe] = &[
         id: "net/http.server.http2.end",
         library: Library::NetHttp,
         purpose: "the handler of an HTTP/2 request returned or panicked",
+        role: Role::End(Path::Http2),
+        when: When::Always,
+        reads: &[Structs::Http2Response],
         program: Program::Http2HandlerEnd,
-        target: Target::DeferredEnd {
-            functions: &["net/http.(*http2serverConn).runHandler", "net/http/internal/http2.(*serverConn).runHandler"],
-        },
+        target: Target::DeferredEnd { functions: &[RUN_HANDLER, "net/http/internal/http2.(*serverConn).runHandler"] },
         hits: "1 an HTTP/2 request",
         versions: "Go 1.21 to 1.27",
         misses: "",
@@ -167,22 +310,25 @@ pub const PROBES: &[Probe] = &[
     Probe {
         id: "x/net/http2.server.begin",
         library: Library::XNetHttp2,
-        purpose: "an HTTP/2 request reaches its handler in golang.org/x/net/http2 (h2c before Go 1.24)",
-        program: Program::XNetServerBegin,
-        target: Target::Entry {
-            function: "golang.org/x/net/http2.(*serverConn).runHandler",
-            needs: &[Register::Bx, Register::Cx],
-        },
-        hits: "1 an HTTP/2 request; with http2.ConfigureServer, net/http.server.begin is hit as well",
-        versions: "as far as the module's struct offsets are known; not where Go 1.27 wraps net/http's own",
+        purpose: "an HTTP/2 request reaches its handler in golang.org/x/net/http2, whether its own (h2c) or http.Server's",
+        role: Role::Begin(&[Path::XNetHttp2]),
+        when: When::Always,
+        reads: &[],
+        program: Program::Http2HandlerBegin,
+        target: Target::Entry { function: XNET_RUN_HANDLER, needs: &[Register::Bx, Register::Cx] },
+        hits: "1 an HTTP/2 request",
+        versions: "as far as the module's struct offsets are known",
         misses: "",
     },
     Probe {
         id: "x/net/http2.server.end",
         library: Library::XNetHttp2,
         purpose: "the handler of such a request returned or panicked",
+        role: Role::End(Path::XNetHttp2),
+        when: When::Always,
+        reads: &[Structs::XNetResponse],
         program: Program::XNetHandlerEnd,
-        target: Target::DeferredEnd { functions: &["golang.org/x/net/http2.(*serverConn).runHandler"] },
+        target: Target::DeferredEnd { functions: &[XNET_RUN_HANDLER] },
         hits: "1 an HTTP/2 request",
         versions: "as above",
         misses: "",
@@ -191,10 +337,11 @@ pub const PROBES: &[Probe] = &[
 
 impl Program {
     /// All, in a fixed order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HttpServerBegin,
         Self::HttpServerBeginAfterRead,
-        Self::XNetServerBegin,
+        Self::Http2HandlerBegin,
+        Self::Http2RequestBegin,
         Self::Http1End,
         Self::Http1ConnectionEnd,
         Self::Http2HandlerEnd,
@@ -206,7 +353,8 @@ impl Program {
         match self {
             Self::HttpServerBegin => "http_server_begin",
             Self::HttpServerBeginAfterRead => "http_server_begin_after_read",
-            Self::XNetServerBegin => "xnet_server_begin",
+            Self::Http2HandlerBegin => "http2_handler_begin",
+            Self::Http2RequestBegin => "http2_request_begin",
             Self::Http1End => "http1_end",
             Self::Http1ConnectionEnd => "http1_connection_end",
             Self::Http2HandlerEnd => "http2_handler_end",
@@ -258,6 +406,15 @@ pub const FIELDS: &[FieldRef] = &[
     field(HTTP, "http2responseWriterState", "status"),
     field(HTTP, "http2responseWriterState", "wroteBytes"),
     field(HTTP, "http2responseWriterState", "wroteHeader"),
+    field(HTTP2, "ServerRequest", "Method"),
+    field(HTTP2, "ServerRequest", "ProtoMajor"),
+    field(HTTP2, "ServerRequest", "ProtoMinor"),
+    field(HTTP2, "ServerRequest", "Header"),
+    field(HTTP2, "ServerRequest", "Host"),
+    field(HTTP2, "ServerRequest", "RemoteAddr"),
+    field(HTTP2, "ServerRequest", "RequestURI"),
+    field(HTTP2, "ServerRequest", "URL"),
+    field(HTTP2, "ServerRequest", "TLS"),
     field(HTTP2, "responseWriter", "rws"),
     field(HTTP2, "responseWriterState", "status"),
     field(HTTP2, "responseWriterState", "wroteBytes"),

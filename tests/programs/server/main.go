@@ -18,7 +18,7 @@ func main() {
 	switch f.Mode {
 	case "", "h1":
 	case "tls":
-		config, err := selfSigned()
+		config, err := app.SelfSigned()
 		if err != nil {
 			fail(1, err)
 		}

@@ -38,10 +38,14 @@ pub(super) fn find(
     let code = Code64::decode(body);
     match want {
         Want::Entry { needs } => entry(&code, *needs, policy, is_morestack).map(|site| vec![site]),
-        Want::AfterCall { callee, needs } => {
+        Want::AfterCall { callee, needs, spilled } => {
             let mut sites = Vec::new();
             for index in code.calls_of(*callee) {
-                sites.push(code.straight(index + 1, *needs, policy, None)?);
+                let site = code.straight(index + 1, *needs, policy, None)?;
+                if !spilled.is_empty() && !spill::kept(&code, *spilled, site.vaddr, is_morestack) {
+                    return Err(NoSite::NotSpilled);
+                }
+                sites.push(site);
             }
             if sites.is_empty() { Err(NoSite::NoCall) } else { Ok(sites) }
         }
@@ -68,11 +72,7 @@ fn entry(
     policy: &Policy,
     is_morestack: &dyn Fn(u64) -> bool,
 ) -> Result<Site, NoSite> {
-    let check = code.instructions.iter().take(MAX_STEPS).find_map(|instruction| {
-        let target = conditional_target(instruction)?;
-        code.grow_block(target, needs, is_morestack)
-    });
-    code.straight(0, needs, policy, check.as_ref())
+    code.straight(0, needs, policy, code.stack_check(needs, is_morestack).as_ref())
 }
 
 fn conditional_target(instruction: &Instruction) -> Option<u64> {
@@ -82,6 +82,15 @@ fn conditional_target(instruction: &Instruction) -> Option<u64> {
 
 fn is_near_branch(instruction: &Instruction) -> bool {
     matches!(instruction.op0_kind(), OpKind::NearBranch64 | OpKind::NearBranch32 | OpKind::NearBranch16)
+}
+
+/// The registers that an instruction changes, or may change, each by the name of the whole.
+fn written<'i>(instruction: &Instruction, info: &'i mut InstructionInfoFactory) -> impl Iterator<Item = Reg> + 'i {
+    let changes = |access| {
+        matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+    };
+    let used = info.info(instruction).used_registers().iter();
+    used.filter(move |used| changes(used.access())).map(|used| used.register().full_register())
 }
 
 fn wanted(needs: Registers) -> impl Iterator<Item = Reg> {
@@ -121,6 +130,13 @@ impl<'c> Code64<'c> {
             i.flow_control() == FlowControl::Call && is_near_branch(i) && i.near_branch_target() == callee
         };
         self.instructions.iter().enumerate().filter(is_it).map(|(index, _)| index).collect()
+    }
+
+    fn stack_check(&self, needs: Registers, is_morestack: &dyn Fn(u64) -> bool) -> Option<StackCheck> {
+        self.instructions.iter().take(MAX_STEPS).find_map(|instruction| {
+            let target = conditional_target(instruction)?;
+            self.grow_block(target, needs, is_morestack)
+        })
     }
 
     /// Whether this address begins a block that saves registers, grows the stack and starts the function again.
@@ -207,15 +223,7 @@ impl<'c> Code64<'c> {
             if instruction.flow_control() != FlowControl::Next && !grows {
                 break;
             }
-            let overwritten = info.info(instruction).used_registers().iter().any(|used| {
-                let writes = matches!(
-                    used.access(),
-                    OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-                );
-                let full = used.register().full_register();
-                writes && (full == Reg::R14 || wanted(needs).any(|reg| reg == full))
-            });
-            if overwritten {
+            if written(instruction, &mut info).any(|full| full == Reg::R14 || wanted(needs).any(|reg| reg == full)) {
                 break;
             }
         }
@@ -268,6 +276,8 @@ fn classify(instruction: &Instruction, bytes: &[u8], policy: &Policy) -> (Shape,
         _ => (Shape::Other, CostClass::Stepped),
     }
 }
+
+mod spill;
 
 #[cfg(test)]
 mod tests;

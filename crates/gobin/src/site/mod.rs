@@ -49,6 +49,10 @@ impl Registers {
         Self(registers.iter().fold(0, |set, &register| set | 1 << register as u8))
     }
 
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn has(self, register: Register) -> bool {
         self.0 & (1 << register as u8) != 0
     }
@@ -77,6 +81,9 @@ pub enum Want {
         callee: u64,
         /// The results.
         needs: Registers,
+        /// Arguments of the calling function that must lie in the places that the calling convention gives them on the
+        /// stack, where the frame pointer leads to them.
+        spilled: Registers,
     },
     /// Each call of a function.
     AtCall {
@@ -152,6 +159,9 @@ pub enum NoSite {
     /// No such call.
     #[error("it does not call the function that marks the place")]
     NoCall,
+    /// Arguments are not on the stack.
+    #[error("it does not keep its arguments in their places on the stack until then")]
+    NotSpilled,
     /// The engine has no table for it.
     #[error("probe sites are not known for this processor")]
     Architecture,

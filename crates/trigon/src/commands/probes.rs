@@ -70,6 +70,8 @@ fn site(target: &Target) -> String {
     match target {
         Target::Entry { function, .. } => format!("beginning of `{function}`"),
         Target::DeferredEnd { functions } => format!("the closure of `{}` that recovers", functions.join("` or `")),
+        Target::AtCall { function, callee } => format!("the call of `{callee}` in `{function}`"),
+        Target::AfterCall { function, callee, .. } => format!("behind the call of `{callee}` in `{function}`"),
         Target::AfterCallIfInlined { inlined, function, callee, .. } => {
             format!("where `{inlined}` is inlined into `{function}`: behind the call of `{callee}`")
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 const MODERN: Policy = Policy { nop5_call: true, allow_stepped: false };
 const OLD: Policy = Policy { nop5_call: false, allow_stepped: false };
+const NONE: Registers = Registers(0);
 const ENTRY: u64 = 0x1000;
 const MORESTACK: u64 = 0x900;
 
@@ -91,7 +92,7 @@ fn without_an_emulated_instruction_there_is_no_site_unless_stepping_is_allowed()
 #[test]
 fn behind_a_call_the_results_must_be_intact() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]) };
+    let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]), spilled: NONE };
     // call; mov [rsp+8],rax; test rbx,rbx; jne +2
     let good =
         [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
@@ -107,10 +108,49 @@ fn behind_a_call_the_results_must_be_intact() {
 #[test]
 fn behind_a_call_a_place_that_others_jump_to_is_refused() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: Registers::default() };
+    let want = Want::AfterCall { callee, needs: NONE, spilled: NONE };
     // je L; call callee; L: test rbx,rbx; jne +1; nop; ret
     let code = [vec![0x74, 0x05], call(2, callee), vec![0x48, 0x85, 0xdb, 0x75, 0x01, 0x90, 0xc3]].concat();
     assert!(find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).is_err());
+}
+
+/// push rbp; mov rbp,rsp; sub rsp,16; <spill>; call callee; test rax,rax; jne +1; nop; ret
+fn allocates(spill: &[u8]) -> Vec<u8> {
+    let mut code = [&[0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x10][..], spill].concat();
+    code.extend(call(code.len(), 0x5000));
+    code.extend([0x48, 0x85, 0xc0, 0x75, 0x01, 0x90, 0xc3]);
+    code
+}
+
+#[test]
+fn behind_a_call_arguments_must_lie_in_their_places() {
+    const DI_IN_PLACE: [u8; 5] = [0x48, 0x89, 0x7c, 0x24, 0x38]; // mov [rsp+56],rdi: 16 + 8 + 8 + 3 words
+    let needs = Registers::of(&[Register::Ax]);
+    let want = Want::AfterCall { callee: 0x5000, needs, spilled: Registers::of(&[Register::Di]) };
+    let site = |spill: &[u8]| {
+        let code = allocates(spill);
+        find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).map(|sites| sites[0].shape)
+    };
+    assert_eq!(site(&DI_IN_PLACE), Ok(Shape::Jump));
+    let refused = [
+        ("not saved", vec![]),
+        ("elsewhere", vec![0x48, 0x89, 0x7c, 0x24, 0x30]),
+        ("another register", vec![0x48, 0x89, 0x4c, 0x24, 0x38]),
+        ("half of it", vec![0x89, 0x7c, 0x24, 0x38]),
+        ("overwritten before", [&[0x31, 0xff][..], &DI_IN_PLACE].concat()),
+        ("overwritten behind", [&DI_IN_PLACE[..], &[0x48, 0x89, 0x4c, 0x24, 0x38]].concat()),
+        ("overwritten in part", [&DI_IN_PLACE[..], &[0xc6, 0x44, 0x24, 0x3f, 0x00]].concat()),
+        ("overwritten through the frame pointer", [&DI_IN_PLACE[..], &[0x48, 0x89, 0x4d, 0x28]].concat()),
+        ("the frame pointer is lost", [&DI_IN_PLACE[..], &[0x48, 0x89, 0xfd]].concat()),
+        ("saved on one path only", [&[0x74, 0x05][..], &DI_IN_PLACE].concat()),
+    ];
+    for (what, spill) in refused {
+        assert_eq!(site(&spill), Err(NoSite::NotSpilled), "{what}");
+    }
+    // The same place with another frame: mov [rsp+64],rdi behind sub rsp,8 more.
+    let moved = [&[0x48, 0x83, 0xec, 0x08][..], &[0x48, 0x89, 0x7c, 0x24, 0x40]].concat();
+    assert_eq!(site(&moved), Ok(Shape::Jump));
+    assert_eq!(site(&[&[0x48, 0x83, 0xec, 0x08][..], &DI_IN_PLACE].concat()), Err(NoSite::NotSpilled));
 }
 
 #[test]
@@ -131,7 +171,8 @@ proptest! {
         for needs in [Registers::default(), Registers::of(&[Register::Cx, Register::Di])] {
             for want in [
                 Want::Entry { needs },
-                Want::AfterCall { callee: ENTRY, needs },
+                Want::AfterCall { callee: ENTRY, needs, spilled: NONE },
+                Want::AfterCall { callee: ENTRY, needs, spilled: needs },
                 Want::AtCall { callee: ENTRY, within: vec![] },
             ] {
                 for site in find(&body, &want, &MODERN, &|to| to % 3 == 0).unwrap_or_default() {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"crypto/ecdsa"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// selfSigned makes a certificate for loopback that lives as long as the process.
-func selfSigned() (*tls.Config, error) {
+// SelfSigned makes a certificate for loopback that lives as long as the process.
+func SelfSigned() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

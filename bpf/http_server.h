@@ -261,25 +261,26 @@ static __always_inline int read_request_end(const struct process *p, const struc
 		key->route_kind = ROUTE_UNKNOWABLE;
 		return 0;
 	}
-	if (read_window(window, sizeof(window), r->request, &l->end))
-		return -1;
-	/* What nothing holds may be another object by now. Its URL is held, so no other request has it. */
-	if (unheld(p, r) && field(window, sizeof(window), l->end_url) != r->url) {
-		key->route_kind = ROUTE_UNREADABLE;
-		lose(LOSS_ROUTE_UNREADABLE);
-		return 0;
+	if (read_window(window, sizeof(window), r->request, &l->end)) {
+		if (!unheld(p, r))
+			return -1;
+		goto unreadable;
 	}
+	/* What nothing holds may be another object by now. Its URL is held, so no other request has it. */
+	if (unheld(p, r) && field(window, sizeof(window), l->end_url) != r->url)
+		goto unreadable;
 	if (p->flags & PROCESS_ROUTE_STRING) {
 		find_route(p, key, field_string(window, sizeof(window), l->end_pattern));
 	} else {
 		pat = field(window, sizeof(window), l->end_pattern);
-		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str)) {
-			key->route_kind = ROUTE_UNREADABLE;
-			lose(LOSS_ROUTE_UNREADABLE);
-		} else {
-			find_route(p, key, pattern);
-		}
+		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str))
+			goto unreadable;
+		find_route(p, key, pattern);
 	}
+	return 0;
+unreadable:
+	key->route_kind = ROUTE_UNREADABLE;
+	lose(LOSS_ROUTE_UNREADABLE);
 	return 0;
 }
 

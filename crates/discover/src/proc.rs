@@ -32,6 +32,11 @@ pub enum ProcessError {
 }
 
 impl ProcessError {
+    /// Whether the kernel lets this user not look.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     fn of(pid: u32, error: io::Error) -> Self {
         let is_gone = matches!(error.kind(), io::ErrorKind::NotFound) || error.raw_os_error() == Some(ESRCH);
         match is_gone {

@@ -149,8 +149,10 @@ impl Observer {
         let process = match Process::read(pid) {
             Ok(process) => process,
             Err(ProcessError::Gone(_) | ProcessError::NoExecutable(_)) => return Verdict::Other,
+            // Where the agent may not look, nobody knows whether it wanted to. Of missing privileges it was warned.
             Err(error) => {
-                return Verdict::Refused { pid, executable: PathBuf::new(), reason: error.to_string(), failed: true };
+                let (reason, failed) = (error.to_string(), !error.is_denied());
+                return Verdict::Refused { pid, executable: PathBuf::new(), reason, failed };
             }
         };
         if self.processes.get(&pid).is_some_and(|known| known.start_ticks == process.start_ticks) {

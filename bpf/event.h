@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * The wire contract between the kernel side and user space: everything that lies in a map or crosses the ring.
  * crates/model/src/kernel.rs reads the same bytes; sizes are asserted on both sides.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Go's calling convention and value shapes. What depends on the processor is in the first part only.
  * Sources: cmd/compile/abi-internal.md (registers), reflect/value.go and runtime/runtime2.go (shapes).

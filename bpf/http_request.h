@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* What is known of an HTTP server request at its end, and how parts of Go structs are read. */
 #ifndef TRIGON_HTTP_REQUEST_H
 #define TRIGON_HTTP_REQUEST_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * HTTP server requests of net/http (HTTP/1, TLS, HTTP/2, h2c) and golang.org/x/net/http2.
  *

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The span of an HTTP server request. */
 #ifndef TRIGON_HTTP_SPAN_H
 #define TRIGON_HTTP_SPAN_H

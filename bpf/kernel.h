@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * The little of the kernel that the probes need: integer types, the constants of maps, and partial structs that CO-RE
  * completes at load time. It takes the place of a generated vmlinux.h, so that building needs no kernel with BTF and

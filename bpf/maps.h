@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* All maps and the configuration that user space puts into them. Sizes are set by user space before loading. */
 #ifndef TRIGON_MAPS_H
 #define TRIGON_MAPS_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Starts and ends of processes, and which file a process really runs. */
 #ifndef TRIGON_PROCESS_H
 #define TRIGON_PROCESS_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Rate, errors, duration: every request is counted here, whatever becomes of its span. */
 #ifndef TRIGON_RED_H
 #define TRIGON_RED_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * The identity of a route pattern. A string in read-only data is its address and length, which never change. Any other
  * (`"GET "+base`) lies on the heap, where addresses are reused: it is a hash of its bytes, and its text goes into a

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Which requests become spans. */
 #ifndef TRIGON_SAMPLING_H
 #define TRIGON_SAMPLING_H

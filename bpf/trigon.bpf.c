@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The one BPF object. Each subsystem has a header of its own; crates/probe/src/table.rs names where programs attach. */
 #include "kernel.h"
 #include "event.h"

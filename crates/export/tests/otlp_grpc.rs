@@ -11,14 +11,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use prost::Message;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{
-    Answer, Receiver, SNAPSHOT_POINTS, check_span, config, drops, numbers, one_drop, resource, send, sent, snapshot,
-    spans, until,
+    Answer, Receiver, SNAPSHOT_POINTS, changed, check_span, config, destination, drops, numbers, one_drop, resource,
+    send, sent, snapshot, spans, until,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -91,8 +92,11 @@ fn grpc(address: SocketAddr) -> OtlpConfig {
 async fn both_signals_arrive_complete() {
     for compression in [Compression::None, Compression::Gzip] {
         let (collector, address) = Collector::start([]).await;
-        let headers = [("x-tenant".to_owned(), "s3cret".to_owned())].into();
-        let exporter = Exporter::start(OtlpConfig { compression, headers, ..grpc(address) }).unwrap();
+        let config = changed(grpc(address), |to| {
+            to.compression = compression;
+            to.headers = [("x-tenant".to_owned(), "s3cret".to_owned())].into();
+        });
+        let exporter = Exporter::start(config).unwrap();
         send(&exporter, &resource("shop"), 0..1000);
         exporter.send_metrics(snapshot(50));
         let counters = exporter.shutdown(FLUSH).await;
@@ -135,7 +139,7 @@ async fn codes_that_may_pass_are_tried_again() {
     ] {
         let failure = Status::with_details(code, "later", details.unwrap_or_default());
         let (collector, address) = Collector::start([Err(failure)]).await;
-        let exporter = Exporter::start(OtlpConfig { metrics_url: None, ..grpc(address) }).unwrap();
+        let exporter = Exporter::start(OtlpConfig { metrics: None, ..grpc(address) }).unwrap();
         let counters = exporter.counters();
         send(&exporter, &resource("shop"), 0..512);
         until(|| collector.calls() == 1).await;
@@ -152,7 +156,7 @@ async fn codes_that_may_pass_are_tried_again() {
 async fn other_codes_are_final() {
     for code in [Code::InvalidArgument, Code::Unauthenticated, Code::ResourceExhausted, Code::Unknown, Code::Internal] {
         let (collector, address) = Collector::start([Err(Status::new(code, "no\n\u{1b}[31mway"))]).await;
-        let exporter = Exporter::start(OtlpConfig { metrics_url: None, ..grpc(address) }).unwrap();
+        let exporter = Exporter::start(OtlpConfig { metrics: None, ..grpc(address) }).unwrap();
         let counters = exporter.counters();
         send(&exporter, &resource("shop"), 0..512);
         until(|| counters.spans_dropped() == 512).await;
@@ -177,7 +181,7 @@ async fn partial_success_and_too_long_an_answer_are_counted() {
     // Longer than is read, plain and as a few compressed bytes.
     for compression in [Compression::None, Compression::Gzip] {
         let (collector, address) = Collector::start([reply(1, "x".repeat(10 << 20))]).await;
-        let exporter = Exporter::start(OtlpConfig { compression, ..grpc(address) }).unwrap();
+        let exporter = Exporter::start(changed(grpc(address), |to| to.compression = compression)).unwrap();
         send(&exporter, &resource("shop"), 0..10);
         let counters = exporter.shutdown(FLUSH).await;
         assert_eq!(drops(&counters, "spans"), one_drop("export/refused", 10));
@@ -205,12 +209,8 @@ async fn what_is_no_grpc_server_costs_counted_spans() {
         });
     }
     for address in addresses {
-        let limits = OtlpConfig {
-            timeout: Duration::from_millis(150),
-            max_retry_elapsed: Duration::from_millis(300),
-            metrics_url: None,
-            ..grpc(address)
-        };
+        let config = changed(grpc(address), |to| to.timeout = Duration::from_millis(150));
+        let limits = OtlpConfig { max_retry_elapsed: Duration::from_millis(300), metrics: None, ..config };
         let exporter = Exporter::start(limits).unwrap();
         let counters = exporter.counters();
         send(&exporter, &resource("shop"), 0..512);
@@ -225,7 +225,7 @@ async fn a_collector_that_restarts_gets_the_rest() {
     let first = Receiver::bind([]).await;
     let address = first.0.address;
     drop(first);
-    let exporter = Exporter::start(OtlpConfig { metrics_url: None, ..grpc(address) }).unwrap();
+    let exporter = Exporter::start(OtlpConfig { metrics: None, ..grpc(address) }).unwrap();
     let counters = exporter.counters();
     send(&exporter, &resource("shop"), 0..512);
     until(|| counters.failures.load(Relaxed) > 0).await;
@@ -235,4 +235,28 @@ async fn a_collector_that_restarts_gets_the_rest() {
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     until(|| sent(&counters) == 512).await;
     assert_eq!(counters.dropped(), [].into());
+}
+
+/// Everything about where one signal goes is its own: transport, address, compression, headers.
+#[tokio::test]
+async fn signals_go_their_own_ways() {
+    let (collector, address) = Collector::start([]).await;
+    let receiver = Receiver::start([]).await;
+    let mut metrics = destination(Protocol::HttpProtobuf, format!("{}/somewhere", receiver.url()));
+    metrics.compression = Compression::Gzip;
+    metrics.headers = [("x-tenant".to_owned(), "metrics".to_owned())].into();
+    let exporter = Exporter::start(OtlpConfig { metrics: Some(metrics), ..grpc(address) }).unwrap();
+    send(&exporter, &resource("shop"), 0..10);
+    exporter.send_metrics(snapshot(50));
+    let counters = exporter.shutdown(FLUSH).await;
+    assert_eq!((sent(&counters), counters.points_sent.load(Relaxed)), (10, SNAPSHOT_POINTS));
+    assert_eq!(numbers(&spans(&collector.traces.lock().unwrap())), (0..10).collect::<Vec<_>>());
+    assert!(collector.metrics.lock().unwrap().is_empty());
+    let headers = collector.headers.lock().unwrap();
+    assert!(!headers[0].contains_key("x-tenant") && !headers[0].contains_key("grpc-encoding"));
+    let got = receiver.got();
+    assert_eq!((got.len(), got[0].path.as_str()), (1, "/somewhere"));
+    assert_eq!((got[0].headers["x-tenant"].as_str(), got[0].headers["content-encoding"].as_str()), ("metrics", "gzip"));
+    let request = ExportMetricsServiceRequest::decode(got[0].body.as_slice()).unwrap();
+    assert_eq!(request.resource_metrics.len(), 2);
 }

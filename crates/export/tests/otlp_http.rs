@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use support::{
-    Answer, Receiver, SNAPSHOT_POINTS, check_span, config, drops, numbers, one_drop, resource, send, sent, snapshot,
-    span, spans, until,
+    Answer, Receiver, SNAPSHOT_POINTS, changed, check_span, config, drops, numbers, one_drop, resource, send, sent,
+    snapshot, span, spans, until,
 };
-use trigon_export::otlp::{Compression, Exporter, HistogramForm, OtlpConfig, Protocol, StartError};
+use trigon_export::otlp::{Compression, Destination, Exporter, HistogramForm, OtlpConfig, Protocol, StartError};
 
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -28,8 +28,11 @@ fn http(receiver: &Receiver) -> OtlpConfig {
 async fn spans_arrive_complete_grouped_by_process() {
     for compression in [Compression::None, Compression::Gzip] {
         let receiver = Receiver::start([]).await;
-        let headers = [("authorization".to_owned(), "Bearer s3cret".to_owned())].into();
-        let exporter = Exporter::start(OtlpConfig { compression, headers, ..http(&receiver) }).unwrap();
+        let config = changed(http(&receiver), |to| {
+            to.compression = compression;
+            to.headers = [("authorization".to_owned(), "Bearer s3cret".to_owned())].into();
+        });
+        let exporter = Exporter::start(config).unwrap();
         let (shop, cart) = (resource("shop"), resource("cart"));
         for number in 0..20 {
             exporter.send_span(span(if number % 3 == 0 { &cart } else { &shop }, number));
@@ -96,7 +99,7 @@ async fn a_passing_failure_is_tried_again_with_the_same_body() {
         Answer::Raw(b"\x00\xff not HTTP at all\r\n\r\n".to_vec()),
     ] {
         let receiver = Receiver::start([failure.clone(), Answer::ok()]).await;
-        let exporter = Exporter::start(OtlpConfig { compression: Compression::Gzip, ..http(&receiver) }).unwrap();
+        let exporter = Exporter::start(changed(http(&receiver), |to| to.compression = Compression::Gzip)).unwrap();
         let counters = exporter.counters();
         send(&exporter, &resource("shop"), 0..600);
         until(|| sent(&counters) == 600).await;
@@ -142,7 +145,7 @@ async fn what_a_receiver_rejects_of_a_request_is_counted() {
         partial_success: Some(ExportTracePartialSuccess { rejected_spans: 7, error_message: "too\nold".to_owned() }),
     };
     let receiver = Receiver::start([Answer::status(200, "", &traces.encode_to_vec())]).await;
-    let exporter = Exporter::start(OtlpConfig { metrics_url: None, ..http(&receiver) }).unwrap();
+    let exporter = Exporter::start(OtlpConfig { metrics: None, ..http(&receiver) }).unwrap();
     send(&exporter, &resource("shop"), 0..10);
     let counters = exporter.shutdown(FLUSH).await;
     assert_eq!((sent(&counters), drops(&counters, "spans")), (3, one_drop("export/rejected", 7)));
@@ -203,7 +206,7 @@ async fn an_absent_receiver_costs_counted_spans() {
 #[tokio::test]
 async fn a_silent_receiver_is_given_up_after_the_timeout() {
     let receiver = Receiver::start([Answer::Silence, Answer::ok()]).await;
-    let exporter = Exporter::start(OtlpConfig { timeout: Duration::from_millis(100), ..http(&receiver) }).unwrap();
+    let exporter = Exporter::start(changed(http(&receiver), |to| to.timeout = Duration::from_millis(100))).unwrap();
     let counters = exporter.counters();
     send(&exporter, &resource("shop"), 0..512);
     until(|| sent(&counters) == 512).await;
@@ -325,7 +328,7 @@ async fn an_exporter_that_is_dropped_leaves_nothing_running() {
 #[tokio::test]
 async fn signals_that_go_nowhere_cost_nothing() {
     let receiver = Receiver::start([]).await;
-    let exporter = Exporter::start(OtlpConfig { traces_url: None, ..http(&receiver) }).unwrap();
+    let exporter = Exporter::start(OtlpConfig { traces: None, ..http(&receiver) }).unwrap();
     assert!(!exporter.takes_spans() && exporter.takes_metrics());
     send(&exporter, &resource("shop"), 0..10);
     let counters = exporter.shutdown(FLUSH).await;
@@ -336,17 +339,17 @@ async fn signals_that_go_nowhere_cost_nothing() {
 async fn wrong_configuration_is_told() {
     for protocol in [Protocol::HttpProtobuf, Protocol::Grpc] {
         for url in ["", "localhost:4317", "ftp://a", "http://", "http://a b"] {
-            let wrong = OtlpConfig { traces_url: Some(url.to_owned()), ..config(protocol, "http://a") };
+            let wrong = changed(config(protocol, "http://a"), |to| to.url = url.to_owned());
             assert!(matches!(Exporter::start(wrong).err(), Some(StartError::Url(_))), "{url}");
         }
         for (name, value) in [("a b", "x"), ("a", "s3cret\n")] {
-            let headers = [(name.to_owned(), value.to_owned())].into();
-            let error = Exporter::start(OtlpConfig { headers, ..config(protocol, "http://a") }).err().unwrap();
+            let headers = |to: &mut Destination| to.headers = [(name.to_owned(), value.to_owned())].into();
+            let error = Exporter::start(changed(config(protocol, "http://a"), headers)).err().unwrap();
             assert!(matches!(error, StartError::Header(_)) && !error.to_string().contains("s3cret"));
         }
         for file in ["/nowhere/ca.pem", "/dev/null"] {
-            let certificate = Some(file.into());
-            let error = Exporter::start(OtlpConfig { certificate, ..config(protocol, "https://a") }).err().unwrap();
+            let certificate = |to: &mut Destination| to.certificate = Some(file.into());
+            let error = Exporter::start(changed(config(protocol, "https://a"), certificate)).err().unwrap();
             assert!(error.to_string().contains(file), "{error}");
         }
     }

@@ -32,13 +32,11 @@ pub enum HistogramForm {
     Exponential,
 }
 
-/// Where and how to send. URLs are complete: for HTTP with their paths.
+/// Where and how one signal is sent.
 #[derive(Clone, PartialEq)]
-pub struct OtlpConfig {
-    /// Where spans go; `None`: nowhere.
-    pub traces_url: Option<String>,
-    /// Where metrics go; `None`: nowhere.
-    pub metrics_url: Option<String>,
+pub struct Destination {
+    /// Complete: for HTTP with its path.
+    pub url: String,
     /// Transport.
     pub protocol: Protocol,
     /// Headers of every request; may hold secrets.
@@ -51,6 +49,15 @@ pub struct OtlpConfig {
     pub certificate: Option<PathBuf>,
     /// Own certificate and key (PEM).
     pub client_identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What is sent where, and how much may wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtlpConfig {
+    /// Where spans go; `None`: nowhere.
+    pub traces: Option<Destination>,
+    /// Where metrics go; `None`: nowhere.
+    pub metrics: Option<Destination>,
     /// Form of histograms.
     pub histogram: HistogramForm,
     /// Spans that may wait.
@@ -62,21 +69,16 @@ pub struct OtlpConfig {
 }
 
 /// Without what may be secret: values of headers, and users, passwords and queries of URLs.
-impl fmt::Debug for OtlpConfig {
+impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OtlpConfig")
-            .field("traces_url", &self.traces_url.as_deref().map(public_part))
-            .field("metrics_url", &self.metrics_url.as_deref().map(public_part))
+        f.debug_struct("Destination")
+            .field("url", &public_part(&self.url))
             .field("protocol", &self.protocol)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
             .field("certificate", &self.certificate)
             .field("client_identity", &self.client_identity)
-            .field("histogram", &self.histogram)
-            .field("queue_spans", &self.queue_spans)
-            .field("queue_bytes", &self.queue_bytes)
-            .field("max_retry_elapsed", &self.max_retry_elapsed)
             .finish()
     }
 }
@@ -96,19 +98,14 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = OtlpConfig {
-            traces_url: Some("https://user:s3cret@host:4318/v1/traces?key=s3cret".to_owned()),
-            metrics_url: None,
+        let config = Destination {
+            url: "https://user:s3cret@host:4318/v1/traces?key=s3cret".to_owned(),
             protocol: Protocol::Grpc,
             headers: [("authorization".to_owned(), "Bearer s3cret".to_owned())].into(),
             timeout: Duration::from_secs(1),
             compression: Compression::None,
             certificate: None,
             client_identity: None,
-            histogram: HistogramForm::Explicit,
-            queue_spans: 1,
-            queue_bytes: 1,
-            max_retry_elapsed: Duration::ZERO,
         };
         let shown = format!("{config:?}");
         assert!(!shown.contains("s3cret"), "{shown}");

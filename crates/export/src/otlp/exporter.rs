@@ -74,8 +74,8 @@ impl Exporter {
     /// # Errors
     /// What is wrong with the configuration. A receiver that cannot be reached is none.
     pub fn start(config: OtlpConfig) -> Result<Self, StartError> {
-        let transport = |url: &Option<String>| url.as_deref().map(|url| Transport::new(&config, url)).transpose();
-        let (traces, metrics) = (transport(&config.traces_url)?, transport(&config.metrics_url)?);
+        let traces = config.traces.as_ref().map(Transport::new).transpose()?;
+        let metrics = config.metrics.as_ref().map(Transport::new).transpose()?;
         let queue = Queue::new(limits(&config));
         let shared = Arc::new(Shared {
             config,
@@ -100,12 +100,12 @@ impl Exporter {
 
     /// Whether spans go anywhere.
     pub fn takes_spans(&self) -> bool {
-        self.shared.config.traces_url.is_some()
+        self.shared.config.traces.is_some()
     }
 
     /// Whether metrics go anywhere.
     pub fn takes_metrics(&self) -> bool {
-        self.shared.config.metrics_url.is_some()
+        self.shared.config.metrics.is_some()
     }
 
     /// What was sent and dropped.

@@ -11,7 +11,7 @@ mod transport;
 mod wire;
 mod worker;
 
-pub use config::{Compression, HistogramForm, OtlpConfig, Protocol};
+pub use config::{Compression, Destination, HistogramForm, OtlpConfig, Protocol};
 pub use counters::Counters;
 pub use exporter::{Exporter, StartError};
 

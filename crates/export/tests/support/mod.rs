@@ -14,32 +14,45 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use trigon_export::otlp::{Compression, Counters, Exporter, HistogramForm, OtlpConfig, Protocol};
+use trigon_export::otlp::{Compression, Counters, Destination, Exporter, HistogramForm, OtlpConfig, Protocol};
 use trigon_model::{
     Data, ExplicitHistogram, ExponentialHistogram, Family, HistogramPoint, NumberPoint, Resource, Snapshot, Span,
     SpanId, SpanKind, SpanStatus, TraceId, Value,
 };
 
-/// Sends both signals to one base URL, with short limits.
-pub(crate) fn config(protocol: Protocol, base: &str) -> OtlpConfig {
-    let url = |path| match protocol {
-        Protocol::Grpc => Some(base.to_owned()),
-        Protocol::HttpProtobuf => Some(format!("{base}/v1/{path}")),
-    };
-    OtlpConfig {
-        traces_url: url("traces"),
-        metrics_url: url("metrics"),
+/// Where a signal goes, with short limits.
+pub(crate) fn destination(protocol: Protocol, url: String) -> Destination {
+    Destination {
+        url,
         protocol,
         headers: BTreeMap::new(),
         timeout: Duration::from_secs(5),
         compression: Compression::None,
         certificate: None,
         client_identity: None,
+    }
+}
+
+/// Sends both signals to one base URL, with short limits.
+pub(crate) fn config(protocol: Protocol, base: &str) -> OtlpConfig {
+    let to = |path| match protocol {
+        Protocol::Grpc => Some(destination(protocol, base.to_owned())),
+        Protocol::HttpProtobuf => Some(destination(protocol, format!("{base}/v1/{path}"))),
+    };
+    OtlpConfig {
+        traces: to("traces"),
+        metrics: to("metrics"),
         histogram: HistogramForm::Explicit,
         queue_spans: 100_000,
         queue_bytes: 64 << 20,
         max_retry_elapsed: Duration::from_secs(10),
     }
+}
+
+/// The same, with a change to where either signal goes.
+pub(crate) fn changed(mut config: OtlpConfig, change: impl Fn(&mut Destination)) -> OtlpConfig {
+    config.traces.iter_mut().chain(&mut config.metrics).for_each(change);
+    config
 }
 
 pub(crate) fn resource(name: &str) -> Arc<Resource> {

@@ -2,11 +2,11 @@
 
 use super::observer::Choices;
 use super::status::{Format, SAMPLES};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Receiver, Signal};
 use anyhow::Result;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trigon_discover::{Rule, Selection};
-use trigon_export::otlp::{Compression, HistogramForm, OtlpConfig, Protocol};
+use trigon_export::otlp::{Compression, Destination, HistogramForm, OtlpConfig, Protocol};
 use trigon_pipeline::{Clock, PipelineConfig};
 use trigon_probe::{Sampler, Settings, UprobeMulti};
 
@@ -65,25 +65,13 @@ pub(super) fn pipeline(config: &Config, format: Format) -> PipelineConfig {
 /// Where telemetry goes, if anywhere.
 pub(super) fn otlp(config: &Config) -> Option<OtlpConfig> {
     let otlp = &config.export.otlp;
-    let (traces_url, metrics_url) = (otlp.traces_url(), otlp.metrics_url());
-    if traces_url.is_none() && metrics_url.is_none() {
+    let (traces, metrics) = (otlp.receiver(Signal::Traces), otlp.receiver(Signal::Metrics));
+    if traces.is_none() && metrics.is_none() {
         return None;
     }
     Some(OtlpConfig {
-        traces_url,
-        metrics_url,
-        protocol: match otlp.protocol {
-            config::Protocol::Grpc => Protocol::Grpc,
-            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
-        },
-        headers: otlp.headers.clone(),
-        timeout: otlp.timeout.duration(),
-        compression: match otlp.compression {
-            config::Compression::None => Compression::None,
-            config::Compression::Gzip => Compression::Gzip,
-        },
-        certificate: otlp.certificate.clone(),
-        client_identity: otlp.client_certificate.clone().zip(otlp.client_key.clone()),
+        traces: traces.map(destination),
+        metrics: metrics.map(destination),
         histogram: match otlp.histogram {
             config::Histogram::Explicit => HistogramForm::Explicit,
             config::Histogram::Exponential => HistogramForm::Exponential,
@@ -92,6 +80,24 @@ pub(super) fn otlp(config: &Config) -> Option<OtlpConfig> {
         queue_bytes: usize::try_from(otlp.queue_bytes).unwrap_or(usize::MAX),
         max_retry_elapsed: otlp.max_retry_elapsed.duration(),
     })
+}
+
+fn destination(receiver: Receiver) -> Destination {
+    Destination {
+        url: receiver.url,
+        protocol: match receiver.protocol {
+            config::Protocol::Grpc => Protocol::Grpc,
+            config::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
+        },
+        headers: receiver.headers.0,
+        timeout: receiver.timeout.duration(),
+        compression: match receiver.compression {
+            config::Compression::None => Compression::None,
+            config::Compression::Gzip => Compression::Gzip,
+        },
+        certificate: receiver.certificate,
+        client_identity: receiver.client_identity,
+    }
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -1,6 +1,7 @@
 //! `export`: where telemetry is sent to.
 
-use std::collections::BTreeMap;
+mod receiver;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Period;
 use super::problem::Findings;
+pub(crate) use receiver::{Headers, OneSignal, Receiver, Signal};
 
 /// `export`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,20 +21,16 @@ pub(crate) struct Export {
 }
 
 /// `export.otlp`.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Otlp {
     /// URL of the receiver, `http://` or `https://`, for traces and metrics. With http/protobuf, `/v1/traces` and
     /// `/v1/metrics` are appended.
     pub(crate) endpoint: Option<String>,
-    /// URL for traces alone, instead of `endpoint`; used as it is.
-    pub(crate) traces_endpoint: Option<String>,
-    /// URL for metrics alone, instead of `endpoint`; used as it is.
-    pub(crate) metrics_endpoint: Option<String>,
     /// Transport: `grpc` (usual port 4317) or `http/protobuf` (usual port 4318).
     pub(crate) protocol: Protocol,
     /// Headers of each export, for example `{authorization: "Bearer …"}`.
-    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) headers: Headers,
     /// Longest time that one attempt to send may take.
     pub(crate) timeout: Period,
     /// Compression of what is sent.
@@ -53,6 +51,10 @@ pub(crate) struct Otlp {
     pub(crate) queue_bytes: u64,
     /// Time after which telemetry that could not be sent is given up, dropped and counted.
     pub(crate) max_retry_elapsed: Period,
+    /// For traces alone. What is given here comes before what is given for both signals.
+    pub(crate) traces: OneSignal,
+    /// For metrics alone. What is given here comes before what is given for both signals.
+    pub(crate) metrics: OneSignal,
 }
 
 /// `export.otlp.protocol`.
@@ -95,10 +97,8 @@ impl Default for Otlp {
     fn default() -> Self {
         Self {
             endpoint: None,
-            traces_endpoint: None,
-            metrics_endpoint: None,
             protocol: Protocol::default(),
-            headers: BTreeMap::new(),
+            headers: Headers::default(),
             timeout: Period::from(Duration::from_secs(10)),
             compression: Compression::default(),
             certificate: None,
@@ -108,74 +108,23 @@ impl Default for Otlp {
             queue_spans: 8192,
             queue_bytes: 16 * 1024 * 1024,
             max_retry_elapsed: Period::from(Duration::from_secs(300)),
+            traces: OneSignal::default(),
+            metrics: OneSignal::default(),
         }
-    }
-}
-
-/// Headers often hold secrets: only their names are shown.
-impl std::fmt::Debug for Otlp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Otlp")
-            .field("endpoint", &self.endpoint)
-            .field("traces_endpoint", &self.traces_endpoint)
-            .field("metrics_endpoint", &self.metrics_endpoint)
-            .field("protocol", &self.protocol)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("timeout", &self.timeout)
-            .field("compression", &self.compression)
-            .field("certificate", &self.certificate)
-            .field("client_certificate", &self.client_certificate)
-            .field("client_key", &self.client_key)
-            .field("histogram", &self.histogram)
-            .field("queue_spans", &self.queue_spans)
-            .field("queue_bytes", &self.queue_bytes)
-            .field("max_retry_elapsed", &self.max_retry_elapsed)
-            .finish()
     }
 }
 
 impl Otlp {
-    /// The whole URL that spans are sent to; `None` if they are not.
-    pub(crate) fn traces_url(&self) -> Option<String> {
-        self.traces_endpoint.clone().or_else(|| self.url("v1/traces"))
-    }
-
-    /// The whole URL that metrics are sent to; `None` if they are not.
-    pub(crate) fn metrics_url(&self) -> Option<String> {
-        self.metrics_endpoint.clone().or_else(|| self.url("v1/metrics"))
-    }
-
-    /// The common endpoint, with HTTP the signal's path below it.
-    fn url(&self, path: &str) -> Option<String> {
-        let endpoint = self.endpoint.as_deref()?;
-        if self.protocol == Protocol::Grpc {
-            return Some(endpoint.to_owned());
-        }
-        let (base, query) = endpoint.find('?').map_or((endpoint, ""), |at| endpoint.split_at(at));
-        Some(format!("{}/{path}{query}", base.trim_end_matches('/')))
-    }
-
     pub(super) fn check(&self, found: &mut Findings) {
-        let endpoints = [
-            ("export.otlp.endpoint", &self.endpoint),
-            ("export.otlp.traces_endpoint", &self.traces_endpoint),
-            ("export.otlp.metrics_endpoint", &self.metrics_endpoint),
-        ];
-        for (key, endpoint) in endpoints {
-            if let Some(wrong) = endpoint.as_deref().and_then(url_problem) {
-                found.add(key, wrong);
-            }
+        if let Some(wrong) = self.endpoint.as_deref().and_then(url_problem) {
+            found.add("export.otlp.endpoint", wrong);
         }
-        for (name, value) in &self.headers {
-            // The value is not shown: it may be a secret.
-            if !is_token(name) {
-                found.add("export.otlp.headers", format!("{name:?} is not the name of a header"));
-            } else if !value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
-                found.add("export.otlp.headers", format!("the value of {name:?} has bytes that no header may have"));
-            }
-        }
+        self.headers.check("export.otlp.headers", found);
         found.period("export.otlp.timeout", self.timeout, TIMEOUTS.0, TIMEOUTS.1);
         found.period("export.otlp.max_retry_elapsed", self.max_retry_elapsed, Duration::ZERO, MAX_RETRY);
+        for signal in Signal::ALL {
+            self.check_one_signal(signal, found);
+        }
     }
 
     pub(super) fn check_together(&self, found: &mut Findings) {
@@ -183,6 +132,9 @@ impl Otlp {
             (Some(_), None) => found.add("export.otlp.client_certificate", "needs export.otlp.client_key as well"),
             (None, Some(_)) => found.add("export.otlp.client_key", "needs export.otlp.client_certificate as well"),
             _ => {}
+        }
+        for signal in Signal::ALL {
+            self.check_identity(signal, found);
         }
     }
 }
@@ -243,29 +195,5 @@ mod tests {
         ] {
             assert!(url_problem(url).is_some(), "{url}");
         }
-    }
-
-    #[test]
-    fn signals_have_their_urls() {
-        let mut otlp = Otlp::default();
-        assert_eq!((otlp.traces_url(), otlp.metrics_url()), (None, None));
-        for endpoint in ["http://a:4318", "http://a:4318/"] {
-            otlp.endpoint = Some(endpoint.to_owned());
-            assert_eq!(otlp.traces_url().as_deref(), Some("http://a:4318/v1/traces"));
-            assert_eq!(otlp.metrics_url().as_deref(), Some("http://a:4318/v1/metrics"));
-        }
-        otlp.endpoint = Some("https://a/otlp?key=1".to_owned());
-        otlp.traces_endpoint = Some("http://b/".to_owned());
-        assert_eq!(otlp.traces_url().as_deref(), Some("http://b/"));
-        assert_eq!(otlp.metrics_url().as_deref(), Some("https://a/otlp/v1/metrics?key=1"));
-        otlp.protocol = Protocol::Grpc;
-        assert_eq!(otlp.metrics_url(), otlp.endpoint);
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let otlp = Otlp { headers: [("authorization".into(), "Bearer s3cret".into())].into(), ..Otlp::default() };
-        let shown = format!("{otlp:?}");
-        assert!(shown.contains("authorization") && !shown.contains("s3cret"), "{shown}");
     }
 }

@@ -142,7 +142,9 @@ fn choices_of(schema: &Json) -> Vec<&str> {
     let list = |name: &str| schema[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let of_enum = list("enum").iter();
     let of_const = list("oneOf").iter().map(|one| &one["const"]);
-    of_enum.chain(of_const).filter_map(Json::as_str).collect()
+    // A value that may be absent is one of two schemas.
+    let of_either = list("anyOf").iter().flat_map(choices_of);
+    of_enum.chain(of_const).filter_map(Json::as_str).chain(of_either).collect()
 }
 
 /// Checks the ranges that the definition gives.

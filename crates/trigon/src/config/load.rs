@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::decode::{DecodeError, alternatives, shown};
-use super::export::Protocol;
 use super::keys::{self, Item, Key, PREFIX};
 use super::problem::{Findings, Invalid, Origin, Problem};
 use super::suggest::nearest;
@@ -21,8 +20,8 @@ use super::{Config, otel};
 const FILE_VARIABLE: &str = "TRIGON_CONFIG";
 /// More problems than anyone reads at once.
 const MAX_PROBLEMS: usize = 50;
-/// Its values are secrets: no message may repeat them.
-const SECRET_KEY: &str = "export.otlp.headers";
+/// Keys that end so have secrets as values: no message may repeat them.
+const SECRETS: &str = ".headers";
 
 /// Flags of the command line that stand for keys.
 #[derive(Debug, Clone, Default)]
@@ -177,7 +176,7 @@ impl Sum {
             Ok(_) => drop(self.values.insert(&key.name, node)),
             Err(error) => {
                 let mut problem = error.into_problem();
-                if key.name == SECRET_KEY {
+                if key.name.ends_with(SECRETS) {
                     problem.message = "expected a mapping of names to texts, such as {name: \"value\"}".to_owned();
                 }
                 self.problems.push(problem);
@@ -293,12 +292,15 @@ impl Sum {
     /// The usual ports belong to one protocol each; whoever gave no protocol probably did not think of it.
     fn warn_of_ports(&mut self, config: &Config) {
         let otlp = &config.export.otlp;
-        if self.values.contains_key("export.otlp.protocol") || otlp.protocol != Protocol::HttpProtobuf {
-            return;
-        }
-        for endpoint in [&otlp.endpoint, &otlp.traces_endpoint, &otlp.metrics_endpoint].into_iter().flatten() {
+        let mut warned: Vec<&str> = Vec::new();
+        for (signal, own) in
+            [(&otlp.traces, "export.otlp.traces.protocol"), (&otlp.metrics, "export.otlp.metrics.protocol")]
+        {
+            let given = ["export.otlp.protocol", own].iter().any(|key| self.values.contains_key(key));
+            let Some(endpoint) = signal.endpoint.as_deref().or(otlp.endpoint.as_deref()) else { continue };
             let authority = endpoint.split('/').nth(2).unwrap_or_default();
-            if authority.ends_with(":4317") {
+            if !given && authority.ends_with(":4317") && !warned.contains(&endpoint) {
+                warned.push(endpoint);
                 self.warnings.push(format!(
                     "{endpoint}: port 4317 usually speaks grpc, but http/protobuf will be used; set export.otlp.protocol"
                 ));

@@ -23,7 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::discovery::{Discovery, Rule, SdkInstrumented};
-pub(crate) use self::export::{Compression, Export, Histogram, Protocol};
+pub(crate) use self::export::{Compression, Export, Histogram, Protocol, Receiver, Signal};
 pub(crate) use self::load::{Flags, load};
 pub(crate) use self::metrics::{Kernel, Metrics, UprobeMulti};
 pub(crate) use self::period::Period;

@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 use super::problem::Origin;
 use super::tree::{Entry, Node, Value, variable};
 
-/// The variables, and the key that each sets.
-pub(super) const VARIABLES: [(&str, &str); 17] = [
+/// The variables, and the key that each sets. Where a name has a signal in it, it is for that signal alone, and stronger than
+/// the one without.
+pub(super) const VARIABLES: [(&str, &str); 33] = [
     ("OTEL_TRACES_SAMPLER", "traces.sampler"),
     ("OTEL_TRACES_SAMPLER_ARG", "traces.ratio"),
     ("OTEL_PROPAGATORS", "traces.propagators"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "metrics.export_interval"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "export.otlp.endpoint"),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "export.otlp.traces_endpoint"),
-    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "export.otlp.metrics_endpoint"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "export.otlp.protocol"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "export.otlp.headers"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "export.otlp.timeout"),
@@ -24,15 +23,34 @@ pub(super) const VARIABLES: [(&str, &str); 17] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "export.otlp.certificate"),
     ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "export.otlp.client_certificate"),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "export.otlp.client_key"),
+    ("OTEL_EXPORTER_OTLP_INSECURE", "export.otlp.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "export.otlp.traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "export.otlp.traces.protocol"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "export.otlp.traces.headers"),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "export.otlp.traces.timeout"),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "export.otlp.traces.compression"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "export.otlp.traces.certificate"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "export.otlp.traces.client_certificate"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "export.otlp.traces.client_key"),
+    ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "export.otlp.traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "export.otlp.metrics.endpoint"),
+    ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "export.otlp.metrics.protocol"),
+    ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "export.otlp.metrics.headers"),
+    ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "export.otlp.metrics.timeout"),
+    ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "export.otlp.metrics.compression"),
+    ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "export.otlp.metrics.certificate"),
+    ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "export.otlp.metrics.client_certificate"),
+    ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "export.otlp.metrics.client_key"),
+    ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "export.otlp.metrics.endpoint"),
     ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "export.otlp.histogram"),
-    (INSECURE, "export.otlp.endpoint"),
     (TEMPORALITY, ""),
 ];
 
-const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-/// Variables for one signal alone, which this agent has only for the endpoint.
-const ONE_SIGNAL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_METRICS_"];
+const HISTOGRAM: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+/// What the names of the exporter's variables begin with, and what may follow for one signal alone.
+const EXPORTER: &str = "OTEL_EXPORTER_OTLP_";
+const SIGNALS: [&str; 2] = ["TRACES_", "METRICS_"];
 
 /// What the variables say.
 #[derive(Debug, Default)]
@@ -63,22 +81,19 @@ pub(super) fn read(environment: &BTreeMap<String, String>) -> Standard {
         let origin = variable("OTEL_TRACES_SAMPLER");
         standard.fallbacks.push(("traces.ratio", Node { origin, value: Value::Float(1.0) }));
     }
-    for (name, text) in environment {
-        let known = VARIABLES.iter().any(|(known, _)| known == name);
-        if !known && !text.is_empty() && ONE_SIGNAL.iter().any(|prefix| name.starts_with(prefix)) {
-            standard.warnings.push(format!("{name} is ignored: only endpoints can be given for one signal alone"));
-        }
-    }
     standard
 }
 
 fn value<'v>(name: &str, text: &str, get: impl Fn(&str) -> Option<&'v str>) -> Result<Option<Value>, String> {
-    let word = |known: &[&str], also: &str| match known.contains(&text) {
+    let word = |known: &[&str]| match known.contains(&text) {
         true => Ok(Some(Value::Text(text.to_owned()))),
-        false => Err(format!("`{text}` is not known here; known are {}{also}", known.join(", "))),
+        false => Err(format!("`{text}` is not known here; known are {}", known.join(", "))),
     };
-    match name {
-        "OTEL_TRACES_SAMPLER_ARG" => {
+    let common = name
+        .strip_prefix(EXPORTER)
+        .map(|rest| SIGNALS.into_iter().find_map(|signal| rest.strip_prefix(signal)).unwrap_or(rest));
+    match (name, common.unwrap_or_default()) {
+        ("OTEL_TRACES_SAMPLER_ARG", _) => {
             let ratio = get("OTEL_TRACES_SAMPLER").is_some_and(|sampler| sampler.ends_with("traceidratio"));
             let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
             match (ratio, number) {
@@ -87,29 +102,31 @@ fn value<'v>(name: &str, text: &str, get: impl Fn(&str) -> Option<&'v str>) -> R
                 (true, Some(number)) => Ok(Some(Value::Float(number))),
             }
         }
-        "OTEL_PROPAGATORS" => propagators(text).map(Some),
-        "OTEL_METRIC_EXPORT_INTERVAL" | "OTEL_EXPORTER_OTLP_TIMEOUT" => match text.parse::<u64>() {
+        ("OTEL_PROPAGATORS", _) => propagators(text).map(Some),
+        (HISTOGRAM, _) => match text {
+            "explicit_bucket_histogram" => Ok(Some(Value::Text("explicit".to_owned()))),
+            "base2_exponential_bucket_histogram" => Ok(Some(Value::Text("exponential".to_owned()))),
+            _ => word(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]),
+        },
+        (TEMPORALITY, _) if text.eq_ignore_ascii_case("cumulative") => Ok(None),
+        (TEMPORALITY, _) => Err("metrics are always cumulative".to_owned()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", _) | (_, "TIMEOUT") => match text.parse::<u64>() {
             Ok(milliseconds) => Ok(Some(Value::Text(format!("{milliseconds}ms")))),
             Err(_) => Err(format!("`{text}` is no number of milliseconds")),
         },
-        "OTEL_EXPORTER_OTLP_HEADERS" => headers(text, name).map(Some),
-        "OTEL_EXPORTER_OTLP_PROTOCOL" => word(&["grpc", "http/protobuf"], ""),
-        "OTEL_EXPORTER_OTLP_COMPRESSION" => word(&["none", "gzip"], ""),
-        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION" => match text {
-            "explicit_bucket_histogram" => Ok(Some(Value::Text("explicit".to_owned()))),
-            "base2_exponential_bucket_histogram" => Ok(Some(Value::Text("exponential".to_owned()))),
-            _ => word(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"], ""),
-        },
-        TEMPORALITY if text.eq_ignore_ascii_case("cumulative") => Ok(None),
-        TEMPORALITY => Err("metrics are always cumulative".to_owned()),
-        INSECURE => match text.to_ascii_lowercase().as_str() {
+        (_, "HEADERS") => headers(text, name).map(Some),
+        (_, "PROTOCOL") => word(&["grpc", "http/protobuf"]),
+        (_, "COMPRESSION") => word(&["none", "gzip"]),
+        (_, "INSECURE") => match text.to_ascii_lowercase().as_str() {
             "true" | "false" => Ok(None),
             _ => Err(format!("`{text}` is neither true nor false")),
         },
-        _ if name.ends_with("_ENDPOINT") && !text.contains("://") => {
+        (_, "ENDPOINT") if !text.contains("://") => {
             // Allowed for gRPC: host and port alone, encrypted unless it is said not to be.
-            let insecure = get(INSECURE).is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
-            Ok(Some(Value::Text(format!("{}://{text}", if insecure { "http" } else { "https" }))))
+            let own = name.strip_suffix("ENDPOINT").and_then(|start| get(&format!("{start}INSECURE")));
+            let insecure = own.or_else(|| get("OTEL_EXPORTER_OTLP_INSECURE"));
+            let plain = insecure.is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
+            Ok(Some(Value::Text(format!("{}://{text}", if plain { "http" } else { "https" }))))
         }
         _ => Ok(Some(Value::Text(text.to_owned()))),
     }

@@ -63,7 +63,8 @@ pub(crate) fn markdown() -> String {
         match item {
             Item::Section(section) => {
                 text.push_str(&format!("\n## `{}`\n\n{}\n", section.name, section.about));
-                if keys::children(&section.name).all(|child| is_key(&section.name, child)) {
+                // Sections within one come behind its keys.
+                if keys::children(&section.name).any(|child| is_key(&section.name, child)) {
                     text.push_str("\n| Key | Default | Variable | Meaning |\n|---|---|---|---|\n");
                 }
             }
@@ -85,7 +86,7 @@ pub(crate) fn markdown() -> String {
     );
     for (name, key) in otel::VARIABLES {
         let meaning = match (name, key) {
-            ("OTEL_EXPORTER_OTLP_INSECURE", _) => {
+            (name, _) if name.ends_with("_INSECURE") => {
                 "whether an endpoint without `http://` or `https://` is unencrypted".to_owned()
             }
             (_, "") => "nothing: metrics are always cumulative, another wish is warned of".to_owned(),

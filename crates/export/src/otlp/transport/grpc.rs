@@ -1,6 +1,6 @@
 //! OTLP/gRPC.
 
-use super::super::config::{Compression, OtlpConfig};
+use super::super::config::{Compression, Destination};
 use super::super::exporter::StartError;
 use super::super::retry::retry_info;
 use super::{Accepted, Failure, MAX_ANSWER, Signal, USER_AGENT, printable, rejected, tls, with_causes};
@@ -22,27 +22,27 @@ pub(in super::super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(config: &OtlpConfig, uri: Uri, headers: HeaderMap) -> Result<Self, StartError> {
+    pub(super) fn new(to: &Destination, uri: Uri, headers: HeaderMap) -> Result<Self, StartError> {
         let secure = uri.scheme_str() == Some("https");
         let wrong = |error: tonic::transport::Error| StartError::Tls(with_causes(&error));
-        let mut endpoint = Endpoint::from(uri).connect_timeout(config.timeout).user_agent(USER_AGENT).map_err(wrong)?;
+        let mut endpoint = Endpoint::from(uri).connect_timeout(to.timeout).user_agent(USER_AGENT).map_err(wrong)?;
         if secure {
             // Says which file is wrong, which tonic does not.
-            tls::client(config)?;
-            let mut tls = match &config.certificate {
+            tls::client(to)?;
+            let mut tls = match &to.certificate {
                 Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(tls::read(path)?)),
                 None => ClientTlsConfig::new().with_native_roots(),
             };
-            if let Some((chain, key)) = &config.client_identity {
+            if let Some((chain, key)) = &to.client_identity {
                 tls = tls.identity(Identity::from_pem(tls::read(chain)?, tls::read(key)?));
             }
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }
         let mut client = tonic::client::Grpc::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_ANSWER);
-        if config.compression == Compression::Gzip {
+        if to.compression == Compression::Gzip {
             client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
         }
-        Ok(Self { client, headers, timeout: config.timeout })
+        Ok(Self { client, headers, timeout: to.timeout })
     }
 
     pub(super) async fn send(&mut self, signal: Signal, body: &Bytes) -> Result<Accepted, Failure> {

@@ -1,6 +1,6 @@
 //! OTLP/HTTP with protobuf bodies.
 
-use super::super::config::{Compression, OtlpConfig};
+use super::super::config::{Compression, Destination};
 use super::super::exporter::StartError;
 use super::super::retry::{retry_after, status_message};
 use super::{Accepted, Failure, MAX_ANSWER, Signal, USER_AGENT, printable, rejected, tls, with_causes};
@@ -37,17 +37,17 @@ pub(in super::super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(config: &OtlpConfig, uri: Uri, mut headers: HeaderMap) -> Result<Self, StartError> {
+    pub(super) fn new(to: &Destination, uri: Uri, mut headers: HeaderMap) -> Result<Self, StartError> {
         let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls::client(config)?).https_or_http().enable_http1().build();
+            HttpsConnectorBuilder::new().with_tls_config(tls::client(to)?).https_or_http().enable_http1().build();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.entry(USER_AGENT_HEADER).or_insert(HeaderValue::from_static(USER_AGENT));
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             uri,
             headers,
-            gzip: config.compression == Compression::Gzip,
-            timeout: config.timeout,
+            gzip: to.compression == Compression::Gzip,
+            timeout: to.timeout,
         })
     }
 

@@ -4,7 +4,7 @@ mod grpc;
 mod http1;
 mod tls;
 
-use super::config::{OtlpConfig, Protocol};
+use super::config::{Destination, Protocol};
 use super::exporter::StartError;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -66,22 +66,22 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    pub(super) fn new(config: &OtlpConfig, url: &str) -> Result<Self, StartError> {
-        let wrong = || StartError::Url(url.to_owned());
-        let uri: Uri = url.parse().map_err(|_| wrong())?;
+    pub(super) fn new(to: &Destination) -> Result<Self, StartError> {
+        let wrong = || StartError::Url(to.url.clone());
+        let uri: Uri = to.url.parse().map_err(|_| wrong())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
             return Err(wrong());
         }
         let mut headers = HeaderMap::new();
-        for (name, value) in &config.headers {
+        for (name, value) in &to.headers {
             let name = HeaderName::try_from(name.as_str()).map_err(|_| StartError::Header(name.clone()))?;
             let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| StartError::Header(name.to_string()))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        Ok(match config.protocol {
-            Protocol::HttpProtobuf => Self::Http(Box::new(http1::Http::new(config, uri, headers)?)),
-            Protocol::Grpc => Self::Grpc(Box::new(grpc::Grpc::new(config, uri, headers)?)),
+        Ok(match to.protocol {
+            Protocol::HttpProtobuf => Self::Http(Box::new(http1::Http::new(to, uri, headers)?)),
+            Protocol::Grpc => Self::Grpc(Box::new(grpc::Grpc::new(to, uri, headers)?)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Certificates from files and from the system.
 
-use super::super::config::OtlpConfig;
+use super::super::config::Destination;
 use super::super::exporter::StartError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,12 +23,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError>
 }
 
 /// Of whom the receiver's certificate must be, and the own one.
-pub(super) fn client(config: &OtlpConfig) -> Result<ClientConfig, StartError> {
+pub(super) fn client(to: &Destination) -> Result<ClientConfig, StartError> {
     let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| StartError::Tls(error.to_string()))?;
     let mut roots = RootCertStore::empty();
-    match &config.certificate {
+    match &to.certificate {
         Some(path) => {
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| wrong(path, error))?;
@@ -40,7 +40,7 @@ pub(super) fn client(config: &OtlpConfig) -> Result<ClientConfig, StartError> {
         }
     }
     let builder = builder.with_root_certificates(roots);
-    match &config.client_identity {
+    match &to.client_identity {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => {
             let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| wrong(key, error))?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::export::Headers;
 use super::super::traces::Sampler;
-use super::super::{Histogram, Propagator, SdkInstrumented};
+use super::super::{Compression, Histogram, Period, Propagator, Protocol, Receiver, SdkInstrumented, Signal};
 use super::*;
 
 /// Loads from a text as file, and variables.
@@ -39,7 +40,9 @@ fn another(key: &Key) -> String {
         (_, "traces.propagators") => "[]".to_owned(),
         (Value::Map(_), _) => "{a: b}".to_owned(),
         (_, name) if name.ends_with("endpoint") => "http://a.example:1/x".to_owned(),
-        (Value::Null, _) => "/a/b.pem".to_owned(),
+        (Value::Null, name) if name.ends_with("headers") => "{a: b}".to_owned(),
+        (Value::Null, name) if name.ends_with("timeout") => "1m7s".to_owned(),
+        (Value::Null, _) => key.choices().first().map_or_else(|| "/a/b.pem".to_owned(), ToString::to_string),
         (Value::Text(default), _) => {
             let choice = key.choices().into_iter().find(|choice| choice != default);
             choice.unwrap_or("1m7s").to_owned()
@@ -59,23 +62,22 @@ fn every_key_can_be_set_by_file_and_by_variable_and_changes_only_itself() {
     for key in keys::keys() {
         let text = another(key);
         let mut expected = serde_json::to_value(Config::default()).unwrap();
-        let partner = match key.name.as_str() {
-            "export.otlp.client_key" => Some("export.otlp.client_certificate"),
-            "export.otlp.client_certificate" => Some("export.otlp.client_key"),
-            _ => None,
-        };
+        let partner = key.name.strip_suffix("client_key").map(|section| format!("{section}client_certificate"));
+        let partner = partner
+            .or_else(|| key.name.strip_suffix("client_certificate").map(|section| format!("{section}client_key")));
         let set = |keys: &[&str]| {
             let flow = |name: &&str| {
                 let depth = name.matches('.').count();
                 format!("{}: {text}{}", name.replace('.', ": {"), "}".repeat(depth))
             };
             // Partners share their section.
+            let section = keys.first().and_then(|name| name.rsplit_once('.')).map_or("", |(section, _)| section);
             match keys {
                 [one] => flow(one),
-                _ => format!("export: {{otlp: {{client_key: {text}, client_certificate: {text}}}}}"),
+                _ => flow(&section).replace(&text, &format!("{{client_key: {text}, client_certificate: {text}}}")),
             }
         };
-        let names: Vec<&str> = std::iter::once(key.name.as_str()).chain(partner).collect();
+        let names: Vec<&str> = std::iter::once(key.name.as_str()).chain(partner.as_deref()).collect();
         let by_file = loaded(&set(&names), &[]).config;
         let variables: Vec<String> =
             names.iter().map(|name| format!("TRIGON_{}", name.replace('.', "_").to_uppercase())).collect();
@@ -314,14 +316,76 @@ fn standard_variables() {
     let Config { traces, metrics, export, .. } = loaded.config;
     let otlp = export.otlp;
     assert_eq!(otlp.endpoint.as_deref(), Some("http://localhost:4317"));
-    assert_eq!(otlp.traces_endpoint.as_deref(), Some("https://t.example/v1/traces"));
-    assert_eq!(otlp.headers.get("authorization").map(String::as_str), Some("Bearer a="));
-    assert_eq!(otlp.headers.get("x-team").map(String::as_str), Some("shop"));
+    assert_eq!(otlp.traces.endpoint.as_deref(), Some("https://t.example/v1/traces"));
+    assert_eq!(otlp.headers.0.get("authorization").map(String::as_str), Some("Bearer a="));
+    assert_eq!(otlp.headers.0.get("x-team").map(String::as_str), Some("shop"));
     assert_eq!(otlp.timeout.duration(), Duration::from_millis(2500));
     assert_eq!((otlp.histogram, otlp.protocol), (Histogram::Exponential, Protocol::Grpc));
     assert_eq!(otlp.client_key.as_deref(), Some(Path::new("/k.pem")));
     assert_eq!(metrics.export_interval.duration(), Duration::from_secs(15));
     assert_eq!((traces.sampler, traces.propagators), (Sampler::AlwaysOn, vec![Propagator::TraceContext]));
+}
+
+#[test]
+fn standard_variables_of_one_signal_come_before_those_of_both() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://both.example:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=both,b=both"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/t.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/c.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces.example:4317"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=traces"),
+        ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
+    ];
+    let loaded_both = loaded("", &variables);
+    assert_eq!(loaded_both.warnings, Vec::<String>::new());
+    let otlp = loaded_both.config.export.otlp;
+    let headers = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let expected = Receiver {
+        url: "http://traces.example:4317".to_owned(),
+        protocol: Protocol::Grpc,
+        headers: Headers(headers(&[("a", "traces")])),
+        timeout: Period::from(Duration::from_secs(2)),
+        compression: Compression::Gzip,
+        certificate: Some("/t.pem".into()),
+        client_identity: Some(("/c.pem".into(), "/k.pem".into())),
+    };
+    assert_eq!(otlp.receiver(Signal::Traces), Some(expected.clone()));
+    let others = Receiver {
+        url: "http://both.example:4318/v1/metrics".to_owned(),
+        protocol: Protocol::HttpProtobuf,
+        headers: Headers(headers(&[("a", "both"), ("b", "both")])),
+        timeout: Period::from(Duration::from_secs(1)),
+        compression: Compression::None,
+        certificate: Some("/ca.pem".into()),
+        client_identity: None,
+    };
+    assert_eq!(otlp.receiver(Signal::Metrics), Some(others.clone()));
+    // The same for the other signal, with its own path where it is sent over HTTP.
+    let swapped: Vec<(String, &str)> =
+        variables.iter().map(|(name, value)| (name.replace("_TRACES_", "_METRICS_"), *value)).collect();
+    let swapped: Vec<(&str, &str)> = swapped.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let otlp = loaded("", &swapped).config.export.otlp;
+    assert_eq!(otlp.receiver(Signal::Metrics), Some(expected));
+    let others = Receiver { url: "http://both.example:4318/v1/traces".to_owned(), ..others };
+    assert_eq!(otlp.receiver(Signal::Traces), Some(others));
+}
+
+#[test]
+fn half_an_identity_of_one_signal_is_refused() {
+    let found = problems("export: {otlp: {traces: {client_key: k.pem}}}", &[]);
+    assert_eq!(
+        found,
+        ["F:1:38: export.otlp.traces.client_key: needs export.otlp.traces.client_certificate or \
+          export.otlp.client_certificate as well"]
+    );
+    loaded("export: {otlp: {client_key: a, client_certificate: b, metrics: {client_key: c}}}", &[]);
 }
 
 #[test]
@@ -333,7 +397,9 @@ fn standard_variables_that_cannot_be_used_are_warned_of() {
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
-        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=s3cret"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%s3cret"),
+        ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "yes"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1"),
         ("OTEL_PROPAGATORS", "b3,tracecontext"),
         ("OTEL_TRACES_SAMPLER", "xray"),
@@ -356,6 +422,9 @@ fn grpc_port_without_a_protocol_is_warned_of() {
     assert_eq!(loaded(file, &[]).warnings.len(), 1);
     for protocol in ["grpc", "http/protobuf"] {
         assert!(loaded(file, &[("TRIGON_EXPORT_OTLP_PROTOCOL", protocol)]).warnings.is_empty());
+        let one = ("TRIGON_EXPORT_OTLP_TRACES_PROTOCOL", protocol);
+        assert_eq!(loaded(file, &[one]).warnings.len(), 1, "metrics have none");
+        assert!(loaded(file, &[one, ("TRIGON_EXPORT_OTLP_METRICS_PROTOCOL", protocol)]).warnings.is_empty());
     }
 }
 

@@ -120,10 +120,12 @@ fn requests_of_a_program_that_replaced_itself_are_counted() -> Result<()> {
         write!(stream, "GET /exec HTTP/1.1\r\nHost: x\r\n\r\n")?;
         agent.wait_for(|event| event["event"] == "exited")?;
         agent.wait_for(|event| event["event"] == "observed" && event["pid"] == server.pid())?;
-        let open = || until(PATIENCE, "the new program", || {
-            let stream = TcpStream::connect(&server.address).ok();
-            Ok((stream.is_some(), stream))
-        });
+        let open = || {
+            until(PATIENCE, "the new program", || {
+                let stream = TcpStream::connect(&server.address).ok();
+                Ok((stream.is_some(), stream))
+            })
+        };
         let mut streams = (0..20).map(|_| open()).collect::<Result<Vec<_>>>()?;
         for stream in streams.iter_mut().flatten() {
             write!(stream, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
@@ -134,7 +136,8 @@ fn requests_of_a_program_that_replaced_itself_are_counted() -> Result<()> {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         }
         let page = agent.scrape()?;
-        let slow: u64 = page.requests("execs").iter().filter(|((_, _, status), _)| *status == 200).map(|(_, n)| n).sum();
+        let slow: u64 =
+            page.requests("execs").iter().filter(|((_, _, status), _)| *status == 200).map(|(_, n)| n).sum();
         assert_eq!(slow, 20 * (round + 1));
         // The request that led to the exec has no end.
         assert_eq!(page.sum("trigon_dropped_total", &[("reason", "end_without_start")]), 0.0);

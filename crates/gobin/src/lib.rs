@@ -17,6 +17,7 @@ mod pclntab;
 mod relocations;
 mod rtti;
 pub mod site;
+mod symtab;
 mod table;
 mod varint;
 mod version;

@@ -19,6 +19,7 @@ mod pcvalue;
 mod relocations;
 mod rtti;
 pub mod site;
+mod symtab;
 mod table;
 mod varint;
 mod version;

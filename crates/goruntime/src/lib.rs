@@ -1,0 +1,15 @@
+//! A live Go process as facts, read from outside.
+//!
+//! What the Go runtime counts for itself is read from its memory: no probe, no stop, nothing written. The memory may be
+//! hostile, or change while it is read: every read is checked, every loop bounded, and what cannot be read exactly is
+//! absent with a reason.
+
+mod absent;
+mod layout;
+mod memory;
+mod process;
+
+pub use absent::Absent;
+pub use layout::{Place, RuntimeLayout};
+pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
+pub use process::{GoProcess, OpenError};

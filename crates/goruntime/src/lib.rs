@@ -5,11 +5,14 @@
 //! absent with a reason.
 
 mod absent;
+mod clock;
+pub mod goroutine;
 mod layout;
 mod memory;
 mod process;
 
 pub use absent::Absent;
+pub use clock::monotonic_clock;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
 pub use process::{GoProcess, OpenError};

@@ -1,0 +1,239 @@
+//! Text for people and for the tools that read Go's tracebacks.
+
+use crate::goroutine::calls::Call;
+use crate::goroutine::dump::{Dump, Goroutine, NoStack, StackOf};
+use crate::goroutine::group::Group;
+use crate::goroutine::labels::Labels;
+use crate::goroutine::stacks::Stack;
+use crate::goroutine::state::State;
+use crate::goroutine::visibility::printed;
+use crate::goroutine::walk::{End, Place};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Calls that a traceback shows at each end of a deep stack (`tracebackInnerFrames`, `tracebackOuterFrames`).
+const SHOWN_AT_ENDS: usize = 50;
+/// Text of stacks that is kept, since many goroutines have the same.
+const MAX_KEPT: usize = 4 << 20;
+/// As in tracebacks where a file is not known; readers of tracebacks know it.
+const NO_FILE: &str = "??";
+
+/// What text shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Goroutines and calls of the runtime, too, as with `GOTRACEBACK=system`.
+    pub system: bool,
+}
+
+/// Writes a dump in the layout of a Go traceback, as `SIGQUIT` prints it. Arguments of functions are not read: they are
+/// `(...)`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn text(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+    let (mut kept, mut bytes) = (HashMap::new(), 0);
+    let mut between = "";
+    for goroutine in dump.goroutines().iter().filter(|goroutine| options.system || !goroutine.system) {
+        write!(out, "{between}{}", header(dump, goroutine))?;
+        between = "\n";
+        match kept.get(&goroutine.stack) {
+            Some(text) => out.write_all(String::as_bytes(text))?,
+            None => {
+                let text = stack_text(dump, goroutine.stack, options);
+                out.write_all(text.as_bytes())?;
+                if bytes < MAX_KEPT {
+                    bytes += text.len();
+                    kept.insert(goroutine.stack, text);
+                }
+            }
+        }
+        out.write_all(creation_text(dump, goroutine, options).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `goroutine 7 [chan receive, 2 minutes, locked to thread]:`
+fn header(dump: &Dump, goroutine: &Goroutine) -> String {
+    let mut text = format!("goroutine {} [{}", goroutine.id, dump.status(goroutine));
+    if goroutine.state == State::Leaked {
+        text.push_str(" (leaked)");
+    }
+    if goroutine.scanned {
+        text.push_str(" (scan)");
+    }
+    let minutes = dump.waits_at_least(goroutine).map_or(0, |time| time.as_secs() / 60);
+    if minutes >= 1 {
+        let _ = write!(text, ", {minutes} minutes");
+    }
+    if goroutine.locked {
+        text.push_str(", locked to thread");
+    }
+    text.push_str("]:\n");
+    text
+}
+
+fn stack_text(dump: &Dump, stack: StackOf, options: TextOptions) -> String {
+    match dump.stack(stack) {
+        Ok(stack) => calls_text(dump, stack, options),
+        // What a traceback says of goroutines that run meanwhile.
+        Err(NoStack::Running | NoStack::Moving) => {
+            "\tgoroutine running on other thread; stack unavailable\n".to_owned()
+        }
+        Err(reason) => remark(&format!("stack unavailable: {}", reason.reason())),
+    }
+}
+
+/// Something that is no call, in the form of one, so that readers of tracebacks go on.
+fn remark(text: &str) -> String {
+    format!("<{text}>(...)\n\t{NO_FILE}:0\n")
+}
+
+/// A call to be shown.
+struct Shown<'d> {
+    place: Place,
+    entry: u64,
+    /// Absent: the executable does not say what is there.
+    call: Option<&'d Call>,
+}
+
+fn calls_text(dump: &Dump, stack: &Stack, options: TextOptions) -> String {
+    let mut shown = shown(dump, stack, options.system);
+    if shown.is_empty() {
+        shown = self::shown(dump, stack, true);
+    }
+    let mut text = String::new();
+    let elided = shown.len().saturating_sub(2 * SHOWN_AT_ENDS);
+    for (index, shown) in shown.iter().enumerate() {
+        if elided > 0 && index == SHOWN_AT_ENDS {
+            let _ = writeln!(text, "...{elided} frames elided...");
+        }
+        if elided == 0 || index < SHOWN_AT_ENDS || index >= SHOWN_AT_ENDS + elided {
+            call_text(shown, &mut text);
+        }
+    }
+    if stack.end() != End::Outermost {
+        text.push_str(&remark(&format!("callers unavailable: {}", stack.end().reason())));
+    }
+    text
+}
+
+fn shown<'d>(dump: &'d Dump, stack: &'d Stack, everything: bool) -> Vec<Shown<'d>> {
+    let visibility = dump.visibility();
+    let (mut shown, mut callee) = (Vec::new(), None);
+    for (place, calls) in dump.calls(stack) {
+        let Some(calls) = calls else {
+            shown.push(Shown { place, entry: place.continues(), call: None });
+            continue;
+        };
+        for call in &calls.calls {
+            if everything || visibility.shows(&call.function, call.wrapper, shown.is_empty(), callee) {
+                shown.push(Shown { place, entry: calls.entry, call: Some(call) });
+            }
+            callee = Some(call.function.as_ref());
+        }
+    }
+    shown
+}
+
+/// A function and its file, line and place in the code; what was inlined has no place of its own.
+fn call_text(shown: &Shown<'_>, text: &mut String) {
+    let address = shown.place.continues();
+    let Some(call) = shown.call else {
+        text.push_str(&remark(&format!("function unavailable: at {address:#x} of the executable")));
+        return;
+    };
+    let (file, line) = (call.file.as_deref().unwrap_or(NO_FILE), call.line.unwrap_or_default());
+    let _ = write!(text, "{}(...)\n\t{file}:{line}", printed(&call.function));
+    if !call.inlined && address > shown.entry {
+        let _ = write!(text, " +{:#x}", address - shown.entry);
+    }
+    text.push('\n');
+}
+
+fn creation_text(dump: &Dump, goroutine: &Goroutine, options: TextOptions) -> String {
+    let creation = dump.creation(goroutine).filter(|_| goroutine.id != 1);
+    let Some(creation) = creation else { return String::new() };
+    if !options.system && !dump.visibility().shows(creation.function, false, false, None) {
+        return String::new();
+    }
+    let mut text = format!("created by {}", printed(creation.function));
+    if goroutine.parent != 0 {
+        let _ = write!(text, " in goroutine {}", goroutine.parent);
+    }
+    let (file, line) = (creation.at.file.as_deref().unwrap_or(NO_FILE), creation.at.line.unwrap_or_default());
+    let _ = write!(text, "\n\t{file}:{line}");
+    if let Some(offset) = goroutine.go_pc.checked_sub(creation.entry).filter(|&offset| offset > 0) {
+        let _ = write!(text, " +{offset:#x}");
+    }
+    text.push('\n');
+    text
+}
+
+/// Writes goroutines in groups of the same stack and labels, as a goroutine profile is written with `debug=1`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn text_groups(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+    let groups = dump.groups(options.system);
+    let total: usize = groups.iter().map(|group| group.members.len()).sum();
+    writeln!(out, "goroutine profile: total {total}")?;
+    for group in &groups {
+        out.write_all(group_text(dump, group, options).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn group_text(dump: &Dump, group: &Group, options: TextOptions) -> String {
+    let mut text = format!("{} @", group.members.len());
+    let stack = dump.stack(group.stack);
+    for place in stack.map(Stack::places).unwrap_or_default() {
+        let _ = write!(text, " {:#x}", dump.run_time(place.continues()));
+    }
+    text.push('\n');
+    match dump.labels(group.labels) {
+        Some(labels) => {
+            let pairs: Vec<_> = labels.iter().map(|(key, value)| format!("{key:?}:{value:?}")).collect();
+            let _ = writeln!(text, "# labels: {{{}}}", pairs.join(", "));
+        }
+        None if group.labels == Labels::Unknown => text.push_str("# labels: unknown\n"),
+        None => {}
+    }
+    let states: Vec<_> = dump.states(group).into_iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let _ = writeln!(text, "# states: {}", states.join(", "));
+    match stack {
+        Ok(stack) => group_calls(dump, stack, options, &mut text),
+        Err(reason) => {
+            let _ = writeln!(text, "# stack unavailable: {}", reason.reason());
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// The calls without those of the runtime at the inner end, and without wrappers.
+fn group_calls(dump: &Dump, stack: &Stack, options: TextOptions, text: &mut String) {
+    let all = shown(dump, stack, true);
+    let is_runtime = |shown: &Shown<'_>| {
+        let function = shown.call.map(|call| call.function.as_ref()).unwrap_or_default();
+        function.starts_with("runtime.") || function.starts_with("internal/runtime/")
+    };
+    let first = if options.system { 0 } else { all.iter().position(|shown| !is_runtime(shown)).unwrap_or_default() };
+    let visible = all.iter().skip(first).filter(|shown| {
+        let call = shown.call;
+        options.system || call.is_none_or(|call| !call.wrapper && call.function.as_ref() != "runtime.goexit")
+    });
+    for shown in visible {
+        let instruction = shown.place.instruction();
+        let _ = write!(text, "#\t{:#x}", dump.run_time(instruction));
+        if let Some(call) = shown.call {
+            let (file, line) = (call.file.as_deref().unwrap_or(NO_FILE), call.line.unwrap_or_default());
+            let offset = instruction.saturating_sub(shown.entry);
+            let _ = write!(text, "\t{}+{offset:#x}\t{file}:{line}", call.function);
+        }
+        text.push('\n');
+    }
+    if stack.end() != End::Outermost {
+        let _ = writeln!(text, "# callers unavailable: {}", stack.end().reason());
+    }
+}

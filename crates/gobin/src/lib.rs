@@ -17,7 +17,6 @@ mod pclntab;
 mod relocations;
 mod rtti;
 pub mod site;
-mod symtab;
 mod table;
 mod varint;
 mod version;

@@ -6,6 +6,7 @@ use crate::image::{Image, Segment};
 use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
+use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
 use crate::{Arch, Error, dwarf, note, rtti};
 use std::collections::BTreeSet;
@@ -223,6 +224,14 @@ impl<'d> GoBinary<'d> {
             }
         };
         wanted.iter().map(|field| found.field(field, source)).collect()
+    }
+
+    /// Where variables of the program lie, e.g. `runtime.allglen`.
+    pub fn runtime_symbols(&self, names: &[&'static str]) -> Vec<Result<SymbolInfo, SymbolError>> {
+        symbol::in_symbol_table(&self.image, names).unwrap_or_else(|| {
+            let unknown = SymbolError::NoTable(self.info.go_version_raw.clone());
+            names.iter().map(|_| Err(unknown.clone())).collect()
+        })
     }
 
     /// Whether this build's version is known not to have a struct.

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
-use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource};
+use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, SymbolError, SymbolSource};
 
 const PROGRAM: &str = r#"package main
 
@@ -164,6 +165,57 @@ fn all_sources_of_offsets_agree_and_survive_stripping() {
 }
 
 #[test]
+fn structs_and_arrays_inside_are_entered() {
+    let field = |ty, field| FieldRef { package: "runtime", ty, field };
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let offset = |wanted: FieldRef, source| binary.struct_fields_from(&[wanted], source).remove(0);
+    // The sum of the parts, by both sources.
+    for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {
+        let of = |wanted| offset(wanted, source).unwrap();
+        let sched = of(field("g", "sched")).offset;
+        let pc = of(field("g", "sched.pc"));
+        assert_eq!((pc.offset, pc.size), (sched + of(field("gobuf", "pc")).offset, 8), "{source}");
+        let (runq, element) = (of(field("p", "runq")), of(field("p", "runq[]")));
+        assert_eq!((element.offset, element.size, runq.size), (runq.offset, 8, 256 * 8), "{source}");
+        for none in ["sched.no", "goid.no", "sched[]", "sched.pc[]", "no.pc", "sched..pc", ".", "[]", "sched.pc."] {
+            assert_eq!(offset(field("g", none), source), Err(FieldError::NoField), "{source} {none}");
+        }
+    }
+    // Run-time type information lacks these.
+    let of = |wanted| offset(wanted, OffsetSource::Dwarf).unwrap();
+    let (stats, one) = (of(field("mstats", "heapStats.stats")), of(field("mstats", "heapStats.stats[]")));
+    assert_eq!((one.size, stats.size), (of(field("heapStatsDelta", "")).size, 3 * one.size));
+    let in_heap = of(field("mstats", "heapStats.stats[].inHeap"));
+    assert_eq!(in_heap.offset, one.offset + of(field("heapStatsDelta", "inHeap")).offset);
+}
+
+#[test]
+fn symbols_are_where_go_says() {
+    let (path, bytes) = plain();
+    let done = Command::new("go").args(["tool", "nm", "-size"]).arg(path).output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    let symbol = |line: &str| {
+        let parts: Vec<_> = line.split_whitespace().collect();
+        let address = u64::from_str_radix(parts.first()?, 16).ok()?;
+        Some((parts.get(3..)?.join(" "), (address, parts[1].parse::<u64>().ok())))
+    };
+    let truth: HashMap<_, _> = text.lines().filter_map(symbol).collect();
+    let binary = GoBinary::parse(bytes).unwrap();
+    let found = binary.runtime_symbols(RUNTIME_SYMBOLS);
+    let mut compared = 0;
+    for (name, found) in RUNTIME_SYMBOLS.iter().zip(found) {
+        match (found, truth.get(*name)) {
+            (Ok(info), Some(&truth)) => {
+                assert_eq!((info.vaddr, info.size, info.source), (truth.0, truth.1, SymbolSource::SymbolTable));
+                compared += 1;
+            }
+            (found, truth) => assert_eq!((found, truth), (Err(SymbolError::NoSymbol), None), "{name}"),
+        }
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+#[test]
 fn sites_of_the_http_server_are_emulated() {
     let binary = GoBinary::parse(&plain().1).unwrap();
     let names = [
@@ -210,7 +262,9 @@ fn read_all(bytes: &[u8]) {
     let _ = binary.functions().take(50_000).count();
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {
         let _ = binary.struct_fields_from(&FIELDS, source);
+        let _ = binary.struct_fields_from(RUNTIME_FIELDS, source);
     }
+    let _ = binary.runtime_symbols(RUNTIME_SYMBOLS);
     let _ = binary.read_only_data();
 }
 

@@ -2,7 +2,7 @@
 
 use crate::memory::ReadError;
 use std::fmt;
-use trigon_gobin::FieldError;
+use trigon_gobin::{FieldError, SymbolError};
 
 /// Why a value is missing. Nothing is guessed and nothing is zero instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +20,12 @@ pub enum Absent {
         error: FieldError,
     },
     /// A variable's address is not known.
-    #[error("the address of {symbol} is not known: {reason}")]
+    #[error("{symbol}: {error}")]
     Symbol {
         /// The variable.
         symbol: &'static str,
         /// Why.
-        reason: String,
+        error: SymbolError,
     },
     /// The process's memory could not be read.
     #[error(transparent)]

@@ -2,7 +2,8 @@
 
 use crate::absent::Absent;
 use std::collections::HashMap;
-use trigon_gobin::{Arch, FieldError, FieldInfo, FieldRef, GoBinary, GoVersion};
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
+use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError, SymbolInfo};
 
 const RUNTIME: &str = "runtime";
 
@@ -13,7 +14,7 @@ pub struct RuntimeLayout {
     arch: Arch,
     bias: u64,
     fields: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
-    symbols: HashMap<&'static str, Result<u64, String>>,
+    symbols: HashMap<&'static str, Result<SymbolInfo, SymbolError>>,
 }
 
 /// A field of a variable in a process.
@@ -61,11 +62,10 @@ impl RuntimeLayout {
     /// # Errors
     /// Why it is not known.
     pub fn symbol(&self, symbol: &'static str) -> Result<u64, Absent> {
-        let absent = |reason: &str| Absent::Symbol { symbol, reason: reason.to_owned() };
         match self.symbols.get(symbol) {
-            Some(Ok(address)) => Ok(*address),
-            Some(Err(reason)) => Err(absent(reason)),
-            None => Err(absent("nobody asked for it")),
+            Some(Ok(info)) => Ok(info.vaddr.wrapping_add(self.bias)),
+            Some(Err(error)) => Err(Absent::Symbol { symbol, error: error.clone() }),
+            None => Err(Absent::Symbol { symbol, error: SymbolError::NoSymbol }),
         }
     }
 

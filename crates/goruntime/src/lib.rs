@@ -8,8 +8,10 @@ mod absent;
 mod layout;
 mod memory;
 mod process;
+mod witness;
 
 pub use absent::Absent;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
 pub use process::{GoProcess, OpenError};
+pub use witness::Witness;

@@ -8,10 +8,16 @@ mod absent;
 mod layout;
 mod memory;
 mod process;
+mod reading;
+mod snapshot;
 mod witness;
 
 pub use absent::Absent;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
 pub use process::{GoProcess, OpenError};
+pub use snapshot::{
+    Description, Histogram, Kind, MemStats, Metric, Pause, Pauses, Settings, Snapshot, SnapshotError, SnapshotReader,
+    Value,
+};
 pub use witness::Witness;

@@ -9,7 +9,7 @@ use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
 use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
-use crate::{Arch, Error, dwarf, note, rtti, symtab};
+use crate::{Arch, Error, dwarf, note, rtti};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -90,11 +90,6 @@ impl<'d> GoBinary<'d> {
     /// The GNU build id in hexadecimal (Go 1.24 and later, or an external linker), else Go's own.
     pub fn build_id(&self) -> Option<String> {
         note::build_id(&self.image)
-    }
-
-    /// Link-time addresses of these symbols, if there is a symbol table that has them.
-    pub fn symbol_table(&self, names: &[&str]) -> Vec<Option<u64>> {
-        symtab::addresses(&self.image, names)
     }
 
     /// Whether it has debug information.

@@ -21,7 +21,6 @@ mod rtti;
 pub mod runtime_layout;
 pub mod site;
 mod symbol;
-mod symtab;
 mod table;
 mod varint;
 mod version;

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 use trigon_gobin::GoBinary;
-use trigon_goruntime::goroutine::{DumpOptions, FIELDS, SYMBOLS, dump, format};
+use trigon_goruntime::goroutine::{DumpOptions, dump, format};
 use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     executable.read_to_end(&mut bytes)?;
     let mut out = io::stdout().lock();
     let binary = GoBinary::parse(&bytes)?;
-    let layout = RuntimeLayout::resolve(&binary, process.bias(&binary), FIELDS, SYMBOLS);
+    let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
     let (start, before) = (Instant::now(), cpu()?);
     let dump =
         dump(process.memory(), &layout, &binary, &DumpOptions { now: monotonic_clock(pid), ..Default::default() })?;

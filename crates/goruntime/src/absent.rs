@@ -1,8 +1,8 @@
 //! Why a value is not there.
 
 use crate::memory::ReadError;
-use std::fmt;
-use trigon_gobin::FieldError;
+use std::borrow::Cow;
+use trigon_gobin::{FieldError, SymbolError};
 
 /// Why a value is missing. Nothing is guessed and nothing is zero instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,27 +20,26 @@ pub enum Absent {
         error: FieldError,
     },
     /// A variable's address is not known.
-    #[error("the address of {symbol} is not known: {reason}")]
+    #[error("{symbol}: {error}")]
     Symbol {
         /// The variable.
         symbol: &'static str,
         /// Why.
-        reason: String,
+        error: SymbolError,
     },
     /// The process's memory could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// What was read contradicts itself.
+    /// What was read contradicts itself: the memory is corrupt or hostile.
     #[error("{0}")]
-    Unsound(Unsound),
+    Unsound(Cow<'static, str>),
+    /// It changed each time that it was read.
+    #[error("{0} changed each time that it was read")]
+    Restless(&'static str),
 }
 
-/// A contradiction in what was read: corrupt, hostile, or changed in the middle too often.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsound(pub String);
-
-impl fmt::Display for Unsound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Absent {
+    pub(crate) fn unsound(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unsound(what.into())
     }
 }

@@ -1,8 +1,10 @@
 //! Where the runtime's variables and fields lie in one process.
 
 use crate::absent::Absent;
+use crate::witness::Witness;
 use std::collections::HashMap;
-use trigon_gobin::{Arch, FieldError, FieldInfo, FieldRef, GoBinary, GoVersion};
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
+use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError, SymbolInfo};
 
 const RUNTIME: &str = "runtime";
 
@@ -10,13 +12,15 @@ const RUNTIME: &str = "runtime";
 #[derive(Debug, Clone)]
 pub struct RuntimeLayout {
     go_version: Option<GoVersion>,
+    go_version_raw: String,
     arch: Arch,
     bias: u64,
     fields: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
-    symbols: HashMap<&'static str, Result<u64, String>>,
+    symbols: HashMap<&'static str, Result<SymbolInfo, SymbolError>>,
+    witness: Option<Witness>,
 }
 
-/// A field of a variable in a process.
+/// Some bytes of a process: a variable, or a field of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Where it begins.
@@ -27,23 +31,28 @@ pub struct Place {
 
 impl RuntimeLayout {
     /// Looks everything up; `bias` is how far the executable was loaded from where it was linked.
-    pub fn resolve(binary: &GoBinary<'_>, bias: u64, fields: &[FieldRef], symbols: &[&'static str]) -> Self {
-        let keys = fields.iter().map(|field| (field.package, field.ty, field.field));
-        let addresses = binary.symbol_table(symbols);
-        let biased =
-            |found: Option<u64>| found.map(|vaddr| vaddr.wrapping_add(bias)).ok_or("no such symbol".to_owned());
+    pub fn resolve(binary: &GoBinary<'_>, bias: u64) -> Self {
+        let keys = RUNTIME_FIELDS.iter().map(|field| (field.package, field.ty, field.field));
+        let symbols = binary.runtime_symbols(RUNTIME_SYMBOLS);
         Self {
             go_version: binary.build_info().go_version.clone(),
+            go_version_raw: binary.build_info().go_version_raw.clone(),
             arch: binary.arch(),
             bias,
-            fields: keys.zip(binary.struct_fields(fields)).collect(),
-            symbols: symbols.iter().copied().zip(addresses.into_iter().map(biased)).collect(),
+            fields: keys.zip(binary.struct_fields(RUNTIME_FIELDS)).collect(),
+            symbols: RUNTIME_SYMBOLS.iter().copied().zip(symbols).collect(),
+            witness: Witness::of(binary, bias),
         }
     }
 
     /// The toolchain, if it was a release.
     pub fn go_version(&self) -> Option<&GoVersion> {
         self.go_version.as_ref()
+    }
+
+    /// The toolchain as it calls itself.
+    pub fn go_version_raw(&self) -> &str {
+        &self.go_version_raw
     }
 
     /// The processor.
@@ -56,30 +65,35 @@ impl RuntimeLayout {
         self.bias
     }
 
+    /// Bytes by which the executable is recognised in memory.
+    pub fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
+    }
+
     /// A variable's address in the process, by its full name, e.g. `runtime.sched`.
     ///
     /// # Errors
     /// Why it is not known.
     pub fn symbol(&self, symbol: &'static str) -> Result<u64, Absent> {
-        let absent = |reason: &str| Absent::Symbol { symbol, reason: reason.to_owned() };
-        match self.symbols.get(symbol) {
-            Some(Ok(address)) => Ok(*address),
-            Some(Err(reason)) => Err(absent(reason)),
-            None => Err(absent("nobody asked for it")),
-        }
+        let error = match self.symbols.get(symbol) {
+            Some(Ok(info)) => return Ok(info.vaddr.wrapping_add(self.bias)),
+            Some(Err(error)) => error.clone(),
+            None => SymbolError::NoSymbol,
+        };
+        Err(Absent::Symbol { symbol, error })
     }
 
-    /// A field of a struct of package `runtime`; an empty name is the struct itself.
+    /// A field of a struct of package `runtime`, or a path of them; an empty one is the struct itself.
     ///
     /// # Errors
     /// Why it is not known.
     pub fn field(&self, ty: &'static str, field: &'static str) -> Result<FieldInfo, Absent> {
-        let absent = |error| Absent::Field { package: RUNTIME, ty, field, error };
-        match self.fields.get(&(RUNTIME, ty, field)) {
-            Some(Ok(info)) => Ok(info.clone()),
-            Some(Err(error)) => Err(absent(error.clone())),
-            None => Err(absent(FieldError::NoType)),
-        }
+        let error = match self.fields.get(&(RUNTIME, ty, field)) {
+            Some(Ok(info)) => return Ok(info.clone()),
+            Some(Err(error)) => error.clone(),
+            None => FieldError::NoField,
+        };
+        Err(Absent::Field { package: RUNTIME, ty, field, error })
     }
 
     /// A field of a variable.

@@ -10,9 +10,17 @@ pub mod goroutine;
 mod layout;
 mod memory;
 mod process;
+mod reading;
+mod snapshot;
+mod witness;
 
 pub use absent::Absent;
 pub use clock::monotonic_clock;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
 pub use process::{GoProcess, OpenError};
+pub use snapshot::{
+    Description, Histogram, Kind, MemStats, Metric, Pause, Pauses, Settings, Snapshot, SnapshotError, SnapshotReader,
+    Value,
+};
+pub use witness::Witness;

@@ -1,6 +1,6 @@
 //! Functions, files and lines of the places that a dump mentions, each looked up once.
 
-use crate::goroutine::walk::Place;
+use crate::goroutine::walk::Position;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub struct Symbols {
 
 impl Symbols {
     /// The calls in progress at a place; none if the executable does not say.
-    pub fn at(&self, place: Place) -> Option<&Calls> {
+    pub fn at(&self, place: Position) -> Option<&Calls> {
         self.by_instruction.get(&place.instruction())
     }
 

@@ -5,7 +5,7 @@ use crate::goroutine::labels::{LabelSet, Labels};
 use crate::goroutine::stacks::Stack;
 use crate::goroutine::state::State;
 use crate::goroutine::visibility::Visibility;
-use crate::goroutine::walk::Place;
+use crate::goroutine::walk::Position;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -203,7 +203,7 @@ impl Dump {
 
     /// The function with the `go` statement, and the statement's file and line.
     pub fn creation(&self, goroutine: &Goroutine) -> Option<Creation<'_>> {
-        let place = Place::returning_to(goroutine.go_pc)?;
+        let place = Position::returning_to(goroutine.go_pc)?;
         let calls = self.symbols.at(place)?;
         Some(Creation { function: &calls.calls.last()?.function, at: calls.calls.first()?, entry: calls.entry })
     }
@@ -242,7 +242,7 @@ impl Dump {
     }
 
     /// The calls of a stack, innermost first, with the entry of the function that holds each place.
-    pub(super) fn calls<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = (Place, Option<&'s Calls>)> {
+    pub(super) fn calls<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = (Position, Option<&'s Calls>)> {
         stack.places().iter().map(|&place| (place, self.symbols.at(place)))
     }
 }

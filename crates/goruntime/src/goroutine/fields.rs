@@ -2,43 +2,17 @@
 
 use crate::RuntimeLayout;
 use crate::absent::{Absent, Unsound};
-use trigon_gobin::FieldRef;
 
 /// A `g` has some 450 bytes; one that is said to be larger is none.
 const MAX_WINDOW: u64 = 4096;
 const G: &str = "g";
 
-/// The fields that a dump needs.
-pub const FIELDS: &[FieldRef] = &[
-    field("stack.lo"),
-    field("stack.hi"),
-    field("sched.sp"),
-    field("sched.pc"),
-    field("syscallsp"),
-    field("syscallpc"),
-    field("atomicstatus"),
-    field("goid"),
-    field("waitsince"),
-    field("waitreason"),
-    field("trackingSeq"),
-    field("lockedm"),
-    field("parentGoid"),
-    field("gopc"),
-    field("startpc"),
-    field("labels"),
-];
-/// The variables that a dump needs.
-pub const SYMBOLS: &[&str] = &[ALL_LEN, ALL_LIST, WAIT_REASONS];
 /// How many `g` structs there are.
 pub(super) const ALL_LEN: &str = "runtime.allglen";
 /// Where the list of their addresses begins.
 pub(super) const ALL_LIST: &str = "runtime.allgptr";
 /// An array of strings.
 pub(super) const WAIT_REASONS: &str = "runtime.waitReasonStrings";
-
-const fn field(field: &'static str) -> FieldRef {
-    FieldRef { package: "runtime", ty: G, field }
-}
 
 /// Where the fields lie.
 #[derive(Debug, Clone)]
@@ -100,7 +74,7 @@ impl Fields {
         let mut window = 0;
         let mut offset = |field: &'static str, size: u64| -> Result<usize, Absent> {
             let info = layout.field(G, field)?;
-            let unsound = || Absent::Unsound(Unsound(format!("runtime.g.{field} is described as something else")));
+            let unsound = || Absent::unsound(format!("runtime.g.{field} is described as something else"));
             let end = info.offset.checked_add(info.size).filter(|&end| info.size == size && end <= MAX_WINDOW);
             window = window.max(end.ok_or_else(unsound)?);
             Ok(info.offset as usize)

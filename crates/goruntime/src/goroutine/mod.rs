@@ -16,10 +16,9 @@ mod walk;
 
 pub use calls::{Call, Calls, Symbols};
 pub use dump::{Creation, Dump, Goroutine, Missing, NoStack, StackOf};
-pub use fields::{FIELDS, SYMBOLS};
 pub use group::Group;
 pub use labels::{LabelSet, Labels};
 pub use reader::{DumpOptions, dump};
 pub use stacks::Stack;
 pub use state::State;
-pub use walk::{End, Place};
+pub use walk::{End, Position};

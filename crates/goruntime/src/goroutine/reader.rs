@@ -6,7 +6,6 @@
 //! same place is noticed, too; but not around system calls, where it does not count in all versions: there the stack is
 //! read twice and must be the same.
 
-use crate::absent::{Absent, Unsound};
 use crate::goroutine::batch::read_each;
 use crate::goroutine::calls::{Lookup, Symbols};
 use crate::goroutine::dump::{Code, Dump, Goroutine, Missing, NoStack, StackOf};
@@ -16,8 +15,8 @@ use crate::goroutine::stacks::{Stack, Stacks};
 use crate::goroutine::state::{State, Status};
 use crate::goroutine::visibility::{is_system, is_user_code};
 use crate::goroutine::wait_reason::wait_reasons;
-use crate::goroutine::walk::{End, Place, Start, Unwinder, walk};
-use crate::{Memory, ReadError, RuntimeLayout};
+use crate::goroutine::walk::{End, Position, Start, Unwinder, walk};
+use crate::{Absent, Memory, ReadError, RuntimeLayout};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use trigon_gobin::{Arch, GoBinary, GoVersion};
@@ -84,16 +83,23 @@ pub fn dump(
             reader.batch(batch)?;
         }
     }
+    // It may have begun to execute another program meanwhile.
+    if let Some(witness) = layout.witness()
+        && !witness.is_in(memory)?
+    {
+        return Err(ReadError::Gone.into());
+    }
     reader.finish(layout, binary, version, options)
 }
 
 fn checked_version(layout: &RuntimeLayout) -> Result<GoVersion, Absent> {
-    let unsound = |reason| Err(Absent::Unsound(Unsound(reason)));
     match layout.go_version() {
-        _ if layout.arch() != Arch::Amd64 => unsound("goroutines are read on x86-64 only".to_owned()),
+        _ if layout.arch() != Arch::Amd64 => Err(Absent::unsound("goroutines are read on x86-64 only")),
         Some(version) if CHECKED.contains(&version.language()) => Ok(version.clone()),
-        Some(version) => unsound(format!("goroutines of {version} are not known: only Go 1.21 to 1.27 were checked")),
-        None => unsound("goroutines of an unreleased Go version are not known".to_owned()),
+        _ => {
+            let version = layout.go_version_raw();
+            Err(Absent::unsound(format!("goroutines of {version} are not known: only Go 1.21 to 1.27 were checked")))
+        }
     }
 }
 
@@ -109,7 +115,7 @@ struct Reader<'r, 'b, 'd> {
     goroutines: Vec<Goroutine>,
     missing: Missing,
     /// Kept between walks to save allocations.
-    places: Vec<Place>,
+    places: Vec<Position>,
 }
 
 /// What was read of a goroutine between two looks at its `g`.
@@ -153,10 +159,7 @@ impl Reader<'_, '_, '_> {
                 return Ok(bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect());
             }
         }
-        Err(failed.map_or_else(
-            || Absent::Unsound(Unsound("the list of goroutines moved each time it was read".to_owned())),
-            Absent::Read,
-        ))
+        Err(failed.map_or(Absent::Restless("the list of goroutines"), Absent::Read))
     }
 
     /// Looks at several `g` structs.
@@ -274,7 +277,7 @@ impl Reader<'_, '_, '_> {
         stack
     }
 
-    fn keep(&mut self, places: &[Place], end: End) -> StackOf {
+    fn keep(&mut self, places: &[Position], end: End) -> StackOf {
         if places.is_empty() {
             return StackOf::Absent(NoStack::UnknownPlace);
         }
@@ -359,7 +362,7 @@ impl Reader<'_, '_, '_> {
         let mut lookup = Lookup::new(binary, self.deadline);
         for goroutine in &goroutines {
             lookup.add(goroutine.start_pc);
-            Place::returning_to(goroutine.go_pc).into_iter().for_each(|place| lookup.add(place.instruction()));
+            Position::returning_to(goroutine.go_pc).into_iter().for_each(|place| lookup.add(place.instruction()));
         }
         let places = stacks.iter().flat_map(Stack::places);
         places.for_each(|place| lookup.add(place.instruction()));

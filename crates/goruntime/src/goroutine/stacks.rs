@@ -1,6 +1,6 @@
 //! Call stacks, each kept once: programs have many goroutines and few different stacks.
 
-use crate::goroutine::walk::{End, Place};
+use crate::goroutine::walk::{End, Position};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ const OVERHEAD: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stack {
     /// Innermost first.
-    places: Arc<[Place]>,
+    places: Arc<[Position]>,
     end: End,
 }
 
 impl Stack {
     /// Where its functions are, innermost first.
-    pub fn places(&self) -> &[Place] {
+    pub fn places(&self) -> &[Position] {
         &self.places
     }
 
@@ -39,7 +39,7 @@ pub(super) struct Stacks {
 
 impl Stacks {
     /// The number of a stack; none if the memory for stacks is used up.
-    pub(super) fn number(&mut self, places: &[Place], end: End) -> Option<u32> {
+    pub(super) fn number(&mut self, places: &[Position], end: End) -> Option<u32> {
         let stack = Stack { places: places.into(), end };
         if let Some(&known) = self.by_place.get(&stack) {
             return Some(known);

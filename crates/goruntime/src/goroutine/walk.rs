@@ -11,12 +11,12 @@ const MAX_KNOWN: usize = 1 << 17;
 
 /// A place in a call stack: where a function goes on, as a link-time address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(u64);
+pub struct Position(u64);
 
 /// No address of a program has this bit: it marks places that are no return addresses.
 const STOPPED: u64 = 1 << 63;
 
-impl Place {
+impl Position {
     fn new(pc: u64, stopped: bool) -> Option<Self> {
         (pc & STOPPED == 0).then_some(Self(if stopped { pc | STOPPED } else { pc }))
     }
@@ -117,7 +117,7 @@ pub(super) fn walk<E>(
     unwinder: &mut Unwinder<'_, '_>,
     start: &Start,
     mut read: impl FnMut(u64) -> Result<u64, E>,
-    places: &mut Vec<Place>,
+    places: &mut Vec<Position>,
 ) -> Result<End, E> {
     places.clear();
     let (mut pc, mut sp, mut stopped) = (start.pc, start.sp, false);
@@ -125,7 +125,7 @@ pub(super) fn walk<E>(
         let link_time = unwinder.link_time(pc);
         let Some(way) = unwinder.unwind(link_time) else { return Ok(End::UnknownCaller) };
         // A goroutine that has not run yet continues at the first instruction of its function.
-        let Some(place) = Place::new(link_time, stopped || link_time == way.entry) else {
+        let Some(place) = Position::new(link_time, stopped || link_time == way.entry) else {
             return Ok(End::UnknownCaller);
         };
         if places.len() >= MAX_FRAMES {

@@ -5,7 +5,7 @@
 
 use crate::goroutine::dump::{Dump, NoStack};
 use crate::goroutine::group::Group;
-use crate::goroutine::walk::{End, Place};
+use crate::goroutine::walk::{End, Position};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
@@ -148,7 +148,7 @@ struct Builder<'d> {
     strings: HashMap<String, i64>,
     /// By name and file.
     functions: HashMap<(i64, i64), u64>,
-    locations: HashMap<Place, u64>,
+    locations: HashMap<Position, u64>,
     /// Locations that are no places in the code, by what they say.
     remarks: HashMap<String, u64>,
 }
@@ -200,7 +200,7 @@ impl<'d> Builder<'d> {
     }
 
     /// The location of a place; none if Go's profiles show nothing of it.
-    fn place(&mut self, place: Place) -> Option<u64> {
+    fn place(&mut self, place: Position) -> Option<u64> {
         if let Some(&known) = self.locations.get(&place) {
             return Some(known);
         }

@@ -7,7 +7,7 @@ use crate::goroutine::labels::Labels;
 use crate::goroutine::stacks::Stack;
 use crate::goroutine::state::State;
 use crate::goroutine::visibility::printed;
-use crate::goroutine::walk::{End, Place};
+use crate::goroutine::walk::{End, Position};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -22,8 +22,8 @@ const NO_FILE: &str = "??";
 /// What text shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextOptions {
-    /// Goroutines and calls of the runtime, too, as with `GOTRACEBACK=system`.
-    pub system: bool,
+    /// Without goroutines and calls of the runtime, as a panic prints them; `SIGQUIT` prints all.
+    pub user: bool,
 }
 
 /// Writes a dump in the layout of a Go traceback, as `SIGQUIT` prints it. Arguments of functions are not read: they are
@@ -34,7 +34,7 @@ pub struct TextOptions {
 pub fn text(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
     let (mut kept, mut bytes) = (HashMap::new(), 0);
     let mut between = "";
-    for goroutine in dump.goroutines().iter().filter(|goroutine| options.system || !goroutine.system) {
+    for goroutine in dump.goroutines().iter().filter(|goroutine| !(options.user && goroutine.system)) {
         write!(out, "{between}{}", header(dump, goroutine))?;
         between = "\n";
         match kept.get(&goroutine.stack) {
@@ -91,14 +91,14 @@ fn remark(text: &str) -> String {
 
 /// A call to be shown.
 struct Shown<'d> {
-    place: Place,
+    place: Position,
     entry: u64,
     /// Absent: the executable does not say what is there.
     call: Option<&'d Call>,
 }
 
 fn calls_text(dump: &Dump, stack: &Stack, options: TextOptions) -> String {
-    let mut shown = shown(dump, stack, options.system);
+    let mut shown = shown(dump, stack, !options.user);
     if shown.is_empty() {
         shown = self::shown(dump, stack, true);
     }
@@ -154,7 +154,7 @@ fn call_text(shown: &Shown<'_>, text: &mut String) {
 fn creation_text(dump: &Dump, goroutine: &Goroutine, options: TextOptions) -> String {
     let creation = dump.creation(goroutine).filter(|_| goroutine.id != 1);
     let Some(creation) = creation else { return String::new() };
-    if !options.system && !dump.visibility().shows(creation.function, false, false, None) {
+    if options.user && !dump.visibility().shows(creation.function, false, false, None) {
         return String::new();
     }
     let mut text = format!("created by {}", printed(creation.function));
@@ -175,7 +175,7 @@ fn creation_text(dump: &Dump, goroutine: &Goroutine, options: TextOptions) -> St
 /// # Errors
 /// Those of `out`.
 pub fn text_groups(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
-    let groups = dump.groups(options.system);
+    let groups = dump.groups(!options.user);
     let total: usize = groups.iter().map(|group| group.members.len()).sum();
     writeln!(out, "goroutine profile: total {total}")?;
     for group in &groups {
@@ -218,10 +218,10 @@ fn group_calls(dump: &Dump, stack: &Stack, options: TextOptions, text: &mut Stri
         let function = shown.call.map(|call| call.function.as_ref()).unwrap_or_default();
         function.starts_with("runtime.") || function.starts_with("internal/runtime/")
     };
-    let first = if options.system { 0 } else { all.iter().position(|shown| !is_runtime(shown)).unwrap_or_default() };
+    let first = if !options.user { 0 } else { all.iter().position(|shown| !is_runtime(shown)).unwrap_or_default() };
     let visible = all.iter().skip(first).filter(|shown| {
         let call = shown.call;
-        options.system || call.is_none_or(|call| !call.wrapper && call.function.as_ref() != "runtime.goexit")
+        !options.user || call.is_none_or(|call| !call.wrapper && call.function.as_ref() != "runtime.goexit")
     });
     for shown in visible {
         let instruction = shown.place.instruction();

@@ -1,0 +1,179 @@
+//! Taking snapshots of one process again and again.
+
+use crate::absent::Absent;
+use crate::layout::RuntimeLayout;
+use crate::memory::{Memory, ReadError};
+use crate::reading::Reading;
+use crate::snapshot::catalogue::CATALOGUE;
+use crate::snapshot::heap::HeapRing;
+use crate::snapshot::histogram::size_bounds;
+use crate::snapshot::now::{Now, Places};
+use crate::snapshot::{MemStats, Metric, Settings, Snapshot};
+use crate::witness::Witness;
+use std::sync::Arc;
+
+/// The runtimes whose variables mean what is said here.
+const OLDEST: (u16, u16) = (1, 21);
+const NEWEST: (u16, u16) = (1, 27);
+/// Reads until nothing moved in the middle: a GC cycle's end takes some microseconds.
+const ATTEMPTS: u32 = 8;
+
+/// Why there is no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// The meaning of its runtime's variables is not known.
+    #[error("the runtime of {0:?} is not known (known are the releases of Go 1.21 to 1.27)")]
+    UnknownVersion(String),
+    /// The memory could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It executes another program by now.
+    #[error("the process executes another program than the one that was looked at")]
+    Replaced,
+}
+
+/// Takes snapshots of one process. What was found once, like the list of threads, is kept for the next.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    language: (u16, u16),
+    places: Places,
+    heap: HeapRing,
+    size_bounds: Option<Arc<[f64]>>,
+    reading: Reading,
+    witness: Option<Witness>,
+}
+
+impl SnapshotReader {
+    /// For a process with this layout.
+    ///
+    /// # Errors
+    /// The runtime's version is not known.
+    pub fn new(layout: &RuntimeLayout) -> Result<Self, SnapshotError> {
+        let release = layout.go_version().filter(|version| version.pre.is_none());
+        let language = release.map(|version| version.language());
+        let Some(language) = language.filter(|language| (OLDEST..=NEWEST).contains(language)) else {
+            return Err(SnapshotError::UnknownVersion(layout.go_version_raw().to_owned()));
+        };
+        let places = Places::resolve(layout);
+        Ok(Self {
+            language,
+            reading: places.reading(),
+            places,
+            heap: HeapRing::resolve(layout),
+            size_bounds: None,
+            witness: layout.witness().cloned(),
+        })
+    }
+
+    /// Takes one.
+    ///
+    /// The process may have ended meanwhile, and its id belong to another one: see [`crate::GoProcess::is_alive`].
+    ///
+    /// # Errors
+    /// Nothing could be read, or the process executes another program.
+    pub fn read(&mut self, memory: &impl Memory) -> Result<Snapshot, SnapshotError> {
+        self.read_words(memory).or_else(|error| self.explain(error, memory))?;
+        if let Some(witness) = &self.witness
+            && self.reading.bytes(&witness.place()).is_none_or(|bytes| !witness.is(bytes))
+        {
+            return Err(SnapshotError::Replaced);
+        }
+        let heap = match self.heap.read(memory) {
+            Err(Absent::Read(error @ (ReadError::Gone | ReadError::NotPermitted))) => return Err(error.into()),
+            heap => heap,
+        };
+        if let (None, Some(classes)) = (&self.size_bounds, self.heap.classes()) {
+            self.size_bounds = Some(size_bounds(classes));
+        }
+        let now = Now {
+            language: self.language,
+            places: &self.places,
+            reading: &self.reading,
+            heap,
+            on_processors: self.places.scheduler.on_processors(&self.reading, memory),
+            size_bounds: self.size_bounds.as_ref(),
+        };
+        Ok(snapshot(&now))
+    }
+
+    /// Reads everything but the heap's statistics, until the lists of processors and threads are right, and nothing that
+    /// consists of several words was being written.
+    fn read_words(&mut self, memory: &impl Memory) -> Result<(), ReadError> {
+        self.places.scheduler.processors.try_again();
+        self.places.scheduler.threads.try_again();
+        for _ in 0..ATTEMPTS {
+            match self.reading.fill(memory) {
+                Ok(()) if self.lists_are_current() => {
+                    if self.places.is_settled(&self.reading) {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Ok(()) => {}
+                // A processor or thread where none is any more.
+                Err(ReadError::Unmapped(_)) => {}
+                Err(error) => return Err(error),
+            }
+            self.places.scheduler.processors.find(memory);
+            self.places.scheduler.threads.find(memory);
+            self.reading = self.places.reading();
+        }
+        // What is not settled is absent for this time. But lists that are not right must not be read from.
+        if self.reading.fill(memory).is_ok() && self.lists_are_current() {
+            return Ok(());
+        }
+        self.places.scheduler.processors.lose();
+        self.places.scheduler.threads.lose();
+        self.reading = self.places.reading();
+        self.reading.fill(memory)
+    }
+
+    fn lists_are_current(&self) -> bool {
+        let scheduler = &self.places.scheduler;
+        scheduler.processors.is_current(&self.reading) && scheduler.threads.is_current(&self.reading)
+    }
+
+    /// What cannot be read may belong to another program by now.
+    fn explain(&self, error: ReadError, memory: &impl Memory) -> Result<(), SnapshotError> {
+        match (error, &self.witness) {
+            (ReadError::Unmapped(_), Some(witness)) if witness.is_in(memory) == Ok(false) => {
+                Err(SnapshotError::Replaced)
+            }
+            (error, _) => Err(error.into()),
+        }
+    }
+}
+
+fn snapshot(now: &Now<'_>) -> Snapshot {
+    let (mut metrics, mut absent) = (Vec::with_capacity(CATALOGUE.len()), Vec::new());
+    for entry in CATALOGUE.iter().filter(|entry| entry.description.since <= now.language) {
+        match (entry.compute)(now) {
+            Ok(value) => metrics.push(Metric { description: &entry.description, value }),
+            Err(reason) => absent.push((&entry.description, reason)),
+        }
+    }
+    Snapshot {
+        metrics,
+        absent,
+        memstats: MemStats::of(now),
+        pauses: now.pauses.get(now.reading),
+        threads: now.scheduler.threads.members().map(|threads| threads.len() as u64),
+        settings: settings(now),
+    }
+}
+
+fn settings(now: &Now<'_>) -> Settings {
+    let small = |word: Result<i64, Absent>| {
+        word.and_then(|value| u32::try_from(value).map_err(|_| Absent::unsound(format!("a negative number: {value}"))))
+    };
+    Settings {
+        // Negative numbers turn it off.
+        gogc: now.controller.gc_percent.signed(now.reading).map(|percent| u32::try_from(percent).ok()),
+        memory_limit: now.controller.memory_limit.signed(now.reading).map(|limit| {
+            let limit = (limit != i64::MAX).then_some(limit);
+            limit.and_then(|limit| u64::try_from(limit).ok())
+        }),
+        gomaxprocs: small(now.gomaxprocs.signed(now.reading)),
+        cpus: small(now.cpus.signed(now.reading)),
+    }
+}

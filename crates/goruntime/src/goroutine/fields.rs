@@ -1,7 +1,7 @@
 //! The fields of a `runtime.g` that a dump reads, in one piece of memory.
 
+use crate::Absent;
 use crate::RuntimeLayout;
-use crate::absent::{Absent, Unsound};
 
 /// A `g` has some 450 bytes; one that is said to be larger is none.
 const MAX_WINDOW: u64 = 4096;

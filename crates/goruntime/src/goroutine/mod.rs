@@ -2,6 +2,7 @@
 
 mod batch;
 mod calls;
+mod creation_sites;
 mod dump;
 mod fields;
 pub mod format;
@@ -15,6 +16,7 @@ mod wait_reason;
 mod walk;
 
 pub use calls::{Call, Calls, Symbols};
+pub use creation_sites::{CreationSites, Growth, MAX_SITES, SNAPSHOTS};
 pub use dump::{Creation, Dump, Goroutine, Missing, NoStack, StackOf};
 pub use group::Group;
 pub use labels::{LabelSet, Labels};

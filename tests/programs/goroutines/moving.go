@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -48,12 +49,12 @@ func runnable() {
 	spin()
 }
 
-var sum int
+var sum atomic.Int64
 
 //go:noinline
 func spin() {
 	for {
-		sum++
+		sum.Add(1)
 	}
 }
 

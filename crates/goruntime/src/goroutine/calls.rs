@@ -1,4 +1,4 @@
-//! Functions, files and lines of the places that a dump mentions, each looked up once.
+//! Functions, files and lines of the positions that a dump mentions, each looked up once.
 
 use crate::goroutine::walk::Position;
 use std::collections::{HashMap, HashSet};
@@ -39,12 +39,19 @@ pub struct Calls {
 #[derive(Debug, Default)]
 pub struct Symbols {
     by_instruction: HashMap<u64, Calls>,
+    /// Of all names and paths.
+    text_bytes: usize,
 }
 
 impl Symbols {
-    /// The calls in progress at a place; none if the executable does not say.
-    pub fn at(&self, place: Position) -> Option<&Calls> {
-        self.by_instruction.get(&place.instruction())
+    /// The calls in progress at a position; none if the executable does not say.
+    pub fn at(&self, position: Position) -> Option<&Calls> {
+        self.by_instruction.get(&position.instruction())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let calls: usize = self.by_instruction.values().map(|calls| calls.calls.len()).sum();
+        self.text_bytes + calls * size_of::<Call>() + self.by_instruction.len() * size_of::<(u64, Calls)>()
     }
 
     /// The same for an instruction.
@@ -109,6 +116,6 @@ impl<'b, 'd> Lookup<'b, 'd> {
     }
 
     pub(super) fn done(self) -> Symbols {
-        self.symbols
+        Symbols { text_bytes: self.bytes, ..self.symbols }
     }
 }

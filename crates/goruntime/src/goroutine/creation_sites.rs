@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Snapshots that a judgement takes.
 pub const SNAPSHOTS: usize = 9;
 const THIRD: usize = SNAPSHOTS / 3;
-/// Places that are watched; programs have some hundred. Their histories take 200 KiB.
+/// Positions that are watched; programs have some hundred. Their histories take 200 KiB.
 pub const MAX_SITES: usize = 1024;
 
 /// How the numbers of goroutines by the place of their creation develop.

@@ -62,7 +62,7 @@ pub enum NoStack {
     /// What the goroutine says of its stack contradicts itself.
     Unsound,
     /// It is at an address that is not in the executable.
-    UnknownPlace,
+    UnknownPosition,
     /// The memory for different stacks is used up.
     TooMany,
     /// Stacks were not asked for.
@@ -77,7 +77,7 @@ impl NoStack {
             Self::Moving => "it ran each time it was looked at",
             Self::Unreadable => "its memory cannot be read",
             Self::Unsound => "its stack's bounds contradict its stack pointer",
-            Self::UnknownPlace => "it is at an address outside of the executable",
+            Self::UnknownPosition => "it is at an address outside of the executable",
             Self::TooMany => "too many different stacks",
             Self::NotAsked => "not read",
         }
@@ -203,8 +203,8 @@ impl Dump {
 
     /// The function with the `go` statement, and the statement's file and line.
     pub fn creation(&self, goroutine: &Goroutine) -> Option<Creation<'_>> {
-        let place = Position::returning_to(goroutine.go_pc)?;
-        let calls = self.symbols.at(place)?;
+        let position = Position::returning_to(goroutine.go_pc)?;
+        let calls = self.symbols.at(position)?;
         Some(Creation { function: &calls.calls.last()?.function, at: calls.calls.first()?, entry: calls.entry })
     }
 
@@ -226,6 +226,15 @@ impl Dump {
         counts
     }
 
+    /// Bytes that the dump keeps, about: what many goroutines with few different stacks take is little.
+    pub fn bytes(&self) -> usize {
+        let labels = self.labels.iter().flat_map(|set| set.iter());
+        self.goroutines.capacity() * size_of::<Goroutine>()
+            + self.stacks.iter().map(Stack::bytes).sum::<usize>()
+            + labels.map(|(key, value)| key.len() + value.len()).sum::<usize>()
+            + self.symbols.bytes()
+    }
+
     /// An address in the process of a link-time one.
     pub fn run_time(&self, address: u64) -> u64 {
         address.wrapping_add(self.bias)
@@ -241,9 +250,9 @@ impl Dump {
         Visibility::of(&self.go_version)
     }
 
-    /// The calls of a stack, innermost first, with the entry of the function that holds each place.
+    /// The calls of a stack, innermost first, with the entry of the function that holds each position.
     pub(super) fn calls<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = (Position, Option<&'s Calls>)> {
-        stack.places().iter().map(|&place| (place, self.symbols.at(place)))
+        stack.positions().iter().map(|&position| (position, self.symbols.at(position)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The list of all `g` structs is read in one piece, then the structs in batches: first the structs, then the stacks that
 //! they point to, then the structs again. A goroutine that ran in between is read again by itself; it is absent only if it
 //! ran each time. The runtime counts how often a goroutine stopped running, so that one which ran and came back to the
-//! same place is noticed, too; but not around system calls, where it does not count in all versions: there the stack is
+//! same position is noticed, too; but not around system calls, where it does not count in all versions: there the stack is
 //! read twice and must be the same.
 
 use crate::goroutine::batch::read_each;
@@ -73,7 +73,7 @@ pub fn dump(
         labels: LabelSets::default(),
         goroutines: Vec::new(),
         missing: Missing::default(),
-        places: Vec::new(),
+        positions: Vec::new(),
     };
     let pointers = reader.pointers(layout)?;
     for batch in pointers.chunks(BATCH) {
@@ -115,7 +115,7 @@ struct Reader<'r, 'b, 'd> {
     goroutines: Vec<Goroutine>,
     missing: Missing,
     /// Kept between walks to save allocations.
-    places: Vec<Position>,
+    positions: Vec<Position>,
 }
 
 /// What was read of a goroutine between two looks at its `g`.
@@ -244,10 +244,10 @@ impl Reader<'_, '_, '_> {
             let offset = usize::try_from(address.checked_sub(at)?).ok()?;
             bytes.get(offset..)?.first_chunk().copied().map(u64::from_le_bytes)
         };
-        let mut places = std::mem::take(&mut self.places);
-        let end = walk(&mut self.unwinder, start, |address| read(address).ok_or(()), &mut places);
-        let stack = end.ok().map(|end| self.keep(&places, end));
-        self.places = places;
+        let mut positions = std::mem::take(&mut self.positions);
+        let end = walk(&mut self.unwinder, start, |address| read(address).ok_or(()), &mut positions);
+        let stack = end.ok().map(|end| self.keep(&positions, end));
+        self.positions = positions;
         stack
     }
 
@@ -267,21 +267,21 @@ impl Reader<'_, '_, '_> {
                 at = address;
             }
         };
-        let mut places = std::mem::take(&mut self.places);
-        let stack = match walk(&mut self.unwinder, start, read, &mut places) {
-            Ok(end) => Ok(self.keep(&places, end)),
+        let mut positions = std::mem::take(&mut self.positions);
+        let stack = match walk(&mut self.unwinder, start, read, &mut positions) {
+            Ok(end) => Ok(self.keep(&positions, end)),
             Err(ReadError::Unmapped(_)) => Ok(StackOf::Absent(NoStack::Unreadable)),
             Err(error) => Err(error),
         };
-        self.places = places;
+        self.positions = positions;
         stack
     }
 
-    fn keep(&mut self, places: &[Position], end: End) -> StackOf {
-        if places.is_empty() {
-            return StackOf::Absent(NoStack::UnknownPlace);
+    fn keep(&mut self, positions: &[Position], end: End) -> StackOf {
+        if positions.is_empty() {
+            return StackOf::Absent(NoStack::UnknownPosition);
         }
-        self.stacks.number(places, end).map_or(StackOf::Absent(NoStack::TooMany), StackOf::Known)
+        self.stacks.number(positions, end).map_or(StackOf::Absent(NoStack::TooMany), StackOf::Known)
     }
 
     /// Reads one goroutine by itself.
@@ -362,10 +362,10 @@ impl Reader<'_, '_, '_> {
         let mut lookup = Lookup::new(binary, self.deadline);
         for goroutine in &goroutines {
             lookup.add(goroutine.start_pc);
-            Position::returning_to(goroutine.go_pc).into_iter().for_each(|place| lookup.add(place.instruction()));
+            Position::returning_to(goroutine.go_pc).into_iter().for_each(|position| lookup.add(position.instruction()));
         }
-        let places = stacks.iter().flat_map(Stack::places);
-        places.for_each(|place| lookup.add(place.instruction()));
+        let positions = stacks.iter().flat_map(Stack::positions);
+        positions.for_each(|position| lookup.add(position.instruction()));
         let symbols = lookup.done();
         let user_code: Vec<bool> = stacks.iter().map(|stack| has_user_code(stack, &symbols)).collect();
         for goroutine in &mut goroutines {
@@ -414,7 +414,7 @@ fn in_use(all: Vec<Stack>, goroutines: &mut [Goroutine]) -> Vec<Stack> {
 }
 
 fn has_user_code(stack: &Stack, symbols: &Symbols) -> bool {
-    let calls = stack.places().iter().filter_map(|&place| symbols.at(place)).flat_map(|calls| &calls.calls);
+    let calls = stack.positions().iter().filter_map(|&position| symbols.at(position)).flat_map(|calls| &calls.calls);
     calls.into_iter().any(|call| is_user_code(&call.function))
 }
 

@@ -1,19 +1,19 @@
 //! Walking one stack, frame by frame, as the runtime does it (runtime/traceback.go, `unwinder`): the function table says
-//! how large each frame is. x86-64 only: elsewhere return addresses lie at other places.
+//! how large each frame is. x86-64 only: elsewhere return addresses lie elsewhere.
 
 use std::collections::HashMap;
 use trigon_gobin::{GoBinary, Unwind};
 
 /// Frames of one stack that are walked; Go's largest stack holds more only of the smallest frames.
 pub(super) const MAX_FRAMES: usize = 1 << 16;
-/// Places whose way out is remembered: a program of normal size has some thousand.
+/// Positions whose way out is remembered: a program of normal size has some thousand.
 const MAX_KNOWN: usize = 1 << 17;
 
-/// A place in a call stack: where a function goes on, as a link-time address.
+/// A position in a call stack: where a function goes on, as a link-time address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 
-/// No address of a program has this bit: it marks places that are no return addresses.
+/// No address of a program has this bit: it marks positions that are no return addresses.
 const STOPPED: u64 = 1 << 63;
 
 impl Position {
@@ -68,7 +68,7 @@ impl End {
     }
 }
 
-/// Ways out of frames, looked up once for each place.
+/// Ways out of frames, looked up once for each position.
 pub(super) struct Unwinder<'b, 'd> {
     binary: &'b GoBinary<'d>,
     bias: u64,
@@ -105,11 +105,11 @@ pub(super) struct Start {
     pub(super) sp: u64,
     /// End of the stack.
     pub(super) hi: u64,
-    /// The place was saved on entry to a system call: the stack pointer is right even in functions that change it later.
+    /// The position was saved on entry to a system call: the stack pointer is right even in functions that change it later.
     pub(super) in_syscall: bool,
 }
 
-/// Walks from the innermost frame outwards; `read` gives a word of the stack, `places` takes the frames.
+/// Walks from the innermost frame outwards; `read` gives a word of the stack, `positions` takes the frames.
 ///
 /// # Errors
 /// Those of `read`.
@@ -117,22 +117,22 @@ pub(super) fn walk<E>(
     unwinder: &mut Unwinder<'_, '_>,
     start: &Start,
     mut read: impl FnMut(u64) -> Result<u64, E>,
-    places: &mut Vec<Position>,
+    positions: &mut Vec<Position>,
 ) -> Result<End, E> {
-    places.clear();
+    positions.clear();
     let (mut pc, mut sp, mut stopped) = (start.pc, start.sp, false);
     loop {
         let link_time = unwinder.link_time(pc);
         let Some(way) = unwinder.unwind(link_time) else { return Ok(End::UnknownCaller) };
         // A goroutine that has not run yet continues at the first instruction of its function.
-        let Some(place) = Position::new(link_time, stopped || link_time == way.entry) else {
+        let Some(position) = Position::new(link_time, stopped || link_time == way.entry) else {
             return Ok(End::UnknownCaller);
         };
-        if places.len() >= MAX_FRAMES {
+        if positions.len() >= MAX_FRAMES {
             return Ok(End::TooDeep);
         }
-        let innermost = places.is_empty();
-        places.push(place);
+        let innermost = positions.is_empty();
+        positions.push(position);
         if way.top {
             return Ok(End::Outermost);
         }

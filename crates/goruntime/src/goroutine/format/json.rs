@@ -10,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// Writes a dump as one JSON value. Goroutines name their stack by its place in `stacks`.
+/// Writes a dump as one JSON value. Goroutines name their stack by its index in `stacks`.
 ///
 /// # Errors
 /// Those of `out`.
@@ -180,8 +180,8 @@ fn group_json<'d>(dump: &'d Dump, group: &Group) -> GroupJson<'d> {
 
 fn stack_json<'d>(dump: &'d Dump, stack: &'d Stack) -> StackJson<'d> {
     let mut calls = Vec::new();
-    for (place, known) in dump.calls(stack) {
-        let address = format!("{:#x}", dump.run_time(place.instruction()));
+    for (position, known) in dump.calls(stack) {
+        let address = format!("{:#x}", dump.run_time(position.instruction()));
         let call = |call: Option<&'d Call>| CallJson {
             function: call.map(|call| call.function.as_ref()),
             file: call.and_then(|call| call.file.as_deref()),

@@ -149,7 +149,7 @@ struct Builder<'d> {
     /// By name and file.
     functions: HashMap<(i64, i64), u64>,
     locations: HashMap<Position, u64>,
-    /// Locations that are no places in the code, by what they say.
+    /// Locations that are no positions in the code, by what they say.
     remarks: HashMap<String, u64>,
 }
 
@@ -178,7 +178,7 @@ impl<'d> Builder<'d> {
             Ok(stack) => stack,
             Err(reason) => return self.add_without_stack(group, reason, &label),
         };
-        let mut locations: Vec<_> = stack.places().iter().filter_map(|&place| self.place(place)).collect();
+        let mut locations: Vec<_> = stack.positions().iter().filter_map(|&position| self.position(position)).collect();
         if stack.end() != End::Outermost {
             locations.push(self.remark(&format!("<callers unavailable: {}>", stack.end().reason())));
         }
@@ -199,14 +199,14 @@ impl<'d> Builder<'d> {
         }
     }
 
-    /// The location of a place; none if Go's profiles show nothing of it.
-    fn place(&mut self, place: Position) -> Option<u64> {
-        if let Some(&known) = self.locations.get(&place) {
+    /// The location of a position; none if Go's profiles show nothing of it.
+    fn position(&mut self, position: Position) -> Option<u64> {
+        if let Some(&known) = self.locations.get(&position) {
             return Some(known);
         }
         let dump = self.dump;
         let mut line = Vec::new();
-        if let Some(calls) = dump.symbols().at(place) {
+        if let Some(calls) = dump.symbols().at(position) {
             let shown = calls.calls.iter().filter(|call| !call.wrapper && call.function.as_ref() != OUTERMOST);
             for call in shown {
                 let function_id = self.function(&call.function, call.file.as_deref().unwrap_or_default());
@@ -216,8 +216,8 @@ impl<'d> Builder<'d> {
                 return None;
             }
         }
-        let id = self.location(dump.run_time(place.continues()), line);
-        self.locations.insert(place, id);
+        let id = self.location(dump.run_time(position.continues()), line);
+        self.locations.insert(position, id);
         Some(id)
     }
 

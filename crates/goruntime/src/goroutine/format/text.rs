@@ -91,7 +91,7 @@ fn remark(text: &str) -> String {
 
 /// A call to be shown.
 struct Shown<'d> {
-    place: Position,
+    position: Position,
     entry: u64,
     /// Absent: the executable does not say what is there.
     call: Option<&'d Call>,
@@ -121,14 +121,14 @@ fn calls_text(dump: &Dump, stack: &Stack, options: TextOptions) -> String {
 fn shown<'d>(dump: &'d Dump, stack: &'d Stack, everything: bool) -> Vec<Shown<'d>> {
     let visibility = dump.visibility();
     let (mut shown, mut callee) = (Vec::new(), None);
-    for (place, calls) in dump.calls(stack) {
+    for (position, calls) in dump.calls(stack) {
         let Some(calls) = calls else {
-            shown.push(Shown { place, entry: place.continues(), call: None });
+            shown.push(Shown { position, entry: position.continues(), call: None });
             continue;
         };
         for call in &calls.calls {
             if everything || visibility.shows(&call.function, call.wrapper, shown.is_empty(), callee) {
-                shown.push(Shown { place, entry: calls.entry, call: Some(call) });
+                shown.push(Shown { position, entry: calls.entry, call: Some(call) });
             }
             callee = Some(call.function.as_ref());
         }
@@ -136,9 +136,9 @@ fn shown<'d>(dump: &'d Dump, stack: &'d Stack, everything: bool) -> Vec<Shown<'d
     shown
 }
 
-/// A function and its file, line and place in the code; what was inlined has no place of its own.
+/// A function and its file, line and position in the code; what was inlined has no position of its own.
 fn call_text(shown: &Shown<'_>, text: &mut String) {
-    let address = shown.place.continues();
+    let address = shown.position.continues();
     let Some(call) = shown.call else {
         text.push_str(&remark(&format!("function unavailable: at {address:#x} of the executable")));
         return;
@@ -187,8 +187,8 @@ pub fn text_groups(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io
 fn group_text(dump: &Dump, group: &Group, options: TextOptions) -> String {
     let mut text = format!("{} @", group.members.len());
     let stack = dump.stack(group.stack);
-    for place in stack.map(Stack::places).unwrap_or_default() {
-        let _ = write!(text, " {:#x}", dump.run_time(place.continues()));
+    for position in stack.map(Stack::positions).unwrap_or_default() {
+        let _ = write!(text, " {:#x}", dump.run_time(position.continues()));
     }
     text.push('\n');
     match dump.labels(group.labels) {
@@ -224,7 +224,7 @@ fn group_calls(dump: &Dump, stack: &Stack, options: TextOptions, text: &mut Stri
         !options.user || call.is_none_or(|call| !call.wrapper && call.function.as_ref() != "runtime.goexit")
     });
     for shown in visible {
-        let instruction = shown.place.instruction();
+        let instruction = shown.position.instruction();
         let _ = write!(text, "#\t{:#x}", dump.run_time(instruction));
         if let Some(call) = shown.call {
             let (file, line) = (call.file.as_deref().unwrap_or(NO_FILE), call.line.unwrap_or_default());

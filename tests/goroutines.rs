@@ -112,7 +112,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
 }
 
 fn text(dump: &Dump, user: bool) -> String {
-    written(|out| format::text(dump, format::TextOptions { user }, out))
+    written(|out| format::text(dump, format::Options { user }, out))
 }
 
 /// Compares goroutine by goroutine, so that a difference is readable.
@@ -414,7 +414,8 @@ fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
     let top = pprof("-top")?;
     ensure!(top.contains(&format!("of {user} total")), "{user}: {top}");
 
-    let json: serde_json::Value = serde_json::from_str(&written(|out| format::json(&taken, out)))?;
+    let json: serde_json::Value =
+        serde_json::from_str(&written(|out| format::json(&taken, format::Options::default(), out)))?;
     let list = |key: &str| json.get(key).and_then(|value| value.as_array()).cloned().unwrap_or_default();
     assert_eq!(json["count"], taken.goroutines().len());
     assert_eq!((list("goroutines").len(), list("stacks").len()), (taken.goroutines().len(), taken.stacks().len()));
@@ -426,11 +427,12 @@ fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
     let labelled = list("goroutines").into_iter().find(|goroutine| goroutine["labels"]["one"] == "1");
     assert_eq!(labelled.context("no labels")?["start_function"], "main.start.gowrap1");
 
-    let groups: serde_json::Value = serde_json::from_str(&written(|out| format::json_groups(&taken, out)))?;
+    let groups: serde_json::Value =
+        serde_json::from_str(&written(|out| format::json_groups(&taken, format::Options::default(), out)))?;
     let counted: u64 =
         groups["groups"].as_array().context("no groups")?.iter().filter_map(|g| g["count"].as_u64()).sum();
     assert_eq!(counted, taken.goroutines().len() as u64);
-    let options = format::TextOptions { user: true };
+    let options = format::Options { user: true };
     let grouped = written(|out| format::text_groups(&taken, options, out));
     ensure!(grouped.starts_with(&format!("goroutine profile: total {user}\n")), "{grouped}");
     std::fs::write(file.path(), &grouped)?;

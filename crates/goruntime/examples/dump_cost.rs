@@ -25,10 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "reading           {seconds:?}, CPU {used:?}")?;
     let mut counter = Counter(0);
     let start = Instant::now();
-    format::text(&dump, format::TextOptions::default(), &mut counter)?;
+    format::text(&dump, format::Options::default(), &mut counter)?;
     writeln!(out, "text              {:?}, {} bytes", start.elapsed(), counter.0)?;
     let (mut counter, start) = (Counter(0), Instant::now());
-    format::json(&dump, &mut counter)?;
+    format::json(&dump, format::Options::default(), &mut counter)?;
     writeln!(out, "JSON              {:?}, {} bytes", start.elapsed(), counter.0)?;
     let (mut counter, start) = (Counter(0), Instant::now());
     format::pprof(&dump, "program", Duration::ZERO, &mut counter)?;

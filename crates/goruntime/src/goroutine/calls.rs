@@ -44,6 +44,11 @@ pub struct Symbols {
 }
 
 impl Symbols {
+    #[cfg(test)]
+    pub(super) fn of(known: impl IntoIterator<Item = (u64, Calls)>) -> Self {
+        Self { by_instruction: known.into_iter().collect(), text_bytes: 0 }
+    }
+
     /// The calls in progress at a position; none if the executable does not say.
     pub fn at(&self, position: Position) -> Option<&Calls> {
         self.by_instruction.get(&position.instruction())

@@ -197,3 +197,121 @@ impl Cells<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::RecordedMemory;
+
+    const SET: u64 = 0x1000;
+    const HEADER: u64 = 0x2000;
+    const BUCKETS: u64 = 0x3000;
+    const OLD: u64 = 0x5000;
+    const NEXT: u64 = 0x7000;
+    const TEXTS: u64 = 0x9000;
+
+    fn words(words: &[u64]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The texts `key0`, `val0`, `key1`, …, eight bytes apart.
+    fn texts() -> RecordedMemory {
+        let mut memory = RecordedMemory::default();
+        for number in 0..16 {
+            memory.add(TEXTS + 16 * number, format!("key{number:x}....val{number:x}....").as_bytes());
+        }
+        memory
+    }
+
+    /// A bucket with these texts in its first cells.
+    fn bucket(numbers: &[u64], next: u64) -> Vec<u8> {
+        let mut bytes = vec![0; map::BUCKET];
+        for (cell, number) in numbers.iter().enumerate() {
+            bytes[cell] = map::MIN_HASH + cell as u8;
+            let (key, value) = (map::CELLS + cell * 16, map::CELLS + (map::CELLS + cell) * 16);
+            bytes[key..key + 16].copy_from_slice(&words(&[TEXTS + 16 * number, 4]));
+            bytes[value..value + 16].copy_from_slice(&words(&[TEXTS + 16 * number + 8, 4]));
+        }
+        bytes[map::BUCKET - 8..].copy_from_slice(&next.to_le_bytes());
+        bytes
+    }
+
+    fn header(count: u64, flags: u8, log_buckets: u8, old: u64) -> Vec<u8> {
+        let flags = u64::from(flags) | u64::from(log_buckets) << 8;
+        words(&[count, flags, BUCKETS, old])
+    }
+
+    fn read(memory: &RecordedMemory, minor: u16) -> Option<Vec<String>> {
+        let mut sets = LabelSets::default();
+        match sets.read(memory, SET, minor).unwrap() {
+            Labels::Set(number) => Some(sets.all[number as usize].iter().map(|(k, v)| format!("{k}={v}")).collect()),
+            Labels::None => Some(Vec::new()),
+            Labels::Unknown => None,
+        }
+    }
+
+    #[test]
+    fn maps_are_read_while_they_grow() {
+        let mut memory = texts();
+        memory.add(SET, &words(&[HEADER]));
+        memory.add(HEADER, &header(3, 0, 1, OLD));
+        memory.add(BUCKETS, &bucket(&[1], 0));
+        memory.add(BUCKETS + map::BUCKET as u64, &bucket(&[], 0));
+        memory.add(OLD, &bucket(&[2], NEXT));
+        memory.add(NEXT, &bucket(&[3], 0));
+        let all = ["key1=val1", "key2=val2", "key3=val3"].map(str::to_owned);
+        assert_eq!(read(&memory, 23).unwrap(), all);
+        // What an old bucket held is in the new ones once it was moved.
+        memory.add(HEADER, &header(1, 0, 1, OLD));
+        memory.add(OLD, &[2]);
+        assert_eq!(read(&memory, 21).unwrap(), all[..1]);
+    }
+
+    #[test]
+    fn maps_that_contradict_themselves_are_none() {
+        let mut memory = texts();
+        memory.add(SET, &words(&[HEADER]));
+        for (header, bucket) in [
+            (header(2, 0, 0, 0), bucket(&[1], 0)),
+            (header(1, 0, 0, 0), bucket(&[1], BUCKETS)),
+            (header(1, 0, 63, 0), bucket(&[1], 0)),
+            (header(1, 0, 255, 0), bucket(&[1], 0)),
+            (header(u64::MAX, 0, 0, 0), bucket(&[1], 0)),
+            (header(1, 0, 1, 8), bucket(&[1], 0)),
+            (header(1, 0, 0, 0), bucket(&[1], 8)),
+        ] {
+            memory.add(HEADER, &header);
+            memory.add(BUCKETS, &bucket);
+            assert_eq!(read(&memory, 22), None, "{header:?}");
+        }
+        memory.add(SET, &words(&[0]));
+        assert_eq!(read(&memory, 22), Some(vec![]));
+    }
+
+    #[test]
+    fn lists_are_read_and_bounded() {
+        let mut memory = texts();
+        memory.add(SET, &words(&[HEADER, 2, 2]));
+        memory.add(HEADER, &words(&[TEXTS, 4, TEXTS + 8, 4, TEXTS + 16, 4, 1, 0]));
+        assert_eq!(read(&memory, 24).unwrap(), ["key0=val0", "key1="]);
+        for (len, text) in [(u64::MAX, 4), (MAX_LABELS as u64 + 1, 4), (2, u64::MAX), (2, 1 << 40)] {
+            memory.add(SET, &words(&[HEADER, len]));
+            memory.add(HEADER + 24, &words(&[text]));
+            assert_eq!(read(&memory, 27), None, "{len} {text}");
+        }
+        // The same key twice is no set.
+        memory.add(SET, &words(&[HEADER, 2]));
+        memory.add(HEADER, &words(&[TEXTS, 4, TEXTS + 8, 4, TEXTS, 4, TEXTS + 8, 4]));
+        assert_eq!(read(&memory, 27), None);
+    }
+
+    #[test]
+    fn sets_beyond_the_memory_for_them_are_unknown() {
+        let mut sets = LabelSets::default();
+        let value = "x".repeat(1 << 20);
+        let numbers = (0..20).map(|number| sets.number(LabelSet::from([(number.to_string(), value.clone())])));
+        assert_eq!(numbers.flatten().count(), 7);
+        assert_eq!(sets.number(LabelSet::from([("3".to_owned(), value.clone())])), Some(3));
+    }
+}

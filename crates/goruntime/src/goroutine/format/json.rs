@@ -1,7 +1,8 @@
-//! JSON, complete: goroutines and calls of the runtime, too.
+//! JSON, with all that is known.
 
 use crate::goroutine::calls::Call;
 use crate::goroutine::dump::{Dump, Goroutine, StackOf};
+use crate::goroutine::format::Options;
 use crate::goroutine::group::Group;
 use crate::goroutine::labels::{LabelSet, Labels};
 use crate::goroutine::stacks::Stack;
@@ -14,8 +15,10 @@ use std::io::{self, Write};
 ///
 /// # Errors
 /// Those of `out`.
-pub fn json(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
-    let goroutines = Sequence(|| dump.goroutines().iter().map(|goroutine| goroutine_json(dump, goroutine)));
+pub fn json(dump: &Dump, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let written = |goroutine: &&Goroutine| !(options.user && goroutine.system);
+    let goroutines =
+        Sequence(|| dump.goroutines().iter().filter(written).map(|goroutine| goroutine_json(dump, goroutine)));
     write_object(dump, "goroutines", &goroutines, out)
 }
 
@@ -23,8 +26,8 @@ pub fn json(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn json_groups(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
-    let groups = dump.groups(true);
+pub fn json_groups(dump: &Dump, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let groups = dump.groups(!options.user);
     let groups = Sequence(|| groups.iter().map(|group| group_json(dump, group)));
     write_object(dump, "groups", &groups, out)
 }

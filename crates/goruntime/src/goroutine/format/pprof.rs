@@ -4,6 +4,7 @@
 //! code generator.
 
 use crate::goroutine::dump::{Dump, NoStack};
+use crate::goroutine::format::text::OUTERMOST;
 use crate::goroutine::group::Group;
 use crate::goroutine::walk::{End, Position};
 use flate2::Compression;
@@ -121,8 +122,6 @@ struct Function {
 
 /// The profile's only mapping.
 const MAPPING: u64 = 1;
-/// Go's own profiles leave this function, which is below every goroutine, out.
-const OUTERMOST: &str = "runtime.goexit";
 
 /// Writes a goroutine profile, compressed. Goroutines of the runtime are left out, as in Go's own. A goroutine without a
 /// stack is counted under its start function, with a function that says why. `executable` is the program's path, `time`

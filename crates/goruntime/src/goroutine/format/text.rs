@@ -2,6 +2,7 @@
 
 use crate::goroutine::calls::Call;
 use crate::goroutine::dump::{Dump, Goroutine, NoStack, StackOf};
+use crate::goroutine::format::Options;
 use crate::goroutine::group::Group;
 use crate::goroutine::labels::Labels;
 use crate::goroutine::stacks::Stack;
@@ -14,24 +15,22 @@ use std::io::{self, Write};
 
 /// Calls that a traceback shows at each end of a deep stack (`tracebackInnerFrames`, `tracebackOuterFrames`).
 const SHOWN_AT_ENDS: usize = 50;
+/// Addresses of a stack in a group's first line, as Go's own profiles have them; readers limit the length of a line.
+const MAX_ADDRESSES: usize = 128;
 /// Text of stacks that is kept, since many goroutines have the same.
 const MAX_KEPT: usize = 4 << 20;
 /// As in tracebacks where a file is not known; readers of tracebacks know it.
 const NO_FILE: &str = "??";
 
-/// What text shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Without goroutines and calls of the runtime, as a panic prints them; `SIGQUIT` prints all.
-    pub user: bool,
-}
+/// Below every goroutine; Go's own profiles leave it out.
+pub(super) const OUTERMOST: &str = "runtime.goexit";
 
 /// Writes a dump in the layout of a Go traceback, as `SIGQUIT` prints it. Arguments of functions are not read: they are
 /// `(...)`.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn text(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+pub fn text(dump: &Dump, options: Options, out: &mut dyn Write) -> io::Result<()> {
     let (mut kept, mut bytes) = (HashMap::new(), 0);
     let mut between = "";
     for goroutine in dump.goroutines().iter().filter(|goroutine| !(options.user && goroutine.system)) {
@@ -73,7 +72,7 @@ fn header(dump: &Dump, goroutine: &Goroutine) -> String {
     text
 }
 
-fn stack_text(dump: &Dump, stack: StackOf, options: TextOptions) -> String {
+fn stack_text(dump: &Dump, stack: StackOf, options: Options) -> String {
     match dump.stack(stack) {
         Ok(stack) => calls_text(dump, stack, options),
         // What a traceback says of goroutines that run meanwhile.
@@ -97,21 +96,13 @@ struct Shown<'d> {
     call: Option<&'d Call>,
 }
 
-fn calls_text(dump: &Dump, stack: &Stack, options: TextOptions) -> String {
+fn calls_text(dump: &Dump, stack: &Stack, options: Options) -> String {
     let mut shown = shown(dump, stack, !options.user);
     if shown.is_empty() {
         shown = self::shown(dump, stack, true);
     }
     let mut text = String::new();
-    let elided = shown.len().saturating_sub(2 * SHOWN_AT_ENDS);
-    for (index, shown) in shown.iter().enumerate() {
-        if elided > 0 && index == SHOWN_AT_ENDS {
-            let _ = writeln!(text, "...{elided} frames elided...");
-        }
-        if elided == 0 || index < SHOWN_AT_ENDS || index >= SHOWN_AT_ENDS + elided {
-            call_text(shown, &mut text);
-        }
-    }
+    both_ends(&shown, "", call_text, &mut text);
     if stack.end() != End::Outermost {
         text.push_str(&remark(&format!("callers unavailable: {}", stack.end().reason())));
     }
@@ -136,6 +127,19 @@ fn shown<'d>(dump: &'d Dump, stack: &'d Stack, everything: bool) -> Vec<Shown<'d
     shown
 }
 
+/// Both ends of a deep stack, as tracebacks have them, and how many calls lie between.
+fn both_ends(shown: &[Shown<'_>], mark: &str, write: impl Fn(&Shown<'_>, &mut String), text: &mut String) {
+    let elided = shown.len().saturating_sub(2 * SHOWN_AT_ENDS);
+    for (index, shown) in shown.iter().enumerate() {
+        if elided > 0 && index == SHOWN_AT_ENDS {
+            let _ = writeln!(text, "{mark}...{elided} frames elided...");
+        }
+        if elided == 0 || index < SHOWN_AT_ENDS || index >= SHOWN_AT_ENDS + elided {
+            write(shown, text);
+        }
+    }
+}
+
 /// A function and its file, line and position in the code; what was inlined has no position of its own.
 fn call_text(shown: &Shown<'_>, text: &mut String) {
     let address = shown.position.continues();
@@ -151,7 +155,7 @@ fn call_text(shown: &Shown<'_>, text: &mut String) {
     text.push('\n');
 }
 
-fn creation_text(dump: &Dump, goroutine: &Goroutine, options: TextOptions) -> String {
+fn creation_text(dump: &Dump, goroutine: &Goroutine, options: Options) -> String {
     let creation = dump.creation(goroutine).filter(|_| goroutine.id != 1);
     let Some(creation) = creation else { return String::new() };
     if options.user && !dump.visibility().shows(creation.function, false, false, None) {
@@ -174,7 +178,7 @@ fn creation_text(dump: &Dump, goroutine: &Goroutine, options: TextOptions) -> St
 ///
 /// # Errors
 /// Those of `out`.
-pub fn text_groups(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+pub fn text_groups(dump: &Dump, options: Options, out: &mut dyn Write) -> io::Result<()> {
     let groups = dump.groups(!options.user);
     let total: usize = groups.iter().map(|group| group.members.len()).sum();
     writeln!(out, "goroutine profile: total {total}")?;
@@ -184,10 +188,10 @@ pub fn text_groups(dump: &Dump, options: TextOptions, out: &mut dyn Write) -> io
     Ok(())
 }
 
-fn group_text(dump: &Dump, group: &Group, options: TextOptions) -> String {
+fn group_text(dump: &Dump, group: &Group, options: Options) -> String {
     let mut text = format!("{} @", group.members.len());
     let stack = dump.stack(group.stack);
-    for position in stack.map(Stack::positions).unwrap_or_default() {
+    for position in stack.map(Stack::positions).unwrap_or_default().iter().take(MAX_ADDRESSES) {
         let _ = write!(text, " {:#x}", dump.run_time(position.continues()));
     }
     text.push('\n');
@@ -211,19 +215,17 @@ fn group_text(dump: &Dump, group: &Group, options: TextOptions) -> String {
     text
 }
 
-/// The calls without those of the runtime at the inner end, and without wrappers.
-fn group_calls(dump: &Dump, stack: &Stack, options: TextOptions, text: &mut String) {
-    let all = shown(dump, stack, true);
-    let is_runtime = |shown: &Shown<'_>| {
-        let function = shown.call.map(|call| call.function.as_ref()).unwrap_or_default();
-        function.starts_with("runtime.") || function.starts_with("internal/runtime/")
-    };
-    let first = if !options.user { 0 } else { all.iter().position(|shown| !is_runtime(shown)).unwrap_or_default() };
-    let visible = all.iter().skip(first).filter(|shown| {
-        let call = shown.call;
-        !options.user || call.is_none_or(|call| !call.wrapper && call.function.as_ref() != "runtime.goexit")
-    });
-    for shown in visible {
+/// The calls; for users without those of the runtime at the inner end, and without wrappers.
+fn group_calls(dump: &Dump, stack: &Stack, options: Options, text: &mut String) {
+    let mut calls = shown(dump, stack, true);
+    if options.user {
+        let function = |shown: &Shown<'_>| shown.call.map(|call| call.function.to_string()).unwrap_or_default();
+        let is_runtime = |name: &str| name.starts_with("runtime.") || name.starts_with("internal/runtime/");
+        let first = calls.iter().position(|shown| !is_runtime(&function(shown))).unwrap_or_default();
+        calls.drain(..first);
+        calls.retain(|shown| function(shown) != OUTERMOST && !shown.call.is_some_and(|call| call.wrapper));
+    }
+    let line = |shown: &Shown<'_>, text: &mut String| {
         let instruction = shown.position.instruction();
         let _ = write!(text, "#\t{:#x}", dump.run_time(instruction));
         if let Some(call) = shown.call {
@@ -232,7 +234,8 @@ fn group_calls(dump: &Dump, stack: &Stack, options: TextOptions, text: &mut Stri
             let _ = write!(text, "\t{}+{offset:#x}\t{file}:{line}", call.function);
         }
         text.push('\n');
-    }
+    };
+    both_ends(&calls, "# ", line, text);
     if stack.end() != End::Outermost {
         let _ = writeln!(text, "# callers unavailable: {}", stack.end().reason());
     }

@@ -1,6 +1,7 @@
 //! A process that may be read: opened once, and recognised again.
 
 use crate::memory::{Memory, ProcessMemory, ReadError};
+use crate::snapshot::{Snapshot, SnapshotError, SnapshotReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -97,6 +98,15 @@ impl GoProcess {
     /// How far its executable was loaded from where it was linked.
     pub fn bias(&self, binary: &GoBinary<'_>) -> u64 {
         self.entry_address.wrapping_sub(binary.entry_point())
+    }
+
+    /// A snapshot of it, and surely not of a later process with the same id.
+    ///
+    /// # Errors
+    /// Nothing could be read, it ended, or it executes another program.
+    pub fn snapshot(&self, reader: &mut SnapshotReader) -> Result<Snapshot, SnapshotError> {
+        let snapshot = reader.read(&self.memory)?;
+        if self.is_alive() { Ok(snapshot) } else { Err(ReadError::Gone.into()) }
     }
 
     /// Whether it still runs. What was read before belongs to it, and to no later process with the same id, if it does.

@@ -21,7 +21,9 @@ fn modes(version: &'static str) -> [(&'static str, Build); 4] {
 fn each(mut check: impl FnMut(&mut RuntimeValues) -> Result<()>) -> Result<()> {
     for version in VERSIONS {
         for (mode, how) in modes(version) {
-            if mode == "strip" { continue; }
+            if mode == "strip" {
+                continue;
+            }
             let program = build("runtimevalues", &how)?;
             let done = RuntimeValues::start(&program, &[], &[]).and_then(|mut program| check(&mut program));
             done.with_context(|| format!("{version} {mode}"))?;

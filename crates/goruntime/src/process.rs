@@ -21,6 +21,9 @@ pub enum OpenError {
     /// Root, or `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`, is needed.
     #[error("no permission to read process {0} (needs root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)")]
     NotPermitted(u32),
+    /// A kernel thread, or a process that is just being started.
+    #[error("process {0} executes no program")]
+    NoProgram(u32),
     /// Another answer of the kernel.
     #[error("process {pid}: {error}")]
     Kernel {
@@ -57,12 +60,16 @@ impl GoProcess {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OpenError::Gone(pid))?;
         let alive = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
-        let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(failed)?;
+        let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(|error| match failed(error) {
+            // Its `stat` was there.
+            OpenError::Gone(pid) => OpenError::NoProgram(pid),
+            error => error,
+        })?;
         let process = Self {
             pid,
             alive,
             start_ticks: start_ticks(&stat).ok_or(OpenError::Gone(pid))?,
-            entry_address: entry_address(&auxiliary).ok_or(OpenError::Gone(pid))?,
+            entry_address: entry_address(&auxiliary).ok_or(OpenError::NoProgram(pid))?,
             executable: File::open(format!("/proc/{pid}/exe")).map_err(failed)?,
             memory: ProcessMemory::new(pid).map_err(|_| OpenError::Gone(pid))?,
         };
@@ -138,11 +145,15 @@ fn entry_address(auxiliary: &[u8]) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     #[test]
     fn a_process_that_ends_is_noticed() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It answers, and so has been started.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let process = GoProcess::open(child.id()).unwrap();
         assert!(process.is_alive() && process.start_ticks() > 0);
         drop(child.stdin.take());

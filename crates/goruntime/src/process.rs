@@ -60,15 +60,16 @@ impl GoProcess {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OpenError::Gone(pid))?;
         let alive = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
+        let start_ticks = start_ticks(&stat).ok_or(OpenError::Gone(pid))?;
         let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(|error| match failed(error) {
-            // Its `stat` was there.
+            // It was alive just before.
             OpenError::Gone(pid) => OpenError::NoProgram(pid),
             error => error,
         })?;
         let process = Self {
             pid,
             alive,
-            start_ticks: start_ticks(&stat).ok_or(OpenError::Gone(pid))?,
+            start_ticks,
             entry_address: entry_address(&auxiliary).ok_or(OpenError::NoProgram(pid))?,
             executable: File::open(format!("/proc/{pid}/exe")).map_err(failed)?,
             memory: ProcessMemory::new(pid).map_err(|_| OpenError::Gone(pid))?,

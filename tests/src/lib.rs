@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod golang;
 pub mod programs;
 pub mod receiver;
+pub mod runtime_values;
 pub mod traceback;
 
 use anyhow::{Result, bail};

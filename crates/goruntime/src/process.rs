@@ -1,6 +1,7 @@
 //! A process that may be read: opened once, and recognised again.
 
 use crate::memory::{Memory, ProcessMemory, ReadError};
+use crate::snapshot::{Snapshot, SnapshotError, SnapshotReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -20,6 +21,9 @@ pub enum OpenError {
     /// Root, or `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`, is needed.
     #[error("no permission to read process {0} (needs root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)")]
     NotPermitted(u32),
+    /// A kernel thread, or a process that is just being started.
+    #[error("process {0} executes no program")]
+    NoProgram(u32),
     /// Another answer of the kernel.
     #[error("process {pid}: {error}")]
     Kernel {
@@ -56,12 +60,17 @@ impl GoProcess {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OpenError::Gone(pid))?;
         let alive = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
-        let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(failed)?;
+        let start_ticks = start_ticks(&stat).ok_or(OpenError::Gone(pid))?;
+        let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(|error| match failed(error) {
+            // It was alive just before.
+            OpenError::Gone(pid) => OpenError::NoProgram(pid),
+            error => error,
+        })?;
         let process = Self {
             pid,
             alive,
-            start_ticks: start_ticks(&stat).ok_or(OpenError::Gone(pid))?,
-            entry_address: entry_address(&auxiliary).ok_or(OpenError::Gone(pid))?,
+            start_ticks,
+            entry_address: entry_address(&auxiliary).ok_or(OpenError::NoProgram(pid))?,
             executable: File::open(format!("/proc/{pid}/exe")).map_err(failed)?,
             memory: ProcessMemory::new(pid).map_err(|_| OpenError::Gone(pid))?,
         };
@@ -99,6 +108,15 @@ impl GoProcess {
         self.entry_address.wrapping_sub(binary.entry_point())
     }
 
+    /// A snapshot of it, and surely not of a later process with the same id.
+    ///
+    /// # Errors
+    /// Nothing could be read, it ended, or it executes another program.
+    pub fn snapshot(&self, reader: &mut SnapshotReader) -> Result<Snapshot, SnapshotError> {
+        let snapshot = reader.read(&self.memory)?;
+        if self.is_alive() { Ok(snapshot) } else { Err(ReadError::Gone.into()) }
+    }
+
     /// Whether it still runs. What was read before belongs to it, and to no later process with the same id, if it does.
     pub fn is_alive(&self) -> bool {
         // A pidfd becomes readable when the process ends.
@@ -128,11 +146,15 @@ fn entry_address(auxiliary: &[u8]) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     #[test]
     fn a_process_that_ends_is_noticed() {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It answers, and so has been started.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let process = GoProcess::open(child.id()).unwrap();
         assert!(process.is_alive() && process.start_ticks() > 0);
         drop(child.stdin.take());

@@ -5,8 +5,11 @@ use crate::layout::{Place, RuntimeLayout};
 use crate::memory::{Memory, ReadError};
 use trigon_gobin::FieldInfo;
 
-/// Bytes between two places that are rather copied than left out: a part more costs the kernel about as much.
-const GAP: u64 = 512;
+/// Bytes between two places that are rather copied than left out: to find the page of one part more costs the kernel about
+/// as much. Threads (`m`) that lie next to each other are within it.
+const GAP: u64 = 1600;
+/// Bytes of one reading: 12,000 threads take some 24 MB.
+const MAX_READING: u64 = 64 << 20;
 /// Largest place that is believed: the largest that is read is the ring of heap statistics.
 pub(crate) const MAX_PLACE: u64 = 64 << 10;
 
@@ -44,7 +47,13 @@ impl Reading {
         places.retain(sound);
         places.sort_unstable_by_key(|place| (place.address, place.size));
         let mut reading = Self::default();
+        let mut total: u64 = again.iter().map(|place| place.size.min(MAX_PLACE)).sum();
         for place in places {
+            // What is left out, later lookups do not find.
+            total = total.saturating_add(place.size).saturating_add(GAP);
+            if total > MAX_READING {
+                break;
+            }
             match reading.parts.last_mut() {
                 Some(last) if place.address <= (last.start + last.size).saturating_add(GAP) => {
                     last.size = last.size.max(place.address + place.size - last.start);

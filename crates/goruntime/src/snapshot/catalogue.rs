@@ -70,7 +70,7 @@ macro_rules! gauge {
 /// CPU time, which only rises.
 macro_rules! cpu {
     ($name:literal, $help:literal, $field:ident) => {
-        entry($name, Kind::Float, true, $help, |now| now.cpu.seconds(now.reading, &now.cpu.$field).map(Value::Float))
+        entry($name, Kind::Float, true, $help, |now| now.cpu_seconds(&now.cpu.$field).map(Value::Float))
     };
 }
 
@@ -196,9 +196,7 @@ pub(crate) const CATALOGUE: &[Entry] = &[
         "Objects that the garbage collector freed; tiny ones count by the block.",
         |now| { Ok(now.heap()?.freed_objects) }
     ),
-    gauge!("/gc/heap/goal:bytes", "Heap size at which the GC cycle should end.", |now| {
-        now.controller.heap_goal(now.reading)
-    }),
+    gauge!("/gc/heap/goal:bytes", "Heap size at which the GC cycle should end.", |now| { now.heap_goal() }),
     gauge!("/gc/heap/live:bytes", "Memory of the objects that the last GC cycle found alive.", |now| {
         now.controller.heap_marked.get(now.reading)
     }),

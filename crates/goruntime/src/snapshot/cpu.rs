@@ -73,12 +73,4 @@ impl Cpu {
         let scavenge = sum(&[&self.scavenge_assist, &self.scavenge_background])?;
         Ok(gc == self.gc_total.signed(reading)? && scavenge == self.scavenge_total.signed(reading)?)
     }
-
-    /// Seconds, as the runtime converts them.
-    pub(crate) fn seconds(&self, reading: &Reading, word: &Word) -> Result<f64, Absent> {
-        if !self.is_settled(reading) {
-            return Err(Absent::Restless("CPU time"));
-        }
-        Ok(word.signed(reading)? as f64 / 1e9)
-    }
 }

@@ -189,26 +189,26 @@ impl Layout {
         })
     }
 
-    /// The ring's words, and which element is written.
-    fn parse(&self, bytes: &[u8]) -> Option<(Vec<u64>, usize)> {
-        let words = bytes.get(..self.element * ELEMENTS as usize * 8)?;
-        let words = words.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    /// The ring's elements, and which of them is written.
+    fn parse<'b>(&self, bytes: &'b [u8]) -> Option<([&'b [[u8; 8]]; 3], usize)> {
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut elements = words.chunks_exact(self.element);
+        let elements = [elements.next()?, elements.next()?, elements.next()?];
         let generation = bytes.get(self.generation..)?.first_chunk().copied().map(u32::from_le_bytes)?;
-        Some((words, usize::try_from(generation).ok().filter(|&generation| generation < ELEMENTS as usize)?))
+        Some((elements, usize::try_from(generation).ok().filter(|&generation| generation < elements.len())?))
     }
 
     /// The ring's sum, unless it was being rotated.
     fn sum(&self, first: &[u8], second: &[u8]) -> Option<Vec<u64>> {
         let (before, generation) = self.parse(first)?;
-        let (ring, same) = self.parse(second)?;
-        let next = (generation + 1) % ELEMENTS as usize;
-        let idle = before.chunks(self.element).nth(next)?.iter().all(|&word| word == 0);
+        let ([a, b, c], same) = self.parse(second)?;
+        let idle = before.get((generation + 1) % before.len())?.iter().all(|word| *word == [0; 8]);
         if generation != same || !idle {
             return None;
         }
-        let mut elements = ring.chunks_exact(self.element);
-        let (a, b, c) = (elements.next()?, elements.next()?, elements.next()?);
-        Some(a.iter().zip(b).zip(c).map(|((a, b), c)| a.wrapping_add(*b).wrapping_add(*c)).collect())
+        let number = |word: &[u8; 8]| u64::from_le_bytes(*word);
+        let words = a.iter().zip(b).zip(c);
+        Some(words.map(|((a, b), c)| number(a).wrapping_add(number(b)).wrapping_add(number(c))).collect())
     }
 
     fn stats(&self, sum: &[u64], classes: &SizeClasses) -> Option<HeapStats> {

@@ -79,7 +79,7 @@ impl MemStats {
             buck_hash_sys: word(&system.buckets)?,
             gc_sys: heap.in_metadata.wrapping_add(word(&system.gc)?),
             other_sys: word(&system.other)?,
-            next_gc: now.controller.heap_goal(now.reading)?,
+            next_gc: now.heap_goal()?,
         })
     }
 }

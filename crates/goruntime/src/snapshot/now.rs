@@ -7,7 +7,7 @@ use crate::snapshot::controller::Controller;
 use crate::snapshot::cpu::Cpu;
 use crate::snapshot::heap::HeapStats;
 use crate::snapshot::histogram::TimeHistogram;
-use crate::snapshot::pauses::PauseRing;
+use crate::snapshot::pauses::{PauseRing, Pauses};
 use crate::snapshot::scheduler::{OnProcessors, Scheduler};
 use crate::snapshot::system::System;
 use std::ops::Deref;
@@ -98,11 +98,30 @@ impl Places {
         let places = places.chain(self.pauses.places()).chain(self.witness);
         Reading::of(places, self.cpu.place().into_iter().chain(self.pauses.place()))
     }
+}
 
-    /// Whether nothing that needs several words was being written.
-    pub(crate) fn is_settled(&self, reading: &Reading) -> bool {
-        let goal = self.controller.heap_goal(reading);
-        self.cpu.is_settled(reading) && self.pauses.is_settled(reading) && !matches!(goal, Err(Absent::Restless(_)))
+/// What consists of several words, and whether all of them belong together.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) cpu: bool,
+    pub(crate) pauses: Result<Pauses, Absent>,
+    pub(crate) heap_goal: Result<u64, Absent>,
+}
+
+impl Settled {
+    pub(crate) fn of(places: &Places, reading: &Reading) -> Self {
+        Self {
+            cpu: places.cpu.is_settled(reading),
+            pauses: places.pauses.get(reading),
+            heap_goal: places.controller.heap_goal(reading),
+        }
+    }
+
+    /// Whether nothing was being written in the middle of the read.
+    pub(crate) fn is_all(&self) -> bool {
+        let restless = |absent: &Absent| matches!(absent, Absent::Restless(_));
+        let pauses = self.pauses.as_ref().is_err_and(restless);
+        self.cpu && !pauses && !self.heap_goal.as_ref().is_err_and(restless)
     }
 }
 
@@ -113,6 +132,7 @@ pub(crate) struct Now<'n> {
     pub(crate) language: (u16, u16),
     pub(crate) places: &'n Places,
     pub(crate) reading: &'n Reading,
+    pub(crate) settled: Settled,
     pub(crate) heap: Result<HeapStats, Absent>,
     pub(crate) on_processors: Result<OnProcessors, Absent>,
     pub(crate) size_bounds: Option<&'n Arc<[f64]>>,
@@ -125,6 +145,18 @@ impl Now<'_> {
 
     pub(crate) fn on_processors(&self) -> Result<&OnProcessors, Absent> {
         self.on_processors.as_ref().map_err(Clone::clone)
+    }
+
+    pub(crate) fn heap_goal(&self) -> Result<u64, Absent> {
+        self.settled.heap_goal.clone()
+    }
+
+    /// Seconds of CPU time, as the runtime converts them.
+    pub(crate) fn cpu_seconds(&self, word: &Word) -> Result<f64, Absent> {
+        if !self.settled.cpu {
+            return Err(Absent::Restless("CPU time"));
+        }
+        Ok(word.signed(self.reading)? as f64 / 1e9)
     }
 
     pub(crate) fn size_bounds(&self) -> Result<&Arc<[f64]>, Absent> {

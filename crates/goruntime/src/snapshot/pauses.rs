@@ -97,11 +97,6 @@ impl PauseRing {
             .chain(rings.into_iter().filter_map(|ring| ring.as_ref().ok().copied()))
     }
 
-    /// Whether the runtime was not in the middle of writing one.
-    pub(crate) fn is_settled(&self, reading: &Reading) -> bool {
-        !matches!(self.get(reading), Err(Absent::Restless(_)))
-    }
-
     pub(crate) fn get(&self, reading: &Reading) -> Result<Pauses, Absent> {
         let whole = self.whole.as_ref().map_err(Clone::clone)?;
         let ring = |place: &Result<Place, Absent>| {

@@ -7,7 +7,7 @@ use crate::reading::Reading;
 use crate::snapshot::catalogue::CATALOGUE;
 use crate::snapshot::heap::HeapRing;
 use crate::snapshot::histogram::size_bounds;
-use crate::snapshot::now::{Now, Places};
+use crate::snapshot::now::{Now, Places, Settled};
 use crate::snapshot::{MemStats, Metric, Settings, Snapshot};
 use crate::witness::Witness;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl SnapshotReader {
     /// # Errors
     /// Nothing could be read, or the process executes another program.
     pub fn read(&mut self, memory: &impl Memory) -> Result<Snapshot, SnapshotError> {
-        self.read_words(memory).or_else(|error| self.explain(error, memory))?;
+        let settled = self.read_words(memory).map_err(|error| self.explain(error, memory))?;
         if let Some(witness) = &self.witness
             && self.reading.bytes(&witness.place()).is_none_or(|bytes| !witness.is(bytes))
         {
@@ -89,23 +89,25 @@ impl SnapshotReader {
             language: self.language,
             places: &self.places,
             reading: &self.reading,
+            settled,
             heap,
             on_processors: self.places.scheduler.on_processors(&self.reading, memory),
             size_bounds: self.size_bounds.as_ref(),
         };
-        Ok(snapshot(&now))
+        Ok(snapshot(now))
     }
 
     /// Reads everything but the heap's statistics, until the lists of processors and threads are right, and nothing that
     /// consists of several words was being written.
-    fn read_words(&mut self, memory: &impl Memory) -> Result<(), ReadError> {
+    fn read_words(&mut self, memory: &impl Memory) -> Result<Settled, ReadError> {
         self.places.scheduler.processors.try_again();
         self.places.scheduler.threads.try_again();
         for _ in 0..ATTEMPTS {
             match self.reading.fill(memory) {
                 Ok(()) if self.lists_are_current() => {
-                    if self.places.is_settled(&self.reading) {
-                        return Ok(());
+                    let settled = Settled::of(&self.places, &self.reading);
+                    if settled.is_all() {
+                        return Ok(settled);
                     }
                     continue;
                 }
@@ -119,13 +121,13 @@ impl SnapshotReader {
             self.reading = self.places.reading();
         }
         // What is not settled is absent for this time. But lists that are not right must not be read from.
-        if self.reading.fill(memory).is_ok() && self.lists_are_current() {
-            return Ok(());
+        if self.reading.fill(memory).is_err() || !self.lists_are_current() {
+            self.places.scheduler.processors.lose();
+            self.places.scheduler.threads.lose();
+            self.reading = self.places.reading();
+            self.reading.fill(memory)?;
         }
-        self.places.scheduler.processors.lose();
-        self.places.scheduler.threads.lose();
-        self.reading = self.places.reading();
-        self.reading.fill(memory)
+        Ok(Settled::of(&self.places, &self.reading))
     }
 
     fn lists_are_current(&self) -> bool {
@@ -134,20 +136,18 @@ impl SnapshotReader {
     }
 
     /// What cannot be read may belong to another program by now.
-    fn explain(&self, error: ReadError, memory: &impl Memory) -> Result<(), SnapshotError> {
+    fn explain(&self, error: ReadError, memory: &impl Memory) -> SnapshotError {
         match (error, &self.witness) {
-            (ReadError::Unmapped(_), Some(witness)) if witness.is_in(memory) == Ok(false) => {
-                Err(SnapshotError::Replaced)
-            }
-            (error, _) => Err(error.into()),
+            (ReadError::Unmapped(_), Some(witness)) if witness.is_in(memory) == Ok(false) => SnapshotError::Replaced,
+            (error, _) => error.into(),
         }
     }
 }
 
-fn snapshot(now: &Now<'_>) -> Snapshot {
+fn snapshot(now: Now<'_>) -> Snapshot {
     let (mut metrics, mut absent) = (Vec::with_capacity(CATALOGUE.len()), Vec::new());
     for entry in CATALOGUE.iter().filter(|entry| entry.description.since <= now.language) {
-        match (entry.compute)(now) {
+        match (entry.compute)(&now) {
             Ok(value) => metrics.push(Metric { description: &entry.description, value }),
             Err(reason) => absent.push((&entry.description, reason)),
         }
@@ -155,10 +155,10 @@ fn snapshot(now: &Now<'_>) -> Snapshot {
     Snapshot {
         metrics,
         absent,
-        memstats: MemStats::of(now),
-        pauses: now.pauses.get(now.reading),
+        memstats: MemStats::of(&now),
         threads: now.scheduler.threads.members().map(|threads| threads.len() as u64),
-        settings: settings(now),
+        settings: settings(&now),
+        pauses: now.settled.pauses,
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use trigon_gobin::GoBinary;
 use trigon_goruntime::goroutine::{CreationSites, Dump, DumpOptions, NoStack, StackOf, State, dump, format};
 use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
+use trigon_tests::agent::executable;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::signal;
 use trigon_tests::traceback::{self, Goroutine};
@@ -437,5 +438,65 @@ fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
     ensure!(grouped.starts_with(&format!("goroutine profile: total {user}\n")), "{grouped}");
     std::fs::write(file.path(), &grouped)?;
     ensure!(pprof("-top")?.contains(&format!("of {user} total")), "{grouped}");
+    Ok(())
+}
+
+#[test]
+fn the_command_writes_what_is_asked_for_or_says_why_not() -> Result<()> {
+    let program = Program::start(&program(MIDDLE, &[], false)?, &[], &[])?;
+    let pid = program.child.id().to_string();
+    let trigon = executable()?;
+    let run = |arguments: &[&str]| -> Result<(Option<i32>, String, String)> {
+        let done = Command::new(&trigon).arg("goroutines").args(arguments).output()?;
+        Ok((done.status.code(), String::from_utf8(done.stdout)?, String::from_utf8(done.stderr)?))
+    };
+    let (code, written, told) = run(&[&pid])?;
+    assert_eq!((code, told.as_str()), (Some(0), ""));
+    same(&traceback::parse(&written)?, &traceback::parse(&text(&program.dump()?, false))?, "the command");
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("goroutines");
+    let path = file.display().to_string();
+    for (format, begins) in [("text", b"goroutine ".as_slice()), ("json", b"{\"go_version\""), ("pprof", &[0x1f, 0x8b])]
+    {
+        for group in [&[][..], &["--group", "--user"]] {
+            let arguments = [&[&pid, "--format", format, "--out", &path], group].concat();
+            assert_eq!(run(&arguments)?, (Some(0), String::new(), String::new()), "{arguments:?}");
+            assert!(std::fs::read(&file)?.starts_with(begins), "{arguments:?}");
+        }
+    }
+
+    // Above the largest id that the kernel hands out.
+    let (code, _, told) = run(&["4194305"])?;
+    assert_eq!((code, told.as_str()), (Some(1), "error: process 4194305 is gone\n"));
+    let mut other = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let (code, _, told) = run(&[&other.id().to_string()])?;
+    other.kill()?;
+    other.wait()?;
+    assert_eq!(code, Some(1));
+    ensure!(told.contains("not a Go executable"), "{told}");
+    let (code, _, told) = run(&[&pid, "--out", "/proc/no/such/file"])?;
+    assert_eq!(code, Some(1));
+    ensure!(told.contains("/proc/no/such/file"), "{told}");
+    assert_eq!(run(&["all"])?.0, Some(2));
+    Ok(())
+}
+
+#[test]
+fn somebody_else_may_not_read_the_process() -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    trigon_tests::require_root()?;
+    let program = Program::start(&program(MIDDLE, &[], false)?, &[], &[])?;
+    // The folder of the build may be closed to others.
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().join("trigon");
+    std::fs::copy(executable()?, &copy)?;
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut command = Command::new(&copy);
+    let done = command.args(["goroutines", &program.child.id().to_string()]).uid(NOBODY).gid(NOBODY).output()?;
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0));
+    let told = String::from_utf8(done.stderr)?;
+    ensure!(told.contains("no permission") && told.contains("CAP_SYS_PTRACE"), "{told}");
     Ok(())
 }

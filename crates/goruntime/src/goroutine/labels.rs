@@ -1,14 +1,15 @@
 //! Profiler labels of goroutines (`pprof.Do`), in the two forms that they have had: a map up to Go 1.23, a list since
 //! (runtime/pprof/label.go). A set of labels never changes once it is made, and each is kept once.
 
+use crate::goroutine::batch::read_each;
 use crate::{Memory, ReadError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Labels of one set; more is no set.
 const MAX_LABELS: usize = 128;
-/// Longest key or value that is read.
-const MAX_TEXT: usize = 4096;
+/// Bytes of the keys and values of one set; more is not read.
+const MAX_SET_BYTES: usize = 16 << 10;
 /// Bytes that all sets together may take.
 const MAX_BYTES: usize = 8 << 20;
 /// What a set takes besides its texts.
@@ -58,21 +59,32 @@ pub(super) struct LabelSets {
 }
 
 impl LabelSets {
-    /// Reads the set that a `g` points to. `Ok(None)` says that it makes no sense.
+    /// Reads the sets that several `g` structs point to.
     ///
     /// # Errors
     /// The process cannot be read any more.
-    pub(super) fn read(&mut self, memory: &dyn Memory, pointer: u64, minor: u16) -> Result<Labels, ReadError> {
-        if pointer == 0 {
-            return Ok(Labels::None);
+    pub(super) fn read(
+        &mut self,
+        memory: &dyn Memory,
+        pointers: impl Iterator<Item = u64>,
+        minor: u16,
+    ) -> Result<HashMap<u64, Labels>, ReadError> {
+        let mut pointers: Vec<_> = pointers.filter(|&pointer| pointer != 0).collect();
+        pointers.sort_unstable();
+        pointers.dedup();
+        let pairs = if minor < LIST_SINCE { maps(memory, &pointers)? } else { lists(memory, &pointers)? };
+        let mut labels = HashMap::from([(0, Labels::None)]);
+        for (pointer, set) in pointers.into_iter().zip(texts(memory, &pairs)?) {
+            labels.insert(
+                pointer,
+                match set {
+                    Some(set) if set.is_empty() => Labels::None,
+                    Some(set) => self.number(set).map_or(Labels::Unknown, Labels::Set),
+                    None => Labels::Unknown,
+                },
+            );
         }
-        let read = if minor < LIST_SINCE { read_map(memory, pointer) } else { read_list(memory, pointer) };
-        match read {
-            Ok(Some(set)) if set.is_empty() => Ok(Labels::None),
-            Ok(Some(set)) => Ok(self.number(set).map_or(Labels::Unknown, Labels::Set)),
-            Ok(None) | Err(ReadError::Unmapped(_)) => Ok(Labels::Unknown),
-            Err(error) => Err(error),
-        }
+        Ok(labels)
     }
 
     fn number(&mut self, set: LabelSet) -> Option<u32> {
@@ -97,50 +109,79 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// Address and length of a Go string.
-fn string_header(bytes: &[u8]) -> Option<(u64, usize)> {
-    let len = usize::try_from(word(bytes, 8)?).ok().filter(|&len| len <= MAX_TEXT)?;
-    Some((word(bytes, 0)?, len))
+type Text = (u64, usize);
+
+fn text(bytes: &[u8]) -> Option<Text> {
+    Some((word(bytes, 0)?, usize::try_from(word(bytes, 8)?).ok()?))
 }
 
-/// The texts of pairs of string headers.
-fn texts(memory: &dyn Memory, pairs: &[(&[u8], &[u8])]) -> Result<Option<LabelSet>, ReadError> {
-    let headers: Option<Vec<_>> =
-        pairs.iter().flat_map(|(key, value)| [key, value]).map(|b| string_header(b)).collect();
-    let Some(headers) = headers else { return Ok(None) };
-    let mut bytes: Vec<_> = headers.iter().map(|&(_, len)| vec![0; len]).collect();
-    let mut parts: Vec<_> = headers.iter().zip(&mut bytes).map(|(&(at, _), to)| (at, to.as_mut_slice())).collect();
+/// The pairs of a set, as strings that are still to be read; `None` if what was read is no set.
+type Pairs = Option<Vec<(Text, Text)>>;
+
+/// The texts of all sets in one read. A set has each key once.
+fn texts(memory: &dyn Memory, sets: &[Pairs]) -> Result<Vec<Option<LabelSet>>, ReadError> {
+    let strings = |set: &Vec<(Text, Text)>| set.iter().flat_map(|&(key, value)| [key, value]).collect::<Vec<_>>();
+    let size = |set: &Vec<Text>| set.iter().try_fold(0_usize, |sum, &(_, len)| sum.checked_add(len));
+    let sets: Vec<Option<Vec<Text>>> = sets
+        .iter()
+        .map(|set| set.as_ref().map(strings).filter(|set| size(set).is_some_and(|size| size <= MAX_SET_BYTES)))
+        .collect();
+    let all: Vec<Text> = sets.iter().flatten().flatten().copied().collect();
+    let mut bytes: Vec<_> = all.iter().map(|&(_, len)| vec![0; len]).collect();
+    let mut parts: Vec<_> = all.iter().zip(&mut bytes).map(|(&(at, _), to)| (at, to.as_mut_slice())).collect();
     // An empty string may point anywhere.
     parts.retain(|(_, to)| !to.is_empty());
-    memory.read_many(&mut parts)?;
-    let mut texts = bytes.into_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let mut set = LabelSet::new();
-    while let (Some(key), Some(value)) = (texts.next(), texts.next()) {
-        set.insert(key, value);
-    }
-    Ok(Some(set))
+    let mut read = read_each(memory, &mut parts)?.into_iter();
+    let mut texts = bytes.into_iter().map(|bytes| {
+        let whole = bytes.is_empty() || read.next().is_some_and(|read| read.is_ok());
+        whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    });
+    let mut set_of = |set: Vec<Text>| {
+        let texts: Vec<_> = texts.by_ref().take(set.len()).collect();
+        let pairs = texts.as_chunks::<2>().0.iter().map(|[key, value]| Some((key.clone()?, value.clone()?)));
+        let labels: Option<LabelSet> = pairs.collect();
+        labels.filter(|labels| labels.len() * 2 == set.len())
+    };
+    Ok(sets.into_iter().map(|set| set.and_then(&mut set_of)).collect())
 }
 
-/// `*LabelSet`: a slice of pairs of strings.
-fn read_list(memory: &dyn Memory, pointer: u64) -> Result<Option<LabelSet>, ReadError> {
+/// Pieces of memory, each by itself; `None` where one cannot be read.
+fn pieces(memory: &dyn Memory, places: &[(u64, usize)]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+    let mut bytes: Vec<_> = places.iter().map(|&(_, len)| vec![0; len]).collect();
+    let mut parts: Vec<_> = places.iter().zip(&mut bytes).map(|(&(at, _), to)| (at, to.as_mut_slice())).collect();
+    let read = read_each(memory, &mut parts)?;
+    Ok(bytes.into_iter().zip(read).map(|(bytes, read)| read.is_ok().then_some(bytes)).collect())
+}
+
+/// `*LabelSet`: slices of pairs of strings.
+fn lists(memory: &dyn Memory, pointers: &[u64]) -> Result<Vec<Pairs>, ReadError> {
     const PAIR: usize = 2 * map::STRING;
-    let mut header = [0; 16];
-    memory.read(pointer, &mut header)?;
-    let (Some(items), Some(len)) = (word(&header, 0), word(&header, 8)) else { return Ok(None) };
-    let Some(len) = usize::try_from(len).ok().filter(|&len| len <= MAX_LABELS) else { return Ok(None) };
-    let mut bytes = vec![0; len * PAIR];
-    memory.read(items, &mut bytes)?;
-    let pairs: Vec<_> = bytes.chunks_exact(PAIR).filter_map(|pair| pair.split_at_checked(map::STRING)).collect();
-    // A set has each key once.
-    Ok(texts(memory, &pairs)?.filter(|set| set.len() == len))
+    let headers: Vec<_> = pointers.iter().map(|&pointer| (pointer, 16)).collect();
+    let slice = |header: Option<Vec<u8>>| text(&header?).filter(|&(_, len)| len <= MAX_LABELS);
+    let slices: Vec<_> = pieces(memory, &headers)?.into_iter().map(slice).collect();
+    let items: Vec<_> = slices.iter().map(|slice| slice.map_or((0, 0), |(at, len)| (at, len * PAIR))).collect();
+    let pairs = |bytes: Vec<u8>| {
+        bytes.chunks_exact(PAIR).map(|pair| Some((text(pair)?, text(pair.get(map::STRING..)?)?))).collect()
+    };
+    let items = pieces(memory, &items)?.into_iter().zip(slices);
+    Ok(items.map(|(bytes, slice)| slice.and(bytes).and_then(pairs)).collect())
+}
+
+fn maps(memory: &dyn Memory, pointers: &[u64]) -> Result<Vec<Pairs>, ReadError> {
+    let one = |&pointer: &u64| match read_map(memory, pointer) {
+        Err(ReadError::Unmapped(_)) => Ok(None),
+        other => other,
+    };
+    pointers.iter().map(one).collect()
 }
 
 /// `*map[string]string`
-fn read_map(memory: &dyn Memory, pointer: u64) -> Result<Option<LabelSet>, ReadError> {
+fn read_map(memory: &dyn Memory, pointer: u64) -> Result<Pairs, ReadError> {
     let mut bytes = [0; 8];
     memory.read(pointer, &mut bytes)?;
     let at = u64::from_le_bytes(bytes);
     if at == 0 {
-        return Ok(Some(LabelSet::new()));
+        return Ok(Some(Vec::new()));
     }
     let mut header = [0; map::HEADER];
     memory.read(at, &mut header)?;
@@ -158,19 +199,15 @@ fn read_map(memory: &dyn Memory, pointer: u64) -> Result<Option<LabelSet>, ReadE
     let old_count = if same { buckets_count } else { buckets_count / 2 };
     let mut cells = Cells { memory, budget: MAX_BUCKETS, found: Vec::new() };
     let whole = cells.add(buckets, buckets_count)? && (old == 0 || cells.add(old, old_count)?);
-    let pairs: Vec<_> = cells.found.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
     // The map says itself how many it has: a check that none was missed.
-    Ok(if whole { texts(memory, &pairs)?.filter(|set| set.len() as u64 == count) } else { None })
+    Ok((whole && cells.found.len() as u64 == count).then_some(cells.found))
 }
-
-/// The headers of a key and its value.
-type Pair = ([u8; map::STRING], [u8; map::STRING]);
 
 struct Cells<'m> {
     memory: &'m dyn Memory,
     /// Buckets that may still be read.
     budget: usize,
-    found: Vec<Pair>,
+    found: Vec<(Text, Text)>,
 }
 
 impl Cells<'_> {
@@ -190,7 +227,7 @@ impl Cells<'_> {
                 let (strings, _) = rest.as_chunks::<{ map::STRING }>();
                 let keys = hashes.iter().zip(strings).zip(strings.iter().skip(map::CELLS));
                 let full = keys.filter(|((hash, _), _)| **hash >= map::MIN_HASH);
-                self.found.extend(full.map(|((_, key), value)| (*key, *value)));
+                self.found.extend(full.filter_map(|((_, key), value)| Some((text(key)?, text(value)?))));
                 next = word(&bucket, map::BUCKET - 8).unwrap_or_default();
             }
         }
@@ -244,7 +281,7 @@ mod tests {
 
     fn read(memory: &RecordedMemory, minor: u16) -> Option<Vec<String>> {
         let mut sets = LabelSets::default();
-        match sets.read(memory, SET, minor).unwrap() {
+        match sets.read(memory, [SET, 0].into_iter(), minor).unwrap()[&SET] {
             Labels::Set(number) => Some(sets.all[number as usize].iter().map(|(k, v)| format!("{k}={v}")).collect()),
             Labels::None => Some(Vec::new()),
             Labels::Unknown => None,

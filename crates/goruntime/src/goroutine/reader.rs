@@ -27,10 +27,10 @@ const CHECKED: std::ops::RangeInclusive<(u16, u16)> = (1, 21)..=(1, 27);
 const MAX_GOROUTINES: u64 = 1 << 20;
 /// Goroutines that are read together.
 const BATCH: usize = 512;
-/// Bytes of a stack that are read with its batch; most stacks in use are smaller.
-const FIRST_PIECE: u64 = 4096;
-/// Bytes that are read at once of larger ones.
-const NEXT_PIECE: u64 = 64 << 10;
+/// Bytes of stacks that are read together.
+const STACK_BYTES: u64 = 4 << 20;
+/// Bytes of one stack that are read at once.
+const STACK_PIECE: u64 = 64 << 10;
 /// Times that a goroutine or the list of all is read before it is given up.
 const TRIES: usize = 8;
 
@@ -195,8 +195,9 @@ impl Reader<'_, '_, '_> {
     /// Stacks and labels of a batch; `None` where one must be read by itself.
     fn contents(&mut self, gs: &[Option<G>]) -> Result<Vec<Option<Content>>, ReadError> {
         let starts: Vec<_> = gs.iter().map(|g| g.as_ref().map(|g| start(g, self.minor))).collect();
+        let room = room(starts.iter().flatten().flatten());
         let piece = |start: &Option<Result<Start, NoStack>>| match start {
-            Some(Ok(start)) if !start.in_syscall => (start.sp, (start.hi - start.sp).min(FIRST_PIECE) as usize),
+            Some(Ok(start)) if !start.in_syscall => (start.sp, start.used().min(room) as usize),
             _ => (0, 0),
         };
         let pieces: Vec<_> = starts.iter().map(piece).collect();
@@ -210,21 +211,14 @@ impl Reader<'_, '_, '_> {
         let read = read_each(self.memory, &mut parts)?;
         let mut parts = parts.into_iter().zip(read);
         // Labels are read now, while it is sure that the goroutines still have them: the next look will tell.
-        let mut sets = HashMap::new();
+        let sets = self.labels.read(self.memory, gs.iter().flatten().map(|g| g.labels), self.minor)?;
         let mut contents = Vec::with_capacity(gs.len());
         for (g, start) in gs.iter().zip(starts) {
             let (Some(g), Some(start)) = (g, start) else {
                 contents.push(None);
                 continue;
             };
-            let labels = match sets.get(&g.labels) {
-                Some(&known) => known,
-                None => {
-                    let labels = self.labels.read(self.memory, g.labels, self.minor)?;
-                    sets.insert(g.labels, labels);
-                    labels
-                }
-            };
+            let labels = sets.get(&g.labels).copied().unwrap_or(Labels::Unknown);
             let stack = match start {
                 Err(reason) => Some(StackOf::Absent(reason)),
                 Ok(start) if start.in_syscall => None,
@@ -262,7 +256,7 @@ impl Reader<'_, '_, '_> {
                     return Ok(u64::from_le_bytes(word));
                 }
                 // A frame's return address lies below the end of the stack, and so does what follows.
-                bytes.resize((start.hi - address).min(NEXT_PIECE) as usize, 0);
+                bytes.resize((start.hi - address).min(STACK_PIECE) as usize, 0);
                 memory.read(address, &mut bytes)?;
                 at = address;
             }
@@ -292,7 +286,8 @@ impl Reader<'_, '_, '_> {
             return Ok(());
         };
         for _ in 0..TRIES {
-            let labels = self.labels.read(self.memory, first.labels, self.minor)?;
+            let labels = self.labels.read(self.memory, [first.labels].into_iter(), self.minor)?;
+            let labels = labels.get(&first.labels).copied().unwrap_or(Labels::Unknown);
             let stack = match start(&first, self.minor) {
                 Err(reason) => StackOf::Absent(reason),
                 Ok(start) => {
@@ -416,6 +411,15 @@ fn in_use(all: Vec<Stack>, goroutines: &mut [Goroutine]) -> Vec<Stack> {
 fn has_user_code(stack: &Stack, symbols: &Symbols) -> bool {
     let calls = stack.positions().iter().filter_map(|&position| symbols.at(position)).flat_map(|calls| &calls.calls);
     calls.into_iter().any(|call| is_user_code(&call.function))
+}
+
+/// Bytes that each stack of a batch may have, so that all together stay within their limit.
+fn room<'s>(starts: impl Iterator<Item = &'s Start> + Clone) -> u64 {
+    let mut room = STACK_PIECE;
+    while room > 8 && starts.clone().map(|start| start.used().min(room)).sum::<u64>() > STACK_BYTES {
+        room /= 2;
+    }
+    room
 }
 
 fn is_running(g: &G, minor: u16) -> bool {

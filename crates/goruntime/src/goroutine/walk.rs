@@ -109,6 +109,13 @@ pub(super) struct Start {
     pub(super) in_syscall: bool,
 }
 
+impl Start {
+    /// Bytes of the stack in use.
+    pub(super) fn used(&self) -> u64 {
+        self.hi.saturating_sub(self.sp)
+    }
+}
+
 /// Walks from the innermost frame outwards; `read` gives a word of the stack, `positions` takes the frames.
 ///
 /// # Errors

@@ -256,9 +256,19 @@ fn goroutines_that_were_interrupted_are_at_the_instruction() -> Result<()> {
             })?;
             for goroutine in in_state(&taken, State::Runnable) {
                 let stack = taken.stack(goroutine.stack).map_err(|reason| anyhow::anyhow!("{reason:?}"))?;
-                let spinning = stack.positions().iter().filter_map(|&position| taken.symbols().at(position));
-                let spinning = spinning.flat_map(|calls| &calls.calls).find(|call| &*call.function == "main.spin");
-                let line = spinning.and_then(|call| call.line).context("no line")?;
+                let function = |position| {
+                    let calls = taken.symbols().at(position).map(|calls| calls.calls.as_slice());
+                    calls.and_then(<[_]>::last).map(|call| (call.function.as_ref(), call.line))
+                };
+                // Behind a call stands its return address; what was interrupted goes on where it stopped.
+                for pair in stack.positions().windows(2) {
+                    let interrupted = function(pair[0]).is_some_and(|call| call.0 == "runtime.asyncPreempt");
+                    let stopped = pair[1].instruction() == pair[1].continues();
+                    assert_eq!(interrupted, stopped, "{toolchain}: {pair:x?}");
+                }
+                let spinning = stack.positions().iter().filter_map(|&position| function(position));
+                let spinning = spinning.into_iter().find(|call| call.0 == "main.spin");
+                let line = spinning.and_then(|call| call.1).context("no line")?;
                 assert!((first..first + 3).contains(&line), "{toolchain}: line {line}, spin begins at {first}");
             }
         }

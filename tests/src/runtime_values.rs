@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_goruntime::{GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotReader, Value};
+use trigon_goruntime::{
+    GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
+};
 
 /// Metrics that change as soon as the program waits for its next line.
 const MOVING: [&str; 4] = [
@@ -64,6 +66,21 @@ impl RuntimeValues {
         &self.process
     }
 
+    /// Makes it execute a program, which then says that it is ready: another, or the same once more.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn execute(&mut self, program: Option<&Path>) -> Result<()> {
+        match program {
+            Some(path) => writeln!(self.stdin, "exec {}", path.display())?,
+            None => writeln!(self.stdin, "again")?,
+        }
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        ensure!(line.starts_with("ready "), "{line:?}");
+        Ok(())
+    }
+
     /// One command, one answer.
     ///
     /// # Errors
@@ -79,8 +96,8 @@ impl RuntimeValues {
     ///
     /// # Errors
     /// It cannot be.
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
-        Ok(self.process.snapshot(&mut self.reader)?)
+    pub fn snapshot(&mut self) -> Result<Snapshot, SnapshotError> {
+        self.process.snapshot(&mut self.reader)
     }
 }
 

@@ -6,26 +6,14 @@ use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 use trigon_goruntime::{SnapshotError, Value};
 use trigon_tests::golang::{Build, build};
-use trigon_tests::runtime_values::{RuntimeValues, compare_busy, compare_idle};
+use trigon_tests::runtime_values::{RuntimeValues, compare_busy, compare_idle, modes};
 
 /// An old, a middle and the newest version.
 const VERSIONS: [&str; 3] = ["go1.21.13", "go1.24.11", "go1.27.4"];
 
-fn modes(version: &'static str) -> [(&'static str, Build); 4] {
-    [
-        ("plain", Build::with(version)),
-        ("strip", Build::with(version).flag("-ldflags=-s -w")),
-        ("pie", Build::with(version).flag("-buildmode=pie")),
-        ("cgo", Build::with(version).with_cgo().flag("-ldflags=-linkmode=external")),
-    ]
-}
-
 fn each(mut check: impl FnMut(&mut RuntimeValues) -> Result<()>) -> Result<()> {
     for version in VERSIONS {
         for (mode, how) in modes(version) {
-            if mode == "strip" {
-                continue;
-            }
             let program = build("runtimevalues", &how)?;
             let done = RuntimeValues::start(&program, &[], &[]).and_then(|mut program| check(&mut program));
             done.with_context(|| format!("{version} {mode}"))?;

@@ -1,5 +1,6 @@
 //! The program `runtimevalues` says what the Go runtime says of itself; this compares it with what is read from outside.
 
+use crate::golang::Build;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Write};
@@ -24,6 +25,16 @@ const GODEBUG: &str = "/godebug/";
 const REST: Duration = Duration::from_millis(30);
 /// Of a comparison, see [`compare_metrics`].
 const TRIES: u32 = 5;
+
+/// The ways to link a program that differ for a reader of its memory.
+pub fn modes(version: &'static str) -> [(&'static str, Build); 4] {
+    [
+        ("plain", Build::with(version)),
+        ("strip", Build::with(version).flag("-ldflags=-s -w")),
+        ("pie", Build::with(version).flag("-buildmode=pie")),
+        ("cgo", Build::with(version).with_cgo().flag("-ldflags=-linkmode=external")),
+    ]
+}
 
 /// A running `runtimevalues`, and the reader of its memory.
 #[derive(Debug)]
@@ -122,7 +133,7 @@ pub fn compare_idle(program: &mut RuntimeValues) -> Result<()> {
     ensure!((settings.gogc.clone()?, settings.memory_limit.clone()?) == (Some(300), Some(64 << 20)), "{settings:?}");
     program.ask("off")?;
     compare_metrics(program).context("with GOGC=off")?;
-    ensure!(program.snapshot()?.settings.gogc? == None, "GOGC=off is not seen");
+    ensure!(program.snapshot()?.settings.gogc?.is_none(), "GOGC=off is not seen");
     Ok(())
 }
 
@@ -157,7 +168,8 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
         let value = after.metric(name).context("not there")?;
         let moved = MOVING.contains(&name.as_str());
         if !moved && !equals(value, expected) {
-            differences.push(format!("{name}: {value:?}, not {expected}; before {:?}", before.metric(name)));
+            let before = before.metric(name).map(short);
+            differences.push(format!("{name}: {}, not {}; before {before:?}", short(value), short_json(expected)));
         }
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
@@ -258,7 +270,8 @@ fn rising(before: &Snapshot, inside: &Json, after: &Snapshot) -> Result<()> {
             }
             _ => false,
         };
-        ensure!(between, "{name}: {inside} is not between {before:?} and {:?}", metric.value);
+        let (inside, after) = (short_json(inside), short(&metric.value));
+        ensure!(between, "{name}: {inside} is not between {} and {after}", short(before));
     }
     Ok(())
 }
@@ -269,6 +282,22 @@ fn equals(value: &Value, expected: &Json) -> bool {
         Value::Float(value) => expected.as_f64() == Some(*value) && !expected.is_u64(),
         Value::Histogram(histogram) => histogram_of(expected).ok().as_ref() == Some(histogram),
     }
+}
+
+/// Of a histogram the counts that are not zero.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Unsigned(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Histogram(histogram) => {
+            let counts = histogram.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            format!("{:?}", counts.collect::<Vec<_>>())
+        }
+    }
+}
+
+fn short_json(value: &Json) -> String {
+    histogram_of(value).map_or_else(|_| value.to_string(), |histogram| short(&Value::Histogram(histogram)))
 }
 
 fn histogram_of(json: &Json) -> Result<Histogram> {

@@ -60,7 +60,6 @@ fn heap_statistics_are_right_while_the_program_reads_them_too() -> Result<()> {
                 _ => absent += 1,
             }
         }
-        println!("{version}: {taken} snapshots, {absent} without statistics of the heap");
         // On a busy machine its threads are stopped in the middle, and for long, and then there is a reason instead.
         assert!(taken > 1000 && absent < taken / 2, "{version}: {absent} of {taken} had no statistics of the heap");
     }

@@ -76,9 +76,9 @@ fuzz_target!(|input: &[u8]| {
         let piece = |index: u16| image.pieces[usize::from(index) % image.pieces.len()];
         let witness = image.layout.witness().expect("a witness").place();
         for change in input.chunks_exact(CHANGE) {
-            let [p0, p1, o0, o1, word @ ..] = *change else { break };
-            let (at, size) = piece(u16::from_le_bytes([p0, p1 & 0x7f]));
-            let at = at + (8 * u64::from(u16::from_le_bytes([o0, o1]))) % size.max(1);
+            let Some(([p0, p1, o0, o1], word)) = change.split_first_chunk::<4>() else { break };
+            let (at, size) = piece(u16::from_le_bytes([*p0, p1 & 0x7f]));
+            let at = at + (8 * u64::from(u16::from_le_bytes([*o0, *o1]))) % size.max(1);
             let mut word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
             // Random words lead nowhere: half of them become addresses of other pieces.
             if p1 & 0x80 != 0 {

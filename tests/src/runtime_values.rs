@@ -43,6 +43,7 @@ pub struct RuntimeValues {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     process: GoProcess,
+    version: String,
     reader: SnapshotReader,
 }
 
@@ -69,7 +70,8 @@ impl RuntimeValues {
         let binary = GoBinary::parse(&map)?;
         let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
         let reader = SnapshotReader::new(&layout)?;
-        Ok(Self { child, stdin, stdout, process, reader })
+        let version = layout.go_version_raw().to_owned();
+        Ok(Self { child, stdin, stdout, process, version, reader })
     }
 
     /// The process.
@@ -156,7 +158,7 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     let inside = program.ask("metrics")?;
     std::thread::sleep(REST);
     let after = program.snapshot()?;
-    ensure!(after.absent.is_empty(), "absent: {:?}", after.absent);
+    nothing_absent(&after)?;
     let metrics = inside["metrics"].as_object().context("no metrics")?;
     let expected: Vec<_> = metrics.iter().filter(|(name, _)| !name.starts_with(GODEBUG)).collect();
     let mut names: Vec<_> = expected.iter().map(|(name, _)| name.as_str()).collect();
@@ -167,7 +169,9 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     for (name, expected) in expected {
         let value = after.metric(name).context("not there")?;
         let moved = MOVING.contains(&name.as_str());
-        if !moved && !equals(value, expected) {
+        // The first release's metrics.Read forgets to read them.
+        let forgotten = program.version == "go1.21.0" && name.starts_with("/gc/scan/") && expected.as_u64() == Some(0);
+        if !moved && !forgotten && !equals(value, expected) {
             let before = before.metric(name).map(short);
             differences.push(format!("{name}: {}, not {}; before {before:?}", short(value), short_json(expected)));
         }
@@ -176,6 +180,13 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     let number = |key: &str| inside[key].as_u64();
     ensure!(after.threads.clone().ok() == number("threads"), "{:?} threads, not {}", after.threads, inside["threads"]);
     ensure!(after.settings.cpus.clone().ok().map(u64::from) == number("cpus"), "{:?}", after.settings);
+    Ok(())
+}
+
+fn nothing_absent(snapshot: &Snapshot) -> Result<()> {
+    if let Some((first, reason)) = snapshot.absent.first() {
+        bail!("{} metrics are absent, e.g. {}: {reason}", snapshot.absent.len(), first.name);
+    }
     Ok(())
 }
 
@@ -252,7 +263,7 @@ pub fn compare_busy(program: &mut RuntimeValues, rounds: u32) -> Result<()> {
 }
 
 fn rising(before: &Snapshot, inside: &Json, after: &Snapshot) -> Result<()> {
-    ensure!(after.absent.is_empty(), "absent: {:?}", after.absent);
+    nothing_absent(after)?;
     for metric in after.metrics.iter().filter(|metric| metric.description.cumulative) {
         let name = metric.description.name;
         let (before, inside) = (before.metric(name).context("not there before")?, &inside["metrics"][name]);

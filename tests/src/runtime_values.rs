@@ -1,5 +1,6 @@
 //! The program `runtimevalues` says what the Go runtime says of itself; this compares it with what is read from outside.
 
+use crate::golang::Build;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_goruntime::{GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotReader, Value};
+use trigon_goruntime::{
+    GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
+};
 
 /// Metrics that change as soon as the program waits for its next line.
 const MOVING: [&str; 4] = [
@@ -23,6 +26,16 @@ const REST: Duration = Duration::from_millis(30);
 /// Of a comparison, see [`compare_metrics`].
 const TRIES: u32 = 5;
 
+/// The ways to link a program that differ for a reader of its memory.
+pub fn modes(version: &'static str) -> [(&'static str, Build); 4] {
+    [
+        ("plain", Build::with(version)),
+        ("strip", Build::with(version).flag("-ldflags=-s -w")),
+        ("pie", Build::with(version).flag("-buildmode=pie")),
+        ("cgo", Build::with(version).with_cgo().flag("-ldflags=-linkmode=external")),
+    ]
+}
+
 /// A running `runtimevalues`, and the reader of its memory.
 #[derive(Debug)]
 pub struct RuntimeValues {
@@ -30,6 +43,7 @@ pub struct RuntimeValues {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     process: GoProcess,
+    version: String,
     reader: SnapshotReader,
 }
 
@@ -56,12 +70,28 @@ impl RuntimeValues {
         let binary = GoBinary::parse(&map)?;
         let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
         let reader = SnapshotReader::new(&layout)?;
-        Ok(Self { child, stdin, stdout, process, reader })
+        let version = layout.go_version_raw().to_owned();
+        Ok(Self { child, stdin, stdout, process, version, reader })
     }
 
     /// The process.
     pub fn process(&self) -> &GoProcess {
         &self.process
+    }
+
+    /// Makes it execute a program, which then says that it is ready: another, or the same once more.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn execute(&mut self, program: Option<&Path>) -> Result<()> {
+        match program {
+            Some(path) => writeln!(self.stdin, "exec {}", path.display())?,
+            None => writeln!(self.stdin, "again")?,
+        }
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        ensure!(line.starts_with("ready "), "{line:?}");
+        Ok(())
     }
 
     /// One command, one answer.
@@ -79,8 +109,8 @@ impl RuntimeValues {
     ///
     /// # Errors
     /// It cannot be.
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
-        Ok(self.process.snapshot(&mut self.reader)?)
+    pub fn snapshot(&mut self) -> Result<Snapshot, SnapshotError> {
+        self.process.snapshot(&mut self.reader)
     }
 }
 
@@ -105,7 +135,7 @@ pub fn compare_idle(program: &mut RuntimeValues) -> Result<()> {
     ensure!((settings.gogc.clone()?, settings.memory_limit.clone()?) == (Some(300), Some(64 << 20)), "{settings:?}");
     program.ask("off")?;
     compare_metrics(program).context("with GOGC=off")?;
-    ensure!(program.snapshot()?.settings.gogc? == None, "GOGC=off is not seen");
+    ensure!(program.snapshot()?.settings.gogc?.is_none(), "GOGC=off is not seen");
     Ok(())
 }
 
@@ -128,7 +158,7 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     let inside = program.ask("metrics")?;
     std::thread::sleep(REST);
     let after = program.snapshot()?;
-    ensure!(after.absent.is_empty(), "absent: {:?}", after.absent);
+    nothing_absent(&after)?;
     let metrics = inside["metrics"].as_object().context("no metrics")?;
     let expected: Vec<_> = metrics.iter().filter(|(name, _)| !name.starts_with(GODEBUG)).collect();
     let mut names: Vec<_> = expected.iter().map(|(name, _)| name.as_str()).collect();
@@ -139,14 +169,24 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     for (name, expected) in expected {
         let value = after.metric(name).context("not there")?;
         let moved = MOVING.contains(&name.as_str());
-        if !moved && !equals(value, expected) {
-            differences.push(format!("{name}: {value:?}, not {expected}; before {:?}", before.metric(name)));
+        // The first release's metrics.Read forgets to read them.
+        let forgotten = program.version == "go1.21.0" && name.starts_with("/gc/scan/") && expected.as_u64() == Some(0);
+        if !moved && !forgotten && !equals(value, expected) {
+            let before = before.metric(name).map(short);
+            differences.push(format!("{name}: {}, not {}; before {before:?}", short(value), short_json(expected)));
         }
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
     let number = |key: &str| inside[key].as_u64();
     ensure!(after.threads.clone().ok() == number("threads"), "{:?} threads, not {}", after.threads, inside["threads"]);
     ensure!(after.settings.cpus.clone().ok().map(u64::from) == number("cpus"), "{:?}", after.settings);
+    Ok(())
+}
+
+fn nothing_absent(snapshot: &Snapshot) -> Result<()> {
+    if let Some((first, reason)) = snapshot.absent.first() {
+        bail!("{} metrics are absent, e.g. {}: {reason}", snapshot.absent.len(), first.name);
+    }
     Ok(())
 }
 
@@ -223,7 +263,7 @@ pub fn compare_busy(program: &mut RuntimeValues, rounds: u32) -> Result<()> {
 }
 
 fn rising(before: &Snapshot, inside: &Json, after: &Snapshot) -> Result<()> {
-    ensure!(after.absent.is_empty(), "absent: {:?}", after.absent);
+    nothing_absent(after)?;
     for metric in after.metrics.iter().filter(|metric| metric.description.cumulative) {
         let name = metric.description.name;
         let (before, inside) = (before.metric(name).context("not there before")?, &inside["metrics"][name]);
@@ -241,7 +281,8 @@ fn rising(before: &Snapshot, inside: &Json, after: &Snapshot) -> Result<()> {
             }
             _ => false,
         };
-        ensure!(between, "{name}: {inside} is not between {before:?} and {:?}", metric.value);
+        let (inside, after) = (short_json(inside), short(&metric.value));
+        ensure!(between, "{name}: {inside} is not between {} and {after}", short(before));
     }
     Ok(())
 }
@@ -252,6 +293,22 @@ fn equals(value: &Value, expected: &Json) -> bool {
         Value::Float(value) => expected.as_f64() == Some(*value) && !expected.is_u64(),
         Value::Histogram(histogram) => histogram_of(expected).ok().as_ref() == Some(histogram),
     }
+}
+
+/// Of a histogram the counts that are not zero.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Unsigned(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Histogram(histogram) => {
+            let counts = histogram.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            format!("{:?}", counts.collect::<Vec<_>>())
+        }
+    }
+}
+
+fn short_json(value: &Json) -> String {
+    histogram_of(value).map_or_else(|_| value.to_string(), |histogram| short(&Value::Histogram(histogram)))
 }
 
 fn histogram_of(json: &Json) -> Result<Histogram> {

@@ -17,7 +17,7 @@ mod witness;
 pub use absent::Absent;
 pub use clock::monotonic_clock;
 pub use layout::{Place, RuntimeLayout};
-pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory};
+pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory, Recorder};
 pub use process::{GoProcess, OpenError};
 pub use snapshot::{
     Description, Histogram, Kind, MemStats, Metric, Pause, Pauses, Settings, Snapshot, SnapshotError, SnapshotReader,

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -62,7 +63,17 @@ func main() {
 			// The scavenger works for a while after a collection, and changes what is counted.
 			debug.FreeOSMemory()
 			v.answer = append(v.answer[:0], "{}"...)
+		case "again":
+			// This program once more, in the same process.
+			if err := syscall.Exec("/proc/self/exe", os.Args, os.Environ()); err != nil {
+				panic(err)
+			}
 		default:
+			if path := strings.TrimPrefix(line, "exec "); path != line {
+				if err := syscall.Exec(path, []string{path}, os.Environ()); err != nil {
+					panic(err)
+				}
+			}
 			fmt.Fprintf(os.Stderr, "unknown command %q\n", line)
 			os.Exit(2)
 		}
@@ -73,7 +84,7 @@ func main() {
 	}
 }
 
-var input [64]byte
+var input [1024]byte
 
 // readLine reads without the runtime's poller, which would count as one more waiting goroutine.
 func readLine() string {

@@ -2,9 +2,11 @@
 
 mod process;
 mod recorded;
+mod recorder;
 
 pub use process::ProcessMemory;
 pub use recorded::RecordedMemory;
+pub use recorder::Recorder;
 
 /// Memory that can be read by address.
 pub trait Memory {

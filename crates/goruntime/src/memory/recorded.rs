@@ -41,6 +41,11 @@ impl RecordedMemory {
         self.chunks.insert(address, bytes.to_vec());
     }
 
+    /// The pieces, in the order of their addresses.
+    pub fn chunks(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.chunks.iter().map(|(start, chunk)| (*start, chunk.as_slice()))
+    }
+
     fn read_part(&self, address: u64, to: &mut [u8]) -> Result<(), ReadError> {
         let mut done = 0;
         while let Some(rest) = to.get_mut(done..).filter(|rest| !rest.is_empty()) {

@@ -3,107 +3,25 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
-use trigon_gobin::GoBinary;
-use trigon_goruntime::goroutine::{CreationSites, Dump, DumpOptions, NoStack, StackOf, State, dump, format};
-use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
+use trigon_goruntime::goroutine::{CreationSites, Dump, DumpOptions, NoStack, StackOf, State, format};
 use trigon_tests::agent::executable;
 use trigon_tests::golang::{Build, build};
-use trigon_tests::programs::signal;
+use trigon_tests::goroutine_program::{Program, agrees, same, text};
 use trigon_tests::traceback::{self, Goroutine};
 use trigon_tests::until;
 
-/// An old, a middle and the newest Go; the others are in `make test-matrix`.
+/// An old, a middle and the newest Go; all others are in `make test-runtime-matrix`.
 const OLD: &str = "go1.21.13";
 const MIDDLE: &str = "go1.24.11";
 const NEWEST: &str = "go1.27.4";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The program with goroutines in known states.
-struct Program {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    executable: Vec<u8>,
-    layout: RuntimeLayout,
-}
-
-impl Program {
-    fn start(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        let mut child = Command::new(path)
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let (stdin, stdout) = (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
-        let executable = std::fs::read(path)?;
-        let binary = GoBinary::parse(&executable)?;
-        let layout = RuntimeLayout::resolve(&binary, GoProcess::open(child.id())?.bias(&binary));
-        let mut program = Self { child, stdin, stdout: BufReader::new(stdout), executable, layout };
-        program.line_with("ready ")?;
-        Ok(program)
-    }
-
-    fn line_with(&mut self, prefix: &str) -> Result<String> {
-        let mut line = String::new();
-        while self.stdout.read_line(&mut line)? > 0 {
-            if let Some(rest) = line.trim_end().strip_prefix(prefix) {
-                return Ok(rest.to_owned());
-            }
-            line.clear();
-        }
-        bail!("the program ended before it said {prefix:?}")
-    }
-
-    fn dump_with(&self, options: &DumpOptions) -> Result<Dump> {
-        let binary = GoBinary::parse(&self.executable)?;
-        Ok(dump(GoProcess::open(self.child.id())?.memory(), &self.layout, &binary, options)?)
-    }
-
-    fn dump(&self) -> Result<Dump> {
-        self.dump_with(&DumpOptions { now: monotonic_clock(self.child.id()), ..DumpOptions::default() })
-    }
-
-    /// The runtime's own traceback of all goroutines, printed by one of them.
-    fn own_traceback(&mut self) -> Result<String> {
-        writeln!(self.stdin, "go")?;
-        let (mut text, mut line) = (String::new(), String::new());
-        while self.stdout.read_line(&mut line)? > 0 && line != "end\n" {
-            text.push_str(&line);
-            line.clear();
-        }
-        Ok(text)
-    }
-
-    /// What SIGQUIT makes the runtime print, at the end of the program.
-    fn quit(mut self) -> Result<String> {
-        let mut stderr = self.child.stderr.take().context("no stderr")?;
-        signal(&self.child, Signal::QUIT)?;
-        let mut text = String::new();
-        stderr.read_to_string(&mut text)?;
-        Ok(text)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program(toolchain: &'static str, flags: &[&str], cgo: bool) -> Result<std::path::PathBuf> {
-    let mut how = Build::with(toolchain);
-    how.cgo = cgo;
-    build("goroutines", &flags.iter().fold(how, |how, flag| how.flag(*flag)))
+fn program(toolchain: &'static str) -> Result<PathBuf> {
+    build("goroutines", &Build::with(toolchain))
 }
 
 fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
@@ -112,97 +30,21 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn text(dump: &Dump, user: bool) -> String {
-    written(|out| format::text(dump, format::Options { user }, out))
-}
-
-/// Compares goroutine by goroutine, so that a difference is readable.
-fn same(ours: &BTreeMap<u64, Goroutine>, theirs: &BTreeMap<u64, Goroutine>, what: &str) {
-    for (id, theirs) in theirs {
-        assert_eq!(ours.get(id), Some(theirs), "{what}: goroutine {id}");
-    }
-    let more: Vec<_> = ours.keys().filter(|id| !theirs.contains_key(id)).collect();
-    assert!(more.is_empty(), "{what}: only in the dump: {more:?}");
-}
-
-/// Dumps a program whose goroutines stay as they are, then lets its runtime say the same.
-fn agrees(toolchain: &'static str, flags: &[&str], cgo: bool) -> Result<()> {
-    let what = format!("{toolchain} {flags:?} cgo {cgo}");
-    let mut program = Program::start(&program(toolchain, flags, cgo)?, &[], &[])?;
-    let taken = program.dump()?;
-    ensure!(taken.missing() == Default::default(), "{what}: {:?}", taken.missing());
-
-    // What a panic prints, printed by a goroutine that runs meanwhile.
-    let mut theirs = traceback::parse(&program.own_traceback()?)?;
-    let mut ours = traceback::parse(&text(&taken, true))?;
-    let printing = |goroutine: &Goroutine| goroutine.lines.iter().any(|line| line == "main.own");
-    theirs.retain(|_, goroutine| !printing(goroutine));
-    ours.retain(|_, goroutine| !printing(goroutine));
-    same(&ours, &theirs, &what);
-    ensure!(ours.len() > 45, "{what}: {}", ours.len());
-
-    // And everything, the runtime's own goroutines and calls, too.
-    let theirs = traceback::parse(&program.quit()?)?;
-    let ours = traceback::parse(&text(&taken, false))?;
-    same(&ours, &theirs, &what);
-    ensure!(ours.len() > 50, "{what}: {}", ours.len());
-    for status in [
-        "chan receive",
-        "chan send",
-        "chan receive (nil chan)",
-        "chan send (nil chan)",
-        "select",
-        "select (no cases)",
-        "select (no cases), locked to thread",
-        "sync.Cond.Wait",
-        "sleep",
-        "IO wait",
-        "syscall",
-    ] {
-        ensure!(ours.values().any(|goroutine| goroutine.status == status), "{what}: no goroutine has {status}");
-    }
-    labels_are_known(&taken, &what)
-}
-
-fn labels_are_known(taken: &Dump, what: &str) -> Result<()> {
-    let mut sets: BTreeMap<Vec<(&str, &str)>, usize> = BTreeMap::new();
-    for goroutine in taken.goroutines() {
-        let set = taken.labels(goroutine.labels).into_iter().flatten();
-        *sets.entry(set.map(|(key, value)| (key.as_str(), value.as_str())).collect()).or_default() += 1;
-    }
-    let many: Vec<_> = (0..40).map(|i| (format!("key{i}"), format!("value {}", i * i))).collect();
-    let mut many: Vec<_> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    many.sort_unstable();
-    let expected = [
-        (vec![("one", "1")], 1),
-        (vec![("a", "1"), ("b", "2"), ("empty", "")], 1),
-        (vec![("text", "with \"quotes\", ünïcode and {braces}")], 1),
-        (many, 1),
-        // The goroutine and its child.
-        (vec![("both", "inner"), ("inner", "2"), ("outer", "1")], 2),
-    ];
-    for (set, count) in &expected {
-        ensure!(sets.get(set) == Some(count), "{what}: {set:?} {:?}", sets.get(set));
-    }
-    ensure!(sets.len() == expected.len() + 1, "{what}: {sets:?}");
-    Ok(())
-}
-
 #[test]
 fn a_dump_is_what_the_runtime_prints() -> Result<()> {
     for toolchain in [OLD, MIDDLE, NEWEST] {
-        agrees(toolchain, &[], false)?;
+        agrees(&Build::with(toolchain)).context(toolchain)?;
     }
-    agrees(NEWEST, &["-buildmode=pie", "-trimpath"], false)?;
-    agrees(NEWEST, &[], true)
+    agrees(&Build::with(NEWEST).flag("-buildmode=pie").flag("-trimpath")).context("position-independent")?;
+    agrees(&Build::with(NEWEST).with_cgo()).context("with cgo")
 }
 
 #[test]
 fn a_dump_of_a_stripped_program_is_what_its_runtime_prints() -> Result<()> {
     for toolchain in [OLD, MIDDLE, NEWEST] {
-        agrees(toolchain, &["-ldflags=-s -w"], false)?;
+        agrees(&Build::with(toolchain).flag("-ldflags=-s -w")).context(toolchain)?;
     }
-    agrees(NEWEST, &["-buildmode=pie", "-ldflags=-s -w"], false)
+    agrees(&Build::with(NEWEST).flag("-buildmode=pie").flag("-ldflags=-s -w")).context("position-independent")
 }
 
 /// A stack as functions, innermost first.
@@ -222,18 +64,18 @@ fn goroutines_that_nobody_runs_are_where_they_go_on() -> Result<()> {
     for toolchain in [OLD, MIDDLE, NEWEST] {
         // One that spins holds the only processor; the others are ready, some of which have never run.
         let environment = [("GOMAXPROCS", "1"), ("GODEBUG", "asyncpreemptoff=1")];
-        let program = Program::start(&program(toolchain, &[], false)?, &["-mode", "runnable"], &environment)?;
+        let program = Program::start(&program(toolchain)?, &["-mode", "runnable"], &environment)?;
         let taken = until(PATIENCE, "six runnable goroutines", || {
             let taken = program.dump()?;
             Ok((in_state(&taken, State::Runnable).len() == 6, taken))
         })?;
-        let mut ours = traceback::parse(&text(&taken, false))?;
+        let mut ours = traceback::parse(&text(&taken, false)?)?;
         let mut theirs = traceback::parse(&program.quit()?)?;
         let unavailable = "\tgoroutine running on other thread; stack unavailable".to_owned();
         let spinning = ours.remove(&1).context("no main goroutine")?;
         assert_eq!(spinning, Goroutine { status: "running".to_owned(), lines: vec![unavailable] }, "{toolchain}");
         theirs.remove(&1);
-        same(&ours, &theirs, toolchain);
+        same(&ours, &theirs).context(toolchain)?;
     }
     Ok(())
 }
@@ -243,8 +85,7 @@ fn goroutines_that_were_interrupted_are_at_the_instruction() -> Result<()> {
     let source = std::fs::read_to_string(trigon_tests::golang::root().join("tests/programs/goroutines/moving.go"))?;
     let first = source.lines().position(|line| line.starts_with("func spin()")).context("no spin")? as u32 + 1;
     for toolchain in [OLD, MIDDLE, NEWEST] {
-        let program =
-            Program::start(&program(toolchain, &[], false)?, &["-mode", "preempted"], &[("GOMAXPROCS", "1")])?;
+        let program = Program::start(&program(toolchain)?, &["-mode", "preempted"], &[("GOMAXPROCS", "1")])?;
         for _ in 0..10 {
             // All five spin by and by: the one that runs and four that were interrupted.
             let taken = until(PATIENCE, "four interrupted goroutines", || {
@@ -279,7 +120,7 @@ fn goroutines_that_were_interrupted_are_at_the_instruction() -> Result<()> {
 #[test]
 fn every_stack_of_a_restless_program_is_consistent() -> Result<()> {
     for toolchain in [OLD, NEWEST] {
-        let program = Program::start(&program(toolchain, &[], false)?, &["-mode", "churn", "-count", "300"], &[])?;
+        let program = Program::start(&program(toolchain)?, &["-mode", "churn", "-count", "300"], &[])?;
         let (mut known, mut unknown) = (0, 0);
         for _ in 0..40 {
             let taken = program.dump()?;
@@ -316,7 +157,7 @@ fn every_stack_of_a_restless_program_is_consistent() -> Result<()> {
 #[test]
 fn a_hundred_thousand_goroutines_take_little_memory() -> Result<()> {
     const COUNT: usize = 100_000;
-    let path = program(NEWEST, &[], false)?;
+    let path = program(NEWEST)?;
     let program = Program::start(&path, &["-mode", "many", "-count", &COUNT.to_string()], &[])?;
     let taken = program.dump()?;
     let waiting = in_state(&taken, State::Waiting);
@@ -339,7 +180,7 @@ fn a_hundred_thousand_goroutines_take_little_memory() -> Result<()> {
 
 #[test]
 fn a_leak_is_seen_where_the_goroutines_are_created() -> Result<()> {
-    let mut program = Program::start(&program(NEWEST, &[], false)?, &["-mode", "leak"], &[])?;
+    let mut program = Program::start(&program(NEWEST)?, &["-mode", "leak"], &[])?;
     let mut sites = CreationSites::new(200);
     let options = DumpOptions { stacks: false, ..DumpOptions::default() };
     let mut taken = program.dump_with(&options)?;
@@ -347,8 +188,7 @@ fn a_leak_is_seen_where_the_goroutines_are_created() -> Result<()> {
         assert_eq!(sites.growing(), []);
         taken = program.dump_with(&options)?;
         sites.observe(Duration::from_secs(60 * minute), &taken.by_creation());
-        writeln!(program.stdin, "go")?;
-        program.line_with("done")?;
+        program.go_on()?;
         if sites.growing().len() == 1 {
             break;
         }
@@ -366,11 +206,11 @@ fn a_leak_is_seen_where_the_goroutines_are_created() -> Result<()> {
 #[test]
 fn viewers_of_tracebacks_read_the_text() -> Result<()> {
     let viewer = build("panicparse", &Build::default())?;
-    let program = Program::start(&program(NEWEST, &[], false)?, &[], &[])?;
+    let program = Program::start(&program(NEWEST)?, &[], &[])?;
     let taken = program.dump()?;
     for user in [true, false] {
         let file = tempfile::NamedTempFile::new()?;
-        let ours = text(&taken, user);
+        let ours = text(&taken, user)?;
         std::fs::write(file.path(), &ours)?;
         let done = Command::new(&viewer).arg(file.path()).output()?;
         ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -402,7 +242,7 @@ fn by_order(text: &str) -> Result<Vec<(u64, Goroutine)>> {
 
 #[test]
 fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
-    let path = program(MIDDLE, &[], false)?;
+    let path = program(MIDDLE)?;
     let program = Program::start(&path, &[], &[])?;
     let taken = program.dump()?;
     let user = taken.goroutines().iter().filter(|goroutine| !goroutine.system).count();
@@ -453,8 +293,8 @@ fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
 
 #[test]
 fn the_command_writes_what_is_asked_for_or_says_why_not() -> Result<()> {
-    let program = Program::start(&program(MIDDLE, &[], false)?, &[], &[])?;
-    let pid = program.child.id().to_string();
+    let program = Program::start(&program(MIDDLE)?, &[], &[])?;
+    let pid = program.pid().to_string();
     let trigon = executable()?;
     let run = |arguments: &[&str]| -> Result<(Option<i32>, String, String)> {
         let done = Command::new(&trigon).arg("goroutines").args(arguments).output()?;
@@ -462,7 +302,7 @@ fn the_command_writes_what_is_asked_for_or_says_why_not() -> Result<()> {
     };
     let (code, written, told) = run(&[&pid])?;
     assert_eq!((code, told.as_str()), (Some(0), ""));
-    same(&traceback::parse(&written)?, &traceback::parse(&text(&program.dump()?, false))?, "the command");
+    same(&traceback::parse(&written)?, &traceback::parse(&text(&program.dump()?, false)?)?)?;
 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("goroutines");
@@ -497,14 +337,14 @@ fn somebody_else_may_not_read_the_process() -> Result<()> {
     use std::os::unix::process::CommandExt;
     const NOBODY: u32 = 65534;
     trigon_tests::require_root()?;
-    let program = Program::start(&program(MIDDLE, &[], false)?, &[], &[])?;
+    let program = Program::start(&program(MIDDLE)?, &[], &[])?;
     // The folder of the build may be closed to others.
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join("trigon");
     std::fs::copy(executable()?, &copy)?;
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let mut command = Command::new(&copy);
-    let done = command.args(["goroutines", &program.child.id().to_string()]).uid(NOBODY).gid(NOBODY).output()?;
+    let done = command.args(["goroutines", &program.pid().to_string()]).uid(NOBODY).gid(NOBODY).output()?;
     assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0));
     let told = String::from_utf8(done.stderr)?;
     ensure!(told.contains("no permission") && told.contains("CAP_SYS_PTRACE"), "{told}");

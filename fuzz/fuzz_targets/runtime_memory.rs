@@ -7,12 +7,14 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use trigon_gobin::GoBinary;
+use trigon_goruntime::goroutine::{DumpOptions, dump, format};
 use trigon_goruntime::{GoProcess, Memory, ReadError, RecordedMemory, Recorder, RuntimeLayout, SnapshotReader};
 
 /// Bytes of a change: which piece, where in it, and a word.
 const CHANGE: usize = 12;
 
 struct Image {
+    executable: Vec<u8>,
     layout: RuntimeLayout,
     memory: RecordedMemory,
     /// Where the pieces lie, and their sizes.
@@ -41,11 +43,12 @@ fn record(path: &Path) -> Image {
     let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
     let recorder = Recorder::new(process.memory());
     SnapshotReader::new(&layout).expect("a known version").read(&recorder).expect("a snapshot");
+    dump(&recorder, &layout, &binary, &DumpOptions::default()).expect("a dump");
     let memory = recorder.finish();
     child.kill().expect("an end");
     child.wait().expect("an end");
     let pieces = memory.chunks().map(|(at, bytes)| (at, bytes.len() as u64)).collect();
-    Image { layout, memory, pieces }
+    Image { executable: bytes, layout, memory, pieces }
 }
 
 /// The image with changes on top, since to copy the whole for each input would take most of the time.
@@ -94,6 +97,11 @@ fuzz_target!(|input: &[u8]| {
         let mut reader = SnapshotReader::new(&image.layout).expect("a known version");
         for _ in 0..2 {
             let _ = reader.read(&memory);
+        }
+        let binary = GoBinary::parse(&image.executable).expect("an executable of Go");
+        if let Ok(dump) = dump(&memory, &image.layout, &binary, &DumpOptions::default()) {
+            format::text(&dump, format::Options::default(), &mut std::io::sink()).expect("text");
+            format::json_groups(&dump, format::Options::default(), &mut std::io::sink()).expect("JSON");
         }
     });
 });

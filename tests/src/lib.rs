@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod exposition;
 pub mod golang;
+pub mod goroutine_program;
 pub mod programs;
 pub mod receiver;
 pub mod runtime_values;

@@ -1,8 +1,9 @@
 //! Everything that is read of a process's runtime against what the process says itself, for each Go minor, its oldest, a
 //! middle and its newest patch release, and each way to link.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use trigon_tests::golang::build;
+use trigon_tests::goroutine_program::agrees;
 use trigon_tests::runtime_values::{RuntimeValues, compare_busy, compare_idle, modes};
 
 /// The newest are those that were published when this was written.
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 compare_idle(&mut RuntimeValues::start(&program, &[], &[])?)?;
                 compare_busy(&mut RuntimeValues::start(&program, &[], &[])?, ROUNDS)
             });
+            let done = done.and_then(|()| agrees(&how).context("goroutines"));
             match &done {
                 Ok(()) => passed += 1,
                 Err(_) => failed += 1,

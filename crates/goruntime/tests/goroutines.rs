@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
-use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use trigon_gobin::GoBinary;
 use trigon_goruntime::goroutine::format::{self, Options};
 use trigon_goruntime::goroutine::{Dump, DumpOptions, End, NoStack, StackOf, dump};
-use trigon_goruntime::{Absent, GoProcess, Memory, ReadError, RecordedMemory, RuntimeLayout};
+use trigon_goruntime::{Absent, GoProcess, Memory, ReadError, RecordedMemory, Recorder, RuntimeLayout};
 
 const PROGRAM: &str = r#"package main
 
@@ -49,15 +48,15 @@ func main() {
 struct Recording {
     executable: Vec<u8>,
     layout: RuntimeLayout,
+    memory: RecordedMemory,
+    /// Its pieces once more, to change some.
     pieces: Vec<(u64, Vec<u8>)>,
     entries: Vec<u64>,
 }
 
 impl Recording {
     fn memory(&self) -> RecordedMemory {
-        let mut memory = RecordedMemory::default();
-        self.pieces.iter().for_each(|(at, bytes)| memory.add(*at, bytes));
-        memory
+        self.memory.clone()
     }
 
     fn dump(&self, memory: &dyn Memory, options: &DumpOptions) -> Result<Dump, Absent> {
@@ -75,21 +74,6 @@ impl Recording {
             4 => piece,
             _ => number,
         }
-    }
-}
-
-/// Passes reads on and keeps what they gave.
-struct Recorder<'m> {
-    memory: &'m dyn Memory,
-    pieces: RefCell<Vec<(u64, Vec<u8>)>>,
-}
-
-impl Memory for Recorder<'_> {
-    fn read_many(&self, parts: &mut [(u64, &mut [u8])]) -> Result<(), ReadError> {
-        self.memory.read_many(parts)?;
-        let parts = parts.iter().filter(|(_, bytes)| !bytes.is_empty());
-        self.pieces.borrow_mut().extend(parts.map(|(at, bytes)| (*at, bytes.to_vec())));
-        Ok(())
     }
 }
 
@@ -121,11 +105,12 @@ fn recording() -> &'static Recording {
         let binary = GoBinary::parse(&executable).unwrap();
         let process = GoProcess::open(running.0.id()).unwrap();
         let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
-        let recorder = Recorder { memory: process.memory(), pieces: RefCell::default() };
+        let recorder = Recorder::new(process.memory());
         dump(&recorder, &layout, &binary, &DumpOptions::default()).unwrap();
-        let pieces = recorder.pieces.into_inner();
+        let memory = recorder.finish();
+        let pieces = memory.chunks().map(|(at, bytes)| (at, bytes.to_vec())).collect();
         let entries = binary.functions().map(|function| function.entry).collect();
-        Recording { executable, layout, pieces, entries }
+        Recording { executable, layout, memory, pieces, entries }
     })
 }
 
@@ -224,9 +209,12 @@ fn a_stack_pointer_outside_of_the_stack_is_no_stack() {
     let recording = recording();
     let mut memory = recording.memory();
     let hi = recording.layout.field("g", "stack.hi").unwrap().offset;
-    for (at, _) in recording.pieces.iter().filter(|(_, bytes)| (300..600).contains(&bytes.len())) {
-        memory.add(at + hi, &8_u64.to_le_bytes());
-    }
+    let list = recording.layout.symbol("runtime.allgptr").unwrap();
+    let mut word = [0; 8];
+    recording.memory.read(list, &mut word).unwrap();
+    // The main goroutine's.
+    recording.memory.read(u64::from_le_bytes(word), &mut word).unwrap();
+    memory.add(u64::from_le_bytes(word) + hi, &8_u64.to_le_bytes());
     let dump = recording.dump(&memory, &DumpOptions::default()).unwrap();
     assert!(dump.goroutines().iter().any(|goroutine| goroutine.stack == StackOf::Absent(NoStack::Unsound)));
     use_all(&dump);

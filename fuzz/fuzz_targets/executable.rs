@@ -5,6 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use std::ops::Range;
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::{FieldRef, GoBinary, OffsetSource};
 
 const FIELDS: [FieldRef; 3] = [
@@ -77,8 +78,10 @@ fn look(bytes: &[u8]) {
             let _ = (binary.frames_at(pc), binary.unwind_at(pc));
         }
     }
+    let _ = binary.runtime_symbols(RUNTIME_SYMBOLS);
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf, OffsetSource::Table] {
         let _ = binary.struct_fields_from(&FIELDS, source);
+        let _ = binary.struct_fields_from(RUNTIME_FIELDS, source);
     }
 }
 

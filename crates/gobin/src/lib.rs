@@ -16,6 +16,7 @@ mod moduledata;
 mod note;
 mod pclntab;
 mod pcvalue;
+pub mod references;
 mod relocations;
 mod rtti;
 pub mod runtime_layout;

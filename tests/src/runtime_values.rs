@@ -3,6 +3,7 @@
 use crate::golang::Build;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -19,7 +20,7 @@ const MOVING: [&str; 4] = [
     "/sched/goroutines/running:goroutines",
     "/sched/goroutines/waiting:goroutines",
 ];
-/// Those of `GODEBUG` settings are not among the metrics of a snapshot.
+/// Those of `GODEBUG` settings, which a snapshot has apart from the others.
 const GODEBUG: &str = "/godebug/";
 /// Until the threads of a program that just answered have come to rest.
 const REST: Duration = Duration::from_millis(30);
@@ -166,6 +167,12 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     let found: Vec<_> = after.metrics.iter().map(|metric| metric.description.name).collect();
     ensure!(names == found, "other metrics: {names:?}, {found:?}");
     let mut differences = Vec::new();
+    let counters = after.godebug.clone()?;
+    let events = counters.iter().map(|counter| (counter.metric_name(), counter.events));
+    let inside_events = metrics.iter().filter(|(name, _)| name.starts_with(GODEBUG));
+    let inside_events = inside_events.map(|(name, events)| (name.clone(), events.as_u64().unwrap_or(u64::MAX)));
+    let (events, inside_events): (BTreeMap<_, _>, BTreeMap<_, _>) = (events.collect(), inside_events.collect());
+    ensure!(events == inside_events, "GODEBUG: {events:?}, not {inside_events:?}");
     for (name, expected) in expected {
         let value = after.metric(name).context("not there")?;
         let moved = MOVING.contains(&name.as_str());

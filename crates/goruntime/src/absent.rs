@@ -27,6 +27,9 @@ pub enum Absent {
         /// Why.
         error: SymbolError,
     },
+    /// A function is not there.
+    #[error("the executable has no function {0}")]
+    Function(&'static str),
     /// The process's memory could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -8,6 +8,15 @@ use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError
 
 const RUNTIME: &str = "runtime";
 
+/// Functions that values in memory may refer to.
+const FUNCTIONS: [&str; 3] = [COMPUTE_ZERO, COMPUTE_COUNTER, LOAD_COUNTER];
+/// Gives zero for a metric.
+pub(crate) const COMPUTE_ZERO: &str = "runtime.compute0";
+/// Gives what another function gives.
+pub(crate) const COMPUTE_COUNTER: &str = "runtime.metricReader.compute-fm";
+/// Gives the number at an address.
+pub(crate) const LOAD_COUNTER: &str = "sync/atomic.(*Uint64).Load-fm";
+
 /// Where the runtime's variables and fields lie in one process: resolved once, since the executable does not change.
 #[derive(Debug, Clone)]
 pub struct RuntimeLayout {
@@ -17,6 +26,8 @@ pub struct RuntimeLayout {
     bias: u64,
     fields: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
     symbols: HashMap<&'static str, Result<SymbolInfo, SymbolError>>,
+    /// Link-time addresses of those that there are.
+    functions: HashMap<&'static str, u64>,
     witness: Option<Witness>,
 }
 
@@ -34,6 +45,7 @@ impl RuntimeLayout {
     pub fn resolve(binary: &GoBinary<'_>, bias: u64) -> Self {
         let keys = RUNTIME_FIELDS.iter().map(|field| (field.package, field.ty, field.field));
         let symbols = binary.runtime_symbols(RUNTIME_SYMBOLS);
+        let functions = FUNCTIONS.into_iter().zip(binary.functions_named(&FUNCTIONS));
         Self {
             go_version: binary.build_info().go_version.clone(),
             go_version_raw: binary.build_info().go_version_raw.clone(),
@@ -41,6 +53,7 @@ impl RuntimeLayout {
             bias,
             fields: keys.zip(binary.struct_fields(RUNTIME_FIELDS)).collect(),
             symbols: RUNTIME_SYMBOLS.iter().copied().zip(symbols).collect(),
+            functions: functions.filter_map(|(name, found)| Some((name, found?.entry))).collect(),
             witness: Witness::of(binary, bias),
         }
     }
@@ -81,6 +94,12 @@ impl RuntimeLayout {
             None => SymbolError::NoSymbol,
         };
         Err(Absent::Symbol { symbol, error })
+    }
+
+    /// The address of a function's code in the process.
+    pub(crate) fn function(&self, name: &'static str) -> Result<u64, Absent> {
+        let found = self.functions.get(name).map(|entry| entry.wrapping_add(self.bias));
+        found.ok_or(Absent::Function(name))
     }
 
     /// A field of a struct of package `runtime`, or a path of them; an empty one is the struct itself.

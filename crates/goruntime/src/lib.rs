@@ -20,7 +20,7 @@ pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory, Recorder};
 pub use process::{GoProcess, OpenError};
 pub use snapshot::{
-    Description, Histogram, Kind, MemStats, Metric, Pause, Pauses, Settings, Snapshot, SnapshotError, SnapshotReader,
-    Value,
+    Description, GodebugCounter, Histogram, Kind, MemStats, Metric, Pause, Pauses, Settings, Snapshot, SnapshotError,
+    SnapshotReader, Value,
 };
 pub use witness::Witness;

@@ -161,6 +161,10 @@ fn a_recording_is_read_again() {
     assert!(first.absent.is_empty(), "{:?}", first.absent);
     assert_eq!(first.metrics, second.metrics);
     assert_eq!(first.pauses.unwrap().recent.len(), 3);
+    // No metric was read by the program itself, so that nothing of this is counted yet.
+    let godebug = first.godebug.unwrap();
+    assert!(godebug.len() > 10 && godebug.iter().all(|counter| counter.events == 0), "{godebug:?}");
+    assert!(godebug.iter().any(|counter| counter.metric_name() == "/godebug/non-default-behavior/panicnil:events"));
     assert!(first.threads.unwrap() >= 4);
 }
 
@@ -191,7 +195,7 @@ fn an_endless_list_of_threads() {
             for (address, to) in parts.iter_mut() {
                 if *address < 1 << 44 {
                     self.0.read(*address, to)?;
-                } else if to.len() == 8 && (*address - self.1) % 4096 == 0 {
+                } else if to.len() == 8 && (*address - self.1).is_multiple_of(4096) {
                     to.copy_from_slice(&(*address - self.1 + 4096).to_le_bytes());
                 } else {
                     to.fill(0);

@@ -3,9 +3,11 @@
 mod catalogue;
 mod controller;
 mod cpu;
+mod godebug;
 mod heap;
 mod histogram;
 mod lists;
+mod map;
 mod memstats;
 mod now;
 mod pauses;
@@ -14,6 +16,7 @@ mod scheduler;
 mod system;
 
 pub use catalogue::Description;
+pub use godebug::GodebugCounter;
 pub use histogram::Histogram;
 pub use memstats::MemStats;
 pub use pauses::{Pause, Pauses};
@@ -28,6 +31,8 @@ pub struct Snapshot {
     pub metrics: Vec<Metric>,
     /// What this version's runtime/metrics has besides, and why it could not be read.
     pub absent: Vec<(&'static Description, Absent)>,
+    /// The metrics of `GODEBUG` settings, in the order of their names.
+    pub godebug: Result<Vec<GodebugCounter>, Absent>,
     /// The numbers of `runtime.MemStats`.
     pub memstats: Result<MemStats, Absent>,
     /// GC cycles and the newest pauses.

@@ -73,8 +73,8 @@ impl Places {
         }
     }
 
-    /// One read of all of them.
-    pub(crate) fn reading(&self) -> Reading {
+    /// One read of all of them, and of some more.
+    pub(crate) fn reading(&self, more: impl Iterator<Item = Place>) -> Reading {
         let times = &self.times;
         let histograms = [
             &times.gc_pauses,
@@ -95,7 +95,7 @@ impl Places {
         let places = words.into_iter().filter_map(Word::place);
         let places = places.chain(histograms.into_iter().filter_map(TimeHistogram::place));
         let places = places.chain(self.scheduler.places()).chain(self.controller.places()).chain(self.system.places());
-        let places = places.chain(self.pauses.places()).chain(self.witness);
+        let places = places.chain(self.pauses.places()).chain(self.witness).chain(more);
         Reading::of(places, self.cpu.place().into_iter().chain(self.pauses.place()))
     }
 }

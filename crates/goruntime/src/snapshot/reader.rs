@@ -5,6 +5,7 @@ use crate::layout::RuntimeLayout;
 use crate::memory::{Memory, ReadError};
 use crate::reading::Reading;
 use crate::snapshot::catalogue::CATALOGUE;
+use crate::snapshot::godebug::{Godebug, GodebugCounter};
 use crate::snapshot::heap::HeapRing;
 use crate::snapshot::histogram::size_bounds;
 use crate::snapshot::now::{Now, Places, Settled};
@@ -37,6 +38,7 @@ pub enum SnapshotError {
 pub struct SnapshotReader {
     language: (u16, u16),
     places: Places,
+    godebug: Godebug,
     heap: HeapRing,
     size_bounds: Option<Arc<[f64]>>,
     reading: Reading,
@@ -54,11 +56,12 @@ impl SnapshotReader {
         let Some(language) = language.filter(|language| (OLDEST..=NEWEST).contains(language)) else {
             return Err(SnapshotError::UnknownVersion(layout.go_version_raw().to_owned()));
         };
-        let places = Places::resolve(layout);
+        let (places, godebug) = (Places::resolve(layout), Godebug::resolve(layout, language));
         Ok(Self {
             language,
-            reading: places.reading(),
+            reading: places.reading(godebug.places()),
             places,
+            godebug,
             heap: HeapRing::resolve(layout),
             size_bounds: None,
             witness: layout.witness().cloned(),
@@ -85,6 +88,7 @@ impl SnapshotReader {
         if let (None, Some(classes)) = (&self.size_bounds, self.heap.classes()) {
             self.size_bounds = Some(size_bounds(classes));
         }
+        let godebug = self.godebug.read(&self.reading, memory);
         let now = Now {
             language: self.language,
             places: &self.places,
@@ -94,7 +98,7 @@ impl SnapshotReader {
             on_processors: self.places.scheduler.on_processors(&self.reading, memory),
             size_bounds: self.size_bounds.as_ref(),
         };
-        Ok(snapshot(now))
+        Ok(snapshot(now, godebug))
     }
 
     /// Reads everything but the heap's statistics, until the lists of processors and threads are right, and nothing that
@@ -118,13 +122,13 @@ impl SnapshotReader {
             }
             self.places.scheduler.processors.find(memory);
             self.places.scheduler.threads.find(memory);
-            self.reading = self.places.reading();
+            self.reading = self.places.reading(self.godebug.places());
         }
         // What is not settled is absent for this time. But lists that are not right must not be read from.
         if self.reading.fill(memory).is_err() || !self.lists_are_current() {
             self.places.scheduler.processors.lose();
             self.places.scheduler.threads.lose();
-            self.reading = self.places.reading();
+            self.reading = self.places.reading(self.godebug.places());
             self.reading.fill(memory)?;
         }
         Ok(Settled::of(&self.places, &self.reading))
@@ -144,7 +148,7 @@ impl SnapshotReader {
     }
 }
 
-fn snapshot(now: Now<'_>) -> Snapshot {
+fn snapshot(now: Now<'_>, godebug: Result<Vec<GodebugCounter>, Absent>) -> Snapshot {
     let (mut metrics, mut absent) = (Vec::with_capacity(CATALOGUE.len()), Vec::new());
     for entry in CATALOGUE.iter().filter(|entry| entry.description.since <= now.language) {
         match (entry.compute)(&now) {
@@ -155,6 +159,7 @@ fn snapshot(now: Now<'_>) -> Snapshot {
     Snapshot {
         metrics,
         absent,
+        godebug,
         memstats: MemStats::of(&now),
         threads: now.scheduler.threads.members().map(|threads| threads.len() as u64),
         settings: settings(&now),

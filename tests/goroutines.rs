@@ -159,7 +159,7 @@ fn a_hundred_thousand_goroutines_take_little_memory() -> Result<()> {
     const COUNT: usize = 100_000;
     let path = program(NEWEST)?;
     let program = Program::start(&path, &["-mode", "many", "-count", &COUNT.to_string()], &[])?;
-    let taken = program.dump()?;
+    let taken = program.dump_at_rest()?;
     let waiting = in_state(&taken, State::Waiting);
     let blocked = |goroutine: &&&trigon_goruntime::goroutine::Goroutine| {
         functions(&taken, goroutine.stack).is_some_and(|calls| calls.contains(&"main.deeper"))
@@ -207,7 +207,7 @@ fn a_leak_is_seen_where_the_goroutines_are_created() -> Result<()> {
 fn viewers_of_tracebacks_read_the_text() -> Result<()> {
     let viewer = build("panicparse", &Build::default())?;
     let program = Program::start(&program(NEWEST)?, &[], &[])?;
-    let taken = program.dump()?;
+    let taken = program.dump_at_rest()?;
     for user in [true, false] {
         let file = tempfile::NamedTempFile::new()?;
         let ours = text(&taken, user)?;
@@ -244,7 +244,7 @@ fn by_order(text: &str) -> Result<Vec<(u64, Goroutine)>> {
 fn the_profile_is_one_for_pprof_and_json_is_complete() -> Result<()> {
     let path = program(MIDDLE)?;
     let program = Program::start(&path, &[], &[])?;
-    let taken = program.dump()?;
+    let taken = program.dump_at_rest()?;
     let user = taken.goroutines().iter().filter(|goroutine| !goroutine.system).count();
 
     let file = tempfile::NamedTempFile::new()?;
@@ -300,9 +300,10 @@ fn the_command_writes_what_is_asked_for_or_says_why_not() -> Result<()> {
         let done = Command::new(&trigon).arg("goroutines").args(arguments).output()?;
         Ok((done.status.code(), String::from_utf8(done.stdout)?, String::from_utf8(done.stderr)?))
     };
+    let expected = traceback::parse(&text(&program.dump_at_rest()?, false)?)?;
     let (code, written, told) = run(&[&pid])?;
     assert_eq!((code, told.as_str()), (Some(0), ""));
-    same(&traceback::parse(&written)?, &traceback::parse(&text(&program.dump()?, false)?)?)?;
+    same(&traceback::parse(&written)?, &expected)?;
 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("goroutines");

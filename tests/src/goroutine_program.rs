@@ -3,15 +3,20 @@
 use crate::golang::{Build, build};
 use crate::programs::signal;
 use crate::traceback::{self, Goroutine};
+use crate::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_goruntime::goroutine::{Dump, DumpOptions, dump, format};
+use trigon_goruntime::goroutine::{Dump, DumpOptions, State, dump, format};
 use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
+
+/// Bounds a failing test only.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `goroutines`.
 #[derive(Debug)]
@@ -78,7 +83,19 @@ impl Program {
         self.dump_with(&DumpOptions { now: monotonic_clock(self.pid()), ..DumpOptions::default() })
     }
 
-    /// The same with other options.
+    /// Dumps its goroutines once all are where they stay: the last ones may still be on their way.
+    ///
+    /// # Errors
+    /// There is no dump, or they do not come to rest.
+    pub fn dump_at_rest(&self) -> Result<Dump> {
+        until(PATIENCE, "rest", || {
+            let taken = self.dump()?;
+            let rests = |state| matches!(state, State::Waiting | State::Syscall);
+            Ok((taken.goroutines().iter().all(|goroutine| rests(goroutine.state)), taken))
+        })
+    }
+
+    /// Dumps them with other options.
     ///
     /// # Errors
     /// There is no dump.
@@ -151,7 +168,7 @@ pub fn same(ours: &BTreeMap<u64, Goroutine>, theirs: &BTreeMap<u64, Goroutine>) 
 /// What differs.
 pub fn agrees(how: &Build) -> Result<()> {
     let mut program = Program::start(&build("goroutines", how)?, &[], &[])?;
-    let taken = program.dump()?;
+    let taken = program.dump_at_rest()?;
     ensure!(taken.missing() == Default::default(), "{:?}", taken.missing());
 
     // What a panic prints, printed by a goroutine that runs meanwhile.

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running `goroutines`.
 #[derive(Debug)]
 pub struct Program {
-    child: Child,
+    child: Running,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     executable: Vec<u8>,
@@ -34,25 +34,27 @@ impl Program {
     /// # Errors
     /// They are not, or it cannot be read.
     pub fn start(path: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        let mut child = Command::new(path)
+        let child = Command::new(path)
             .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
+        let mut running = Running(child);
+        let child = &mut running.0;
         let (stdin, stdout) = (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
+        let mut stdout = BufReader::new(stdout);
+        line_with("ready ", &mut stdout)?;
         let executable = std::fs::read(path)?;
         let binary = GoBinary::parse(&executable)?;
         let layout = RuntimeLayout::resolve(&binary, GoProcess::open(child.id())?.bias(&binary));
-        let mut program = Self { child, stdin, stdout: BufReader::new(stdout), executable, layout };
-        program.line_with("ready ")?;
-        Ok(program)
+        Ok(Self { child: running, stdin, stdout, executable, layout })
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Tells it to go on, and waits until it says so.
@@ -61,18 +63,7 @@ impl Program {
     /// It does not.
     pub fn go_on(&mut self) -> Result<()> {
         writeln!(self.stdin, "go")?;
-        self.line_with("done").map(|_| ())
-    }
-
-    fn line_with(&mut self, prefix: &str) -> Result<String> {
-        let mut line = String::new();
-        while self.stdout.read_line(&mut line)? > 0 {
-            if let Some(rest) = line.trim_end().strip_prefix(prefix) {
-                return Ok(rest.to_owned());
-            }
-            line.clear();
-        }
-        bail!("the program ended before it said {prefix:?}")
+        line_with("done", &mut self.stdout)
     }
 
     /// Dumps its goroutines.
@@ -88,10 +79,12 @@ impl Program {
     /// # Errors
     /// There is no dump, or they do not come to rest.
     pub fn dump_at_rest(&self) -> Result<Dump> {
+        let mut last = String::new();
         until(PATIENCE, "rest", || {
             let taken = self.dump()?;
             let rests = |state| matches!(state, State::Waiting | State::Syscall);
-            Ok((taken.goroutines().iter().all(|goroutine| rests(goroutine.state)), taken))
+            let before = std::mem::replace(&mut last, text(&taken, false)?);
+            Ok((before == last && taken.goroutines().iter().all(|goroutine| rests(goroutine.state)), taken))
         })
     }
 
@@ -123,19 +116,34 @@ impl Program {
     /// # Errors
     /// It prints nothing.
     pub fn quit(mut self) -> Result<String> {
-        let mut stderr = self.child.stderr.take().context("no stderr")?;
-        signal(&self.child, Signal::QUIT)?;
+        let mut stderr = self.child.0.stderr.take().context("no stderr")?;
+        signal(&self.child.0, Signal::QUIT)?;
         let mut text = String::new();
         stderr.read_to_string(&mut text)?;
         Ok(text)
     }
 }
 
-impl Drop for Program {
+/// It ends with the test, however that ends.
+#[derive(Debug)]
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+fn line_with(prefix: &str, stdout: &mut impl BufRead) -> Result<()> {
+    let mut line = String::new();
+    while stdout.read_line(&mut line)? > 0 {
+        if line.starts_with(prefix) {
+            return Ok(());
+        }
+        line.clear();
+    }
+    bail!("the program ended before it said {prefix:?}")
 }
 
 /// A dump as text.

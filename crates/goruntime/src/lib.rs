@@ -5,6 +5,7 @@
 //! absent with a reason.
 
 mod absent;
+mod build;
 mod layout;
 mod memory;
 mod process;
@@ -13,6 +14,7 @@ mod snapshot;
 mod witness;
 
 pub use absent::Absent;
+pub use build::Build;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory, Recorder};
 pub use process::{GoProcess, OpenError};

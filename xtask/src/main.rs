@@ -15,10 +15,11 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("bench") => bench::run(rest),
         Some("matrix") => matrix::run(rest),
-        Some("offsets") => offsets::run(),
+        Some("offsets") => offsets::run(rest),
         Some("runtime-matrix") => runtime_matrix::run(rest),
         _ => bail!(
-            "usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets | runtime-matrix [go1.26.11 …]"
+            "usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets [1.26.8 …] | \
+             runtime-matrix [go1.26.11 …]"
         ),
     }
 }

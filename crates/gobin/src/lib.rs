@@ -14,6 +14,7 @@ mod inline;
 mod moduledata;
 mod note;
 mod pclntab;
+pub mod references;
 mod relocations;
 mod rtti;
 pub mod runtime_layout;

@@ -173,7 +173,6 @@ pub const RUNTIME_SYMBOLS: &[&str] = &[
     "runtime.waitReasonStrings",
     "runtime.runtimeInitTime",
     "runtime.netpollWaiters",
-    "runtime.pollcache",
     "runtime.semtable",
     "runtime.ticks",
     "runtime.trace",
@@ -187,7 +186,6 @@ pub const RUNTIME_SYMBOLS: &[&str] = &[
     "runtime.mProfCycle",
     // The build.
     "runtime.firstmoduledata",
-    "runtime.lastmoduledatap",
     "runtime.modulesSlice",
     "runtime.buildVersion",
     "runtime.modinfo",

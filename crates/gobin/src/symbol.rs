@@ -10,6 +10,8 @@ const SYMBOL: usize = 24;
 const MAX_SYMBOLS: usize = 32 << 20;
 /// `STT_OBJECT`, `STT_FUNC`, `STT_NOTYPE`: symbols whose value is an address. In others it is an offset, or the like.
 const ADDRESSES: [u8; 3] = [0, 1, 2];
+/// Symbols of the runtime, which every Go program has.
+const RUNTIME: &[u8] = b"runtime.";
 /// From here on, section numbers have other meanings than a section.
 const SHN_LORESERVE: u16 = 0xff00;
 
@@ -43,8 +45,29 @@ pub enum SymbolError {
     #[error("the symbol table has several symbols of this name")]
     Ambiguous,
     /// There is nothing to look it up in.
-    #[error("the executable has no symbol table, and its symbols are not known for {0}")]
+    #[error("the executable has no symbol table, and where {0} has its variables is not known")]
     NoTable(String),
+    /// The executable has no symbol table, and its runtime is not the release that it says it is.
+    #[error("the executable has no symbol table, and its code is not that of release {0}")]
+    OtherCode(String),
+    /// The executable has no symbol table, and no code that is known refers to the symbol: perhaps this version has no such
+    /// variable.
+    #[error("the executable has no symbol table, and no known instruction of this version refers to the symbol")]
+    NoReference,
+    /// The executable has no symbol table, and its code does not clearly say where the variable lies.
+    #[error("the executable has no symbol table, and only {agreeing} of {votes} functions agree on the symbol")]
+    Unsure {
+        /// Functions that say the same.
+        agreeing: usize,
+        /// Functions that say anything.
+        votes: usize,
+    },
+    /// The executable has no symbol table, and its code places the variable where another one lies.
+    #[error("the executable has no symbol table, and its code places the symbol where another one lies")]
+    Overlap,
+    /// The executable has no symbol table, and what its code refers to lies outside of its data.
+    #[error("the executable has no symbol table, and its code places the symbol outside of its data")]
+    NotData,
 }
 
 impl fmt::Display for SymbolSource {
@@ -56,10 +79,11 @@ impl fmt::Display for SymbolSource {
     }
 }
 
-/// Looks the names up in one pass over the symbol table; `None` if there is none.
+/// Looks the names up in one pass over the symbol table; `None` if there is none, or one without the runtime's symbols.
 pub(crate) fn in_symbol_table(image: &Image<'_>, names: &[&str]) -> Option<Vec<Result<SymbolInfo, SymbolError>>> {
     let symbols = image.section_bytes(image.section(".symtab")?)?;
     let texts = image.section_bytes(image.section(".strtab")?)?;
+    let mut any = false;
     let longest = names.iter().map(|name| name.len()).max().unwrap_or_default();
     let mut found: HashMap<&[u8], Result<SymbolInfo, SymbolError>> = HashMap::new();
     for name in names {
@@ -67,6 +91,7 @@ pub(crate) fn in_symbol_table(image: &Image<'_>, names: &[&str]) -> Option<Vec<R
     }
     for symbol in symbols.chunks_exact(SYMBOL).take(MAX_SYMBOLS).filter_map(Symbol::read) {
         let Some(text) = texts.get(symbol.name..) else { continue };
+        any |= text.starts_with(RUNTIME);
         // One more for the end.
         let text = text.get(..text.len().min(longest + 1)).unwrap_or_default();
         let Some(end) = text.iter().position(|&byte| byte == 0) else { continue };
@@ -78,7 +103,7 @@ pub(crate) fn in_symbol_table(image: &Image<'_>, names: &[&str]) -> Option<Vec<R
         }
     }
     let of = |name: &&str| found.get(name.as_bytes()).cloned().unwrap_or(Err(SymbolError::NoSymbol));
-    Some(names.iter().map(of).collect())
+    any.then(|| names.iter().map(of).collect())
 }
 
 struct Symbol {

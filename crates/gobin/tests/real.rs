@@ -268,15 +268,21 @@ fn read_all(bytes: &[u8]) {
     let _ = binary.read_only_data();
 }
 
+/// What has no symbol table is read in another way.
+fn stripped() -> &'static Vec<u8> {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["-ldflags=-s -w"]))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn damaged_executables_give_an_error_or_less(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
         in_headers in prop::collection::vec((0_usize..4096, any::<u8>()), 0..4),
-        keep in any::<prop::sample::Index>(), cut in any::<bool>(),
+        keep in any::<prop::sample::Index>(), cut in any::<bool>(), strip in any::<bool>(),
     ) {
-        let mut bytes = plain().1.clone();
+        let mut bytes = if strip { stripped().clone() } else { plain().1.clone() };
         for (at, value) in damage {
             let at = at.index(bytes.len());
             bytes[at] = value;

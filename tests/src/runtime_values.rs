@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use trigon_gobin::GoBinary;
 use trigon_goruntime::{
-    GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
+    Absent, GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
 };
 
 /// Metrics that change as soon as the program waits for its next line.

@@ -54,13 +54,13 @@ pub enum SymbolError {
     /// variable.
     #[error("the executable has no symbol table, and no known instruction of this version refers to the symbol")]
     NoReference,
-    /// The executable has no symbol table, and its code does not clearly say where the variable lies.
-    #[error("the executable has no symbol table, and only {agreeing} of {votes} functions agree on the symbol")]
+    /// The executable has no symbol table, and too little of its code is exactly known to say where the variable lies.
+    #[error("the executable has no symbol table, and only {votes} of {entitled} functions say where the symbol is")]
     Unsure {
-        /// Functions that say the same.
-        agreeing: usize,
-        /// Functions that say anything.
+        /// Functions that say it.
         votes: usize,
+        /// Functions of the release that refer to it.
+        entitled: usize,
     },
     /// The executable has no symbol table, and its code places the variable where another one lies.
     #[error("the executable has no symbol table, and its code places the symbol where another one lies")]

@@ -5,6 +5,7 @@
 //! absent with a reason.
 
 mod absent;
+mod build;
 mod clock;
 pub mod goroutine;
 mod layout;
@@ -15,6 +16,7 @@ mod snapshot;
 mod witness;
 
 pub use absent::Absent;
+pub use build::Build;
 pub use clock::monotonic_clock;
 pub use layout::{Place, RuntimeLayout};
 pub use memory::{MAX_PARTS, Memory, ProcessMemory, ReadError, RecordedMemory, Recorder};

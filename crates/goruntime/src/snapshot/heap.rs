@@ -1,26 +1,16 @@
-//! The heap's statistics (runtime/mstats.go, `consistentHeapStats`): a ring of three, whose sum counts.
-//!
-//! Writers add to element `gen`. A reader in the process rotates the ring: it moves `gen` on, adds the element behind the
-//! new `gen` to the old one, and only then zeroes it. So the element behind `gen` is zero but while the ring is rotated.
-//! From outside nothing is rotated: one system call reads the whole ring twice. If both have the same `gen`, and the
-//! element behind it was zero in the first, no rotation was under way while the second was read, and its sum counts.
+//! The heap's statistics (runtime/mstats.go, `heapStatsDelta`).
 
 use crate::absent::Absent;
 use crate::layout::{Place, RuntimeLayout};
 use crate::memory::Memory;
 use crate::reading::MAX_PLACE;
+use crate::snapshot::ring::{ELEMENTS, Ring};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use trigon_gobin::FieldError;
 
 /// A process that does nothing but rotate the ring spoils about every other read. If its thread has to wait for a CPU in the
 /// middle of that, it spoils them all.
 const ATTEMPTS: u32 = 32;
-/// A read that takes this many times as long as the fastest was interrupted. Three rotations meanwhile would go unnoticed,
-/// so it does not count.
-const INTERRUPTED: u32 = 2;
-/// Elements of the ring.
-const ELEMENTS: u64 = 3;
 /// Size classes that are believed: Go has 68.
 const MAX_CLASSES: usize = 256;
 /// Largest object of a size class (`MaxSmallSize` of internal/runtime/gc).
@@ -96,17 +86,14 @@ impl HeapStats {
 pub(crate) struct HeapRing {
     layout: Result<Layout, Absent>,
     classes: Option<Arc<SizeClasses>>,
-    first: Vec<u8>,
-    second: Vec<u8>,
-    fastest: Duration,
+    reads: [Vec<u8>; 3],
 }
 
 /// Where the ring lies, and offsets in it.
 #[derive(Debug, Clone)]
 struct Layout {
-    ring: Place,
-    element: usize,
-    generation: usize,
+    place: Place,
+    ring: Ring,
     committed: usize,
     released: usize,
     in_heap: usize,
@@ -127,16 +114,17 @@ struct Layout {
 impl Layout {
     fn resolve(layout: &RuntimeLayout) -> Result<Self, Absent> {
         const TY: &str = "consistentHeapStats";
-        let ring = layout.place("runtime.memstats", "mstats", "heapStats")?;
+        let place = layout.place("runtime.memstats", "mstats", "heapStats")?;
         let (stats, element) = (layout.field(TY, "stats")?, layout.field(TY, "stats[]")?);
         let generation = layout.field(TY, "gen")?;
         let sound = stats.offset == 0
             && element.size % 8 == 0
-            && element.size.checked_mul(ELEMENTS) == Some(stats.size)
+            && element.size > 0
+            && element.size.checked_mul(ELEMENTS as u64) == Some(stats.size)
             && generation.size == 4
             && generation.offset >= stats.size
-            && generation.offset.checked_add(4).is_some_and(|end| end <= ring.size)
-            && ring.size <= MAX_PLACE;
+            && generation.offset.checked_add(4).is_some_and(|end| end <= place.size)
+            && place.size <= MAX_PLACE;
         if !sound {
             return Err(Absent::unsound("the heap's statistics have an unknown form"));
         }
@@ -168,10 +156,9 @@ impl Layout {
         // Since Go 1.25 in a package of its own.
         let classes = layout.symbol("internal/runtime/gc.SizeClassToSize");
         let classes = classes.or_else(|_| layout.symbol("runtime.class_to_size"))?;
-        Ok(Self {
-            ring,
-            element: element.size as usize / 8,
-            generation: generation.offset as usize,
+        let found = Self {
+            place,
+            ring: Ring { element: element.size as usize / 8, generation: generation.offset as usize, cumulative: 0 },
             committed: number("committed")?,
             released: number("released")?,
             in_heap: number("inHeap")?,
@@ -187,29 +174,25 @@ impl Layout {
             small_free_count,
             classes: Place { address: classes, size: 2 * class_count as u64 },
             class_count,
-        })
+        };
+        found.with_cumulative()
     }
 
-    /// The ring's elements, and which of them is written.
-    fn parse<'b>(&self, bytes: &'b [u8]) -> Option<([&'b [[u8; 8]]; 3], usize)> {
-        let (words, _) = bytes.as_chunks::<8>();
-        let mut elements = words.chunks_exact(self.element);
-        let elements = [elements.next()?, elements.next()?, elements.next()?];
-        let generation = bytes.get(self.generation..)?.first_chunk().copied().map(u32::from_le_bytes)?;
-        Some((elements, usize::try_from(generation).ok().filter(|&generation| generation < elements.len())?))
-    }
-
-    /// The ring's sum, unless it was being rotated.
-    fn sum(&self, first: &[u8], second: &[u8]) -> Option<Vec<u64>> {
-        let (before, generation) = self.parse(first)?;
-        let ([a, b, c], same) = self.parse(second)?;
-        let idle = before.get((generation + 1) % before.len())?.iter().all(|word| *word == [0; 8]);
-        if generation != same || !idle {
-            return None;
-        }
-        let number = |word: &[u8; 8]| u64::from_le_bytes(*word);
-        let words = a.iter().zip(b).zip(c);
-        Some(words.map(|((a, b), c)| number(a).wrapping_add(number(b)).wrapping_add(number(c))).collect())
+    /// The sizes come first; what follows them only rises.
+    fn with_cumulative(mut self) -> Result<Self, Absent> {
+        let sizes = [self.committed, self.released, self.in_heap, self.in_stacks, self.in_work_bufs];
+        let counts = [
+            self.tiny_allocs,
+            self.large_alloc,
+            self.large_alloc_count,
+            self.large_free,
+            self.large_free_count,
+            self.small_alloc_count,
+            self.small_free_count,
+        ];
+        self.ring.cumulative = counts.into_iter().min().unwrap_or_default();
+        let apart = sizes.into_iter().chain(self.in_ptr_scalar_bits).all(|size| size < self.ring.cumulative);
+        apart.then_some(self).ok_or(Absent::unsound("the heap's statistics have an unknown form"))
     }
 
     fn stats(&self, sum: &[u64], classes: &SizeClasses) -> Option<HeapStats> {
@@ -247,8 +230,8 @@ impl Layout {
 impl HeapRing {
     pub(crate) fn resolve(layout: &RuntimeLayout) -> Self {
         let layout = Layout::resolve(layout);
-        let size = layout.as_ref().map_or(0, |layout| layout.ring.size as usize);
-        Self { layout, classes: None, first: vec![0; size], second: vec![0; size], fastest: Duration::MAX }
+        let size = layout.as_ref().map_or(0, |layout| layout.place.size as usize);
+        Self { layout, classes: None, reads: std::array::from_fn(|_| vec![0; size]) }
     }
 
     /// The size classes, once they have been read.
@@ -269,16 +252,10 @@ impl HeapRing {
             }
         };
         for _ in 0..ATTEMPTS {
-            let begin = Instant::now();
-            memory.read_many(&mut [(layout.ring.address, &mut self.first), (layout.ring.address, &mut self.second)])?;
-            let took = begin.elapsed();
-            self.fastest = self.fastest.min(took);
-            if took > self.fastest.saturating_mul(INTERRUPTED) {
-                // Or the machine has become slower.
-                self.fastest += self.fastest / 4;
-                continue;
-            }
-            let sum = layout.sum(&self.first, &self.second);
+            let at = layout.place.address;
+            let [first, second, third] = &mut self.reads;
+            memory.read_many(&mut [(at, first), (at, second), (at, third)])?;
+            let sum = layout.ring.sum([first, second, third]);
             if let Some(stats) = sum.and_then(|sum| layout.stats(&sum, &classes)).filter(HeapStats::adds_up) {
                 return Ok(stats);
             }

@@ -12,6 +12,7 @@ mod memstats;
 mod now;
 mod pauses;
 mod reader;
+mod ring;
 mod scheduler;
 mod system;
 

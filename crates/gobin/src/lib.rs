@@ -1,6 +1,6 @@
 //! A Go executable as facts: version and modules, functions, inline trees, struct offsets, probe sites.
 //!
-//! Pure: it takes a file's bytes, usually a memory map, and touches nothing else. The bytes may be hostile: every read is
+//! Pure: it takes a file's bytes, or asks its caller for them part by part, and touches nothing else. The bytes may be hostile: every read is
 //! checked, every loop bounded, and what contradicts itself is an error or absent.
 
 mod arch;
@@ -17,6 +17,7 @@ mod pclntab;
 mod relocations;
 mod rtti;
 pub mod site;
+mod source;
 mod table;
 mod varint;
 mod version;
@@ -29,4 +30,5 @@ pub use field::{FieldError, FieldInfo, FieldRef, OffsetSource};
 pub use image::Segment;
 pub use inline::Inlined;
 pub use pclntab::Function;
+pub use source::{Parts, Source};
 pub use version::GoVersion;

@@ -5,6 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use std::ops::Range;
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::{FieldRef, GoBinary, OffsetSource};
 
 const FIELDS: [FieldRef; 3] = [
@@ -74,8 +75,10 @@ fn look(bytes: &[u8]) {
     for function in binary.functions().take(FUNCTIONS) {
         let _ = (binary.code(&function).len(), binary.inlined(&function));
     }
+    let _ = binary.runtime_symbols(RUNTIME_SYMBOLS);
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf, OffsetSource::Table] {
         let _ = binary.struct_fields_from(&FIELDS, source);
+        let _ = binary.struct_fields_from(RUNTIME_FIELDS, source);
     }
 }
 

@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("bench") => bench::run(rest),
         Some("matrix") => matrix::run(rest),
-        Some("offsets") => offsets::run(),
-        _ => bail!("usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets"),
+        Some("offsets") => offsets::run(rest),
+        _ => bail!("usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets [1.26.8 …]"),
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             let how = match how {
                 Ok(how) => how,
                 Err(error) => {
-                    println!("FAIL {version:<10} {name:<6} {error:#}");
+                    println!("FAIL {version:<10} {name:<7} {error:#}");
                     failed += 1;
                     continue;
                 }
@@ -59,19 +59,22 @@ fn modes(version: &'static str) -> Vec<(&'static str, Result<Build>)> {
         ("pie", Ok(Build::with(version).flag("-buildmode=pie"))),
         ("cgo", Ok(Build::with(version).with_cgo().flag("-ldflags=-linkmode=external"))),
         ("race", Ok(Build::with(version).with_cgo().flag("-race"))),
-        ("pgo", profile(version).map(|path| Build::with(version).flag(format!("-pgo={path}")))),
+        ("pgo", optimised(version, "h1", &[])),
+        // The compiler inlines along the path that was loaded.
+        ("pgo h2", optimised(version, "tls", &["-h2", "-streams", "8", "-insecure"])),
     ]
 }
 
-/// A profile of the program's own load, by the same toolchain: others inline nothing.
-fn profile(version: &'static str) -> Result<String> {
+/// With a profile of the program's own load, by the same toolchain: others inline nothing.
+fn optimised(version: &'static str, mode: &str, flags: &[&str]) -> Result<Build> {
     let plain = build("server", &Build::with(version))?;
-    let path = trigon_tests::golang::cache().join(format!("profile{version}.pgo")).display().to_string();
-    let server = Server::start(&plain, &["-cpuprofile", &path], &[])?;
-    let url = format!("http://{}", server.address);
-    client(&build("client", &Build::default())?, &["-url", &url, "-d", "3s", "-c", "16"])?;
+    let path = trigon_tests::golang::cache().join(format!("profile{version}{mode}.pgo")).display().to_string();
+    let server = Server::start(&plain, &["-mode", mode, "-cpuprofile", &path], &[])?;
+    let url = format!("{}://{}", if mode == "tls" { "https" } else { "http" }, server.address);
+    let fixed = ["-url", &url, "-d", "3s", "-c", "16"];
+    client(&build("client", &Build::default())?, &[&fixed[..], flags].concat())?;
     server.stop()?;
-    Ok(path)
+    Ok(Build::with(version).flag(format!("-pgo={path}")))
 }
 
 type Protocol = (&'static str, &'static str, &'static str, &'static [&'static str]);

@@ -7,8 +7,9 @@ use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
 use crate::source::Source;
+use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
-use crate::{Arch, Error, dwarf, note, rtti};
+use crate::{Arch, Error, dwarf, note, references, rtti};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -191,11 +192,12 @@ impl<'d> GoBinary<'d> {
             missing.map(|(index, _)| index).collect()
         };
         let linked = self.linked(missing(&results).iter().filter_map(|&index| wanted.get(index)));
+        let lacking = self.lacking(wanted);
         for source in [OffsetSource::Dwarf, OffsetSource::Table] {
             let mut missing = missing(&results);
             missing.retain(|&index| {
                 let field = wanted.get(index);
-                field.is_some_and(|field| linked.contains(field.package) && !self.lacks_type(field))
+                field.is_some_and(|field| linked.contains(field.package)) && !lacking.contains(&index)
             });
             let fields: Vec<_> = missing.iter().filter_map(|&index| wanted.get(index).copied()).collect();
             if fields.is_empty() {
@@ -216,19 +218,49 @@ impl<'d> GoBinary<'d> {
             OffsetSource::Rtti => rtti::structs(&self.image, &self.module, &Wanted::of(wanted)),
             OffsetSource::Dwarf => dwarf::structs(&self.image, &Wanted::of(wanted)),
             OffsetSource::Table => {
-                let of = |field| match table::look_up(&self.info, self.arch(), field) {
+                let of = |cell| match cell {
                     Some(Cell::Known(result)) => result,
                     Some(Cell::NoType) | None => Err(FieldError::NoType),
                 };
-                return wanted.iter().map(of).collect();
+                return table::look_up(&self.info, self.arch(), wanted).into_iter().map(of).collect();
             }
         };
         wanted.iter().map(|field| found.field(field, source)).collect()
     }
 
-    /// Whether this build's version is known not to have a struct.
-    fn lacks_type(&self, field: &FieldRef) -> bool {
-        table::look_up(&self.info, self.arch(), field) == Some(Cell::NoType)
+    /// Where variables of the program lie, e.g. `runtime.allglen`: by its symbol table; without one, by what the code of
+    /// its runtime refers to, if that is exactly a known release's.
+    pub fn runtime_symbols(&self, names: &[&'static str]) -> Vec<Result<SymbolInfo, SymbolError>> {
+        symbol::in_symbol_table(&self.image, names).unwrap_or_else(|| references::recover(self, names))
+    }
+
+    /// Where the linker put the description of the program's parts.
+    pub(crate) fn module_data(&self) -> u64 {
+        self.module.at
+    }
+
+    /// Gives the functions whose names begin with a prefix and are wanted.
+    pub(crate) fn functions_among(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut each: impl FnMut(Function<'d>),
+    ) {
+        for index in 0..self.functions.count() {
+            let Some(name) = self.functions.name_bytes(index) else { continue };
+            if name.starts_with(prefix.as_bytes())
+                && let Some(function) = self.functions.function(index)
+                && wanted(function.name.as_bytes())
+            {
+                each(function);
+            }
+        }
+    }
+
+    /// Those of the fields whose struct this build's version is known not to have.
+    fn lacking(&self, fields: &[FieldRef]) -> BTreeSet<usize> {
+        let cells = table::look_up(&self.info, self.arch(), fields).into_iter().enumerate();
+        cells.filter(|(_, cell)| *cell == Some(Cell::NoType)).map(|(index, _)| index).collect()
     }
 
     /// Those of the packages that have code in the executable: of others nothing else says anything either.

@@ -4,7 +4,7 @@
 //! their names in place. So the units are unpacked one by one up to that one, and memory is bounded by the largest,
 //! however large the section.
 
-use crate::field::{Key, Layouts, Struct, Wanted};
+use crate::field::{Key, Layouts, Member, Struct, Types, Wanted};
 use crate::image::Image;
 use gimli::{AttributeValue, DebuggingInformationEntry as Entry, EndianSlice, LittleEndian, UnitHeader, UnitOffset};
 use std::io::Read;
@@ -145,12 +145,12 @@ impl Unit<'_> {
     /// Reads the wanted structs, and says whether there were any structs at all.
     fn read(&self, wanted: &Wanted, found: &mut Layouts) -> gimli::Result<bool> {
         let mut any = false;
-        let mut current: Option<(Key, Struct)> = None;
+        let mut current: Option<(Key, Struct, UnitOffset)> = None;
         let mut entries = self.header.entries(self.abbreviations);
         while let Some(entry) = entries.next_dfs()? {
             match (entry.depth(), entry.tag()) {
                 (2, gimli::DW_TAG_member) => {
-                    let Some((_, layout)) = current.as_mut() else { continue };
+                    let Some((_, layout, _)) = current.as_mut() else { continue };
                     let (name, offset) = (name(entry), number(entry, gimli::DW_AT_data_member_location));
                     if let (Some(name), Some(offset)) = (name, offset)
                         && layout.fields.len() < MAX_FIELDS
@@ -159,29 +159,38 @@ impl Unit<'_> {
                     }
                 }
                 (..=1, tag) => {
-                    if let Some((key, layout)) = current.take() {
-                        found.add(key, layout);
+                    if let Some(complete) = current.take() {
+                        self.add(complete, wanted, found);
                     }
                     any |= tag == gimli::DW_TAG_structure_type;
                     if tag == gimli::DW_TAG_structure_type
                         && let Some(key) = name(entry).and_then(|name| wanted.by_full_name(name))
                         && let Some(size) = number(entry, gimli::DW_AT_byte_size)
                     {
-                        current = Some((key, Struct { size, fields: Vec::new() }));
+                        current = Some((key, Struct { size, fields: Vec::new() }, entry.offset()));
                     }
                 }
                 _ => {}
             }
         }
-        if let Some((key, layout)) = current {
-            found.add(key, layout);
+        if let Some(complete) = current {
+            self.add(complete, wanted, found);
         }
         Ok(any)
     }
 
-    /// The size of a field's type, through names of types.
+    fn add(&self, (key, mut layout, at): (Key, Struct, UnitOffset), wanted: &Wanted, found: &mut Layouts) {
+        wanted.add_nested(key, &mut layout, self, at);
+        found.add(key, layout);
+    }
+
+    /// The size of a field's type.
     fn field_size(&self, field: &Entry<Slice<'_>>) -> gimli::Result<u64> {
-        let mut at = self.type_of(field)?;
+        self.size_of(self.type_of(field)?)
+    }
+
+    /// The size of a type, through names of types.
+    fn size_of(&self, mut at: UnitOffset) -> gimli::Result<u64> {
         for _ in 0..MAX_TYPE_DEPTH {
             let entry = self.header.entry(self.abbreviations, at)?;
             if let Some(size) = number(&entry, gimli::DW_AT_byte_size) {
@@ -208,6 +217,59 @@ impl Unit<'_> {
             _ => None,
         };
         at.ok_or(gimli::Error::UnsupportedOffset)
+    }
+}
+
+impl Unit<'_> {
+    /// What stands behind a type's names.
+    fn underlying(&self, mut at: UnitOffset) -> gimli::Result<UnitOffset> {
+        for _ in 0..MAX_TYPE_DEPTH {
+            let entry = self.header.entry(self.abbreviations, at)?;
+            if entry.tag() != gimli::DW_TAG_typedef {
+                return Ok(at);
+            }
+            at = self.type_of(&entry)?;
+        }
+        Err(gimli::Error::UnsupportedOffset)
+    }
+
+    fn find_member(&self, of: UnitOffset, wanted: &str) -> gimli::Result<Option<Member<UnitOffset>>> {
+        let mut entries = self.header.entries_at_offset(self.abbreviations, self.underlying(of)?)?;
+        let Some(root) = entries.next_dfs()? else { return Ok(None) };
+        let (depth, tag) = (root.depth(), root.tag());
+        let mut seen = 0;
+        while tag == gimli::DW_TAG_structure_type && seen < MAX_FIELDS {
+            let Some(entry) = entries.next_dfs()?.filter(|entry| entry.depth() > depth) else { break };
+            seen += 1;
+            if entry.tag() == gimli::DW_TAG_member
+                && name(entry) == Some(wanted)
+                && let Some(offset) = number(entry, gimli::DW_AT_data_member_location)
+            {
+                return Ok(Some(Member { offset, size: self.field_size(entry)?, ty: self.type_of(entry)? }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_element(&self, of: UnitOffset) -> gimli::Result<Option<(u64, UnitOffset)>> {
+        let entry = self.header.entry(self.abbreviations, self.underlying(of)?)?;
+        if entry.tag() != gimli::DW_TAG_array_type {
+            return Ok(None);
+        }
+        let element = self.type_of(&entry)?;
+        Ok(Some((self.size_of(element)?, element)))
+    }
+}
+
+impl Types for Unit<'_> {
+    type At = UnitOffset;
+
+    fn member(&self, of: UnitOffset, name: &str) -> Option<Member<UnitOffset>> {
+        self.find_member(of, name).ok().flatten()
+    }
+
+    fn element(&self, of: UnitOffset) -> Option<(u64, UnitOffset)> {
+        self.find_element(of).ok().flatten()
     }
 }
 

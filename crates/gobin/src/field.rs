@@ -10,7 +10,8 @@ pub struct FieldRef {
     pub package: &'static str,
     /// Type name without its package, e.g. `Request`.
     pub ty: &'static str,
-    /// Field name; empty: the struct itself.
+    /// Field name; empty: the struct itself. Structs inside are entered by dots, arrays by `[]`, which stands for the first
+    /// element: `sched.pc` of `g`, `stats[].inHeap` of `consistentHeapStats`; `stats[]` has the size of one element.
     pub field: &'static str,
 }
 
@@ -64,6 +65,8 @@ pub(crate) type Key = (&'static str, &'static str);
 #[derive(Debug)]
 pub(crate) struct Wanted {
     keys: Vec<Key>,
+    /// Fields of structs and arrays inside them.
+    paths: Vec<(Key, &'static str)>,
 }
 
 impl Wanted {
@@ -71,7 +74,16 @@ impl Wanted {
         let mut keys: Vec<_> = fields.iter().map(|field| (field.package, field.ty)).collect();
         keys.sort_unstable();
         keys.dedup();
-        Self { keys }
+        let nested = fields.iter().filter(|field| field.field.contains(['.', '[']));
+        let paths = nested.map(|field| ((field.package, field.ty), field.field)).collect();
+        Self { keys, paths }
+    }
+
+    /// Adds to a struct's own fields the wanted ones of structs and arrays inside it.
+    pub(crate) fn add_nested<T: Types>(&self, key: Key, layout: &mut Struct, types: &T, at: T::At) {
+        let paths = self.paths.iter().filter(|(of, _)| *of == key).map(|(_, path)| path);
+        let found = paths.filter_map(|path| types.resolve(at, path).map(|(offset, size)| (path, offset, size)));
+        layout.fields.extend(found.map(|(path, offset, size)| ((*path).to_owned(), offset, size)));
     }
 
     /// By import path and name, e.g. `net/http.Request`.
@@ -93,6 +105,41 @@ impl Wanted {
     pub(crate) fn longest_short_name(&self) -> usize {
         self.keys.iter().map(|(package, ty)| package.len() + 1 + ty.len()).max().unwrap_or_default()
     }
+}
+
+/// A source of layouts, in which structs and arrays are entered.
+pub(crate) trait Types {
+    /// A type's place.
+    type At: Copy;
+
+    /// A member of a struct.
+    fn member(&self, of: Self::At, name: &str) -> Option<Member<Self::At>>;
+
+    /// Size and type of an array's elements.
+    fn element(&self, of: Self::At) -> Option<(u64, Self::At)>;
+
+    /// Offset and size of what a path like `stats[].inHeap` leads to.
+    fn resolve(&self, root: Self::At, path: &str) -> Option<(u64, u64)> {
+        let (mut at, mut offset, mut size) = (root, 0_u64, 0);
+        for segment in path.split('.') {
+            let name = segment.trim_end_matches("[]");
+            let member = self.member(at, name)?;
+            offset = offset.checked_add(member.offset)?;
+            (at, size) = (member.ty, member.size);
+            for _ in 0..(segment.len() - name.len()) / 2 {
+                (size, at) = self.element(at)?;
+            }
+        }
+        Some((offset, size))
+    }
+}
+
+/// One field as a [`Types`] describes it.
+#[derive(Debug)]
+pub(crate) struct Member<At> {
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) ty: At,
 }
 
 /// The structs that were found.
@@ -124,7 +171,7 @@ impl Layouts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Struct {
     pub(crate) size: u64,
-    /// Name, offset, size.
+    /// Name or path, offset, size.
     pub(crate) fields: Vec<(String, u64, u64)>,
 }
 

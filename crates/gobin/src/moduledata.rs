@@ -26,6 +26,8 @@ const NEW_SINCE: (u16, u16) = (1, 27);
 /// Where the program's parts lie; link-time addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModuleData {
+    /// Where it lies itself: `runtime.firstmoduledata`.
+    pub(crate) at: u64,
     /// Start of Go code, to which the function table's entries are relative.
     pub(crate) text: u64,
     /// Run-time type information.
@@ -66,7 +68,7 @@ impl ModuleData {
             return None;
         }
         let with = |layout: &Layout| {
-            let found = Self { text, types: word(TYPES)?..word(layout.etypes)?, gofunc: word(layout.gofunc)? };
+            let found = Self { at, text, types: word(TYPES)?..word(layout.etypes)?, gofunc: word(layout.gofunc)? };
             found.is_sound(image).then_some(found)
         };
         // Where the version says nothing, at most one of the layouts makes sense: the word behind `types` is an address

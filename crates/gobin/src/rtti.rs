@@ -2,11 +2,12 @@
 //!
 //! Format: internal/abi/type.go (`Type`, `StructType`, `UncommonType`, `Name`), unchanged from Go 1.21 to 1.27.
 
-use crate::field::{Layouts, Struct, Wanted};
+use crate::field::{Layouts, Member, Struct, Types, Wanted};
 use crate::image::Image;
 use crate::moduledata::ModuleData;
 use std::ops::Range;
 
+const KIND_ARRAY: u8 = 17;
 const KIND_STRUCT: u8 = 25;
 const KIND_MASK: u8 = 0x1f;
 /// `TFlagUncommon`: an `UncommonType` with the package lies behind the type.
@@ -17,7 +18,7 @@ const FLAG_EXTRA_STAR: u8 = 2;
 /// `TFlagNamed`
 const FLAG_NAMED: u8 = 4;
 
-const SIZE: usize = 0;
+const SIZE: u64 = 0;
 const POINTERS_END: usize = 8;
 const TFLAG: usize = 20;
 const ALIGNMENT: usize = 21;
@@ -26,6 +27,8 @@ const KIND: usize = 23;
 const STR: usize = 40;
 const FIELDS: u64 = 56;
 const FIELDS_LEN: u64 = 64;
+/// `ArrayType.Elem`
+const ELEMENT: u64 = 48;
 /// Size of a `StructType`, behind which its `UncommonType` lies.
 const STRUCT_TYPE: usize = 80;
 /// With the package's name of the latter.
@@ -58,10 +61,11 @@ pub(crate) fn structs(image: &Image<'_>, module: &ModuleData, wanted: &Wanted) -
                 if candidates > MAX_CANDIDATES {
                     return false;
                 }
-                let at = piece.at + at as u64;
                 if reader.package(header) == Some(key.0.as_bytes())
-                    && let Some(layout) = reader.layout(at)
+                    && let Some(vaddr) = module.types.start.checked_add(piece.at + at as u64)
+                    && let Some(mut layout) = reader.layout(vaddr)
                 {
+                    wanted.add_nested(key, &mut layout, &reader, vaddr);
                     found.add(key, layout);
                 }
             }
@@ -84,7 +88,7 @@ fn may_be_struct(header: &Header) -> bool {
         && byte(TFLAG) & (FLAG_NAMED | FLAG_UNCOMMON) == FLAG_NAMED | FLAG_UNCOMMON
         && align(ALIGNMENT)
         && align(FIELD_ALIGNMENT)
-        && word(POINTERS_END) <= word(SIZE)
+        && word(POINTERS_END) <= word(SIZE as usize)
 }
 
 struct Reader<'i, 'd> {
@@ -95,10 +99,6 @@ struct Reader<'i, 'd> {
 }
 
 impl<'d> Reader<'_, 'd> {
-    fn word(&self, at: u64) -> Option<u64> {
-        self.image.word(self.types.start.checked_add(at)?)
-    }
-
     /// The name that an offset in a header leads to.
     fn name_at(&self, header: &Header, offset: usize, longest: usize) -> Option<&'d [u8]> {
         let offset = header.get(offset..)?.first_chunk().copied().map(u32::from_le_bytes)?;
@@ -119,28 +119,56 @@ impl<'d> Reader<'_, 'd> {
         self.name_at(header, STRUCT_TYPE, MAX_NAME)
     }
 
+    /// The fields of the struct type at an address.
     fn layout(&self, at: u64) -> Option<Struct> {
-        let size = self.word(at + SIZE as u64)?;
-        let (fields_at, count) = (self.word(at + FIELDS)?, self.word(at + FIELDS_LEN)?);
-        if count > MAX_FIELDS || fields_at % ALIGN as u64 != 0 {
+        let fields = self.fields(at)?;
+        let fields = fields.into_iter().map(|(name, field)| (name.to_owned(), field.offset, field.size)).collect();
+        Some(Struct { size: self.image.word(at.checked_add(SIZE)?)?, fields })
+    }
+
+    fn fields(&self, at: u64) -> Option<Vec<(&'d str, Member<u64>)>> {
+        let word = |offset: u64| self.image.word(at.checked_add(offset)?);
+        let (size, fields_at, count) = (word(SIZE)?, word(FIELDS)?, word(FIELDS_LEN)?);
+        if self.kind(at)? != KIND_STRUCT || count > MAX_FIELDS || fields_at % ALIGN as u64 != 0 {
             return None;
         }
         let (mut fields, mut end) = (Vec::new(), 0);
         for index in 0..count {
             let field = fields_at.checked_add(index * FIELD)?;
             let word = |at: u64| self.image.word(field.checked_add(at)?);
-            let (name_at, type_at, offset) = (word(0)?, word(8)?, word(16)?);
-            let field_size = self.image.word(type_at)?;
+            let (name_at, ty, offset) = (word(0)?, word(8)?, word(16)?);
+            let field_size = self.image.word(ty.checked_add(SIZE)?)?;
             // Fields follow one another within the struct, or this is none.
             if offset < end {
                 return None;
             }
             end = offset.checked_add(field_size).filter(|&end| end <= size)?;
-            let name =
-                std::str::from_utf8(name(self.image.up_to(name_at, MAX_NAME as u64 + NAME_HEADER)?, MAX_NAME)?).ok()?;
-            fields.push((name.to_owned(), offset, field_size));
+            let bytes = self.image.up_to(name_at, MAX_NAME as u64 + NAME_HEADER)?;
+            let name = std::str::from_utf8(name(bytes, MAX_NAME)?).ok()?;
+            fields.push((name, Member { offset, size: field_size, ty }));
         }
-        Some(Struct { size, fields })
+        Some(fields)
+    }
+
+    fn kind(&self, at: u64) -> Option<u8> {
+        let byte = self.image.bytes(at.checked_add(KIND as u64)?, 1)?.first()?;
+        Some(byte & KIND_MASK)
+    }
+}
+
+impl Types for Reader<'_, '_> {
+    type At = u64;
+
+    fn member(&self, of: u64, name: &str) -> Option<Member<u64>> {
+        self.fields(of)?.into_iter().find(|(found, _)| *found == name).map(|(_, field)| field)
+    }
+
+    fn element(&self, of: u64) -> Option<(u64, u64)> {
+        if self.kind(of)? != KIND_ARRAY {
+            return None;
+        }
+        let element = self.image.word(of.checked_add(ELEMENT)?)?;
+        Some((self.image.word(element.checked_add(SIZE)?)?, element))
     }
 }
 

@@ -1,21 +1,27 @@
 //! The shipped table of struct offsets, for what an executable does not describe itself. `cargo xtask offsets` generates
 //! it from the debug information of small programs, one for each version.
 //!
-//! A block begins with `@`, the module (`std` for the standard library), the processor and the versions; each of its lines
-//! is a field (`package.Type.field`; the struct itself ends with the dot) and one cell for each version: `offset:size`,
-//! [`NO_FIELD`] or [`NO_TYPE`]. Cells are separated by tabs.
+//! A block begins with `@`, the module (`std` for the standard library), the processor, the toolchains for which it holds
+//! ([`ANY`], or two minors as in `1.21-1.26`), and the versions of its columns: one, or the first and the last of several
+//! that agree in every line, as in `1.21.0-1.21.3`, each of which was looked at. Each of its lines is a field
+//! (`package.Type.field`; the struct itself ends with the dot) and one cell for each column: `offset:size`, [`NO_FIELD`],
+//! [`NO_TYPE`] or [`UNKNOWN`]; the last one written stands for all columns behind it, too. Cells are separated by tabs.
 
 use crate::Arch;
 use crate::buildinfo::BuildInfo;
 use crate::field::{FieldError, FieldInfo, FieldRef, OffsetSource};
-use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// The version's struct lacks the field.
 pub(crate) const NO_FIELD: &str = "-";
 /// The version lacks the struct.
 pub(crate) const NO_TYPE: &str = "~";
+/// The version has the struct, but the program that was looked at does not describe it.
+pub(crate) const UNKNOWN: &str = "?";
 /// The standard library, whose version is the toolchain's.
 pub(crate) const STD: &str = "std";
+/// A block that holds whatever toolchain built the program.
+pub(crate) const ANY: &str = "*";
 
 const TABLE: &str = include_str!("table.tsv");
 
@@ -28,59 +34,92 @@ pub(crate) enum Cell {
     NoType,
 }
 
-/// Looks a field up for exactly this build. A patch release between two that agree takes their value; any other version
-/// that is not in the table is unknown: `None`.
-pub(crate) fn look_up(info: &BuildInfo, arch: Arch, field: &FieldRef) -> Option<Cell> {
-    look_up_in(TABLE, info, arch, field)
+/// Looks fields up for exactly this build, in one pass. A patch release between two that agree takes their value; any other
+/// version that is not in the table is unknown: `None`.
+pub(crate) fn look_up(info: &BuildInfo, arch: Arch, fields: &[FieldRef]) -> Vec<Option<Cell>> {
+    look_up_in(TABLE, info, arch, fields)
 }
 
-fn look_up_in(table: &str, info: &BuildInfo, arch: Arch, field: &FieldRef) -> Option<Cell> {
-    let mut lines = table.lines();
-    let name = format!("{}.{}.{}", field.package, field.ty, field.field);
-    while let Some(line) = lines.next() {
-        let Some(header) = line.strip_prefix('@') else { continue };
+fn look_up_in(table: &str, info: &BuildInfo, arch: Arch, fields: &[FieldRef]) -> Vec<Option<Cell>> {
+    let name = |field: &FieldRef| format!("{}.{}.{}", field.package, field.ty, field.field);
+    let mut found: HashMap<String, Option<Cell>> = fields.iter().map(|field| (name(field), None)).collect();
+    let mut columns = None;
+    for line in table.lines() {
+        if let Some(header) = line.strip_prefix('@') {
+            columns = Columns::of(header, info, arch);
+        } else if let Some(columns) = &columns
+            && let Some((name, cells)) = line.split_once('\t')
+            && let Some(slot @ None) = found.get_mut(name)
+        {
+            *slot = columns.cell(cells).and_then(parse_cell);
+        }
+    }
+    fields.iter().map(|field| found.get(&name(field)).cloned().flatten()).collect()
+}
+
+/// The columns of a block that speak of a version: its own twice, or its neighbours.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    below: usize,
+    above: usize,
+}
+
+impl Columns {
+    /// From a block's first line, if the block is about this build.
+    fn of(header: &str, info: &BuildInfo, arch: Arch) -> Option<Self> {
         let mut header = header.split('\t');
-        let (module, block_arch) = (header.next()?, header.next()?);
-        if block_arch != arch.name() || !contains(module, field.package) {
-            continue;
+        let (module, block_arch, toolchains) = (header.next()?, header.next()?, header.next()?);
+        if block_arch != arch.name() || !(toolchains == ANY || includes(toolchains, info)) {
+            return None;
         }
-        let Some(version) = linked_version(info, module) else { continue };
-        let row = lines.clone().take_while(|line| !line.starts_with('@')).find_map(|line| {
-            let (field, cells) = line.split_once('\t')?;
-            (field == name).then_some(cells)
-        });
-        let versions = header.map_while(Version::parse);
-        return between(versions.zip(row?.split('\t')), version).and_then(parse_cell);
+        Self::around(header.map_while(Range::parse), linked_version(info, module)?)
     }
-    None
+
+    /// Ranges rise and do not overlap.
+    fn around(ranges: impl Iterator<Item = Range>, wanted: Version) -> Option<Self> {
+        let mut below = None;
+        for (index, range) in ranges.enumerate() {
+            if range.first <= wanted && wanted <= range.last {
+                return Some(Self { below: index, above: index });
+            }
+            if range.last < wanted && range.last.minor() == wanted.minor() {
+                below = Some(index);
+            }
+            if range.first > wanted {
+                let same = range.first.minor() == wanted.minor();
+                return below.filter(|_| same).map(|below| Self { below, above: index });
+            }
+        }
+        None
+    }
+
+    /// The cell, if the columns agree.
+    fn cell<'t>(&self, cells: &'t str) -> Option<&'t str> {
+        let (mut below, mut above) = (None, None);
+        for (index, cell) in cells.split('\t').enumerate() {
+            below = if index <= self.below { Some(cell) } else { below };
+            above = if index <= self.above { Some(cell) } else { above };
+        }
+        below.filter(|_| below == above)
+    }
 }
 
-/// Whether a package belongs to a module. The first element of the standard library's import paths has no dot.
-fn contains(module: &str, package: &str) -> bool {
-    let standard = !package.split('/').next().unwrap_or_default().contains('.');
-    match package.strip_prefix(module) {
-        Some(rest) if !standard => rest.is_empty() || rest.starts_with('/'),
-        _ => standard && module == STD,
-    }
-}
-
-/// The cell of a version, or that of the releases around it if they agree. Versions rise.
-fn between<'t>(cells: impl Iterator<Item = (Version, &'t str)>, wanted: Version) -> Option<&'t str> {
-    let mut below = None;
-    for (version, cell) in cells.filter(|(version, _)| version.minor() == wanted.minor()) {
-        match version.cmp(&wanted) {
-            Ordering::Equal => return Some(cell),
-            Ordering::Less => below = Some(cell),
-            Ordering::Greater => return below.filter(|&below| below == cell),
-        }
-    }
-    None
+/// Whether the toolchain that built the program is within two minors as in `1.21-1.26`.
+fn includes(toolchains: &str, info: &BuildInfo) -> bool {
+    let minor = |text: &str| {
+        let (major, minor) = text.split_once('.')?;
+        Some([major.parse().ok()?, minor.parse().ok()?])
+    };
+    let built_by = linked_version(info, STD).map(Version::minor);
+    let bounds = toolchains.split_once('-').and_then(|(first, last)| Some(minor(first)?..=minor(last)?));
+    built_by.zip(bounds).is_some_and(|(minor, bounds)| bounds.contains(&minor))
 }
 
 fn parse_cell(cell: &str) -> Option<Cell> {
     match cell {
         NO_TYPE => Some(Cell::NoType),
         NO_FIELD => Some(Cell::Known(Err(FieldError::NoField))),
+        UNKNOWN => None,
         _ => {
             let (offset, size) = cell.split_once(':')?;
             let (offset, size) = (offset.parse().ok()?, size.parse().ok()?);
@@ -119,91 +158,19 @@ impl Version {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::*;
-    use crate::Module;
+/// The versions of one column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    first: Version,
+    last: Version,
+}
 
-    const TABLE: &str = "# comment\n@std\tarm64\t1.21.0\nruntime.g.goid\t1:1\n\
-        @std\tamd64\t1.21.0\t1.21.13\t1.22.0\t1.22.12\t1.23.0\n\
-        runtime.g.goid\t152:8\t152:8\t152:8\t160:8\t160:8\n\
-        net/http.Request.Pattern\t-\t-\t-\t-\t232:16\nnet/http.pattern.\t~\t~\t0:88\t0:88\t0:88\n\
-        @golang.org/x/net\tamd64\t0.10.0\t0.17.0\ngolang.org/x/net/http2.responseWriter.rws\t0:8\t8:8\n";
-
-    const GOID: FieldRef = FieldRef { package: "runtime", ty: "g", field: "goid" };
-
-    fn built_by(version: &str) -> BuildInfo {
-        BuildInfo { go_version_raw: version.to_owned(), ..BuildInfo::default() }
-    }
-
-    fn offset(info: &BuildInfo, field: &FieldRef) -> Option<u64> {
-        match look_up_in(TABLE, info, Arch::Amd64, field) {
-            Some(Cell::Known(Ok(found))) => Some(found.offset),
-            None => None,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_patch_release_between_two_that_agree_takes_their_value() {
-        let goid = |version| offset(&built_by(version), &GOID);
-        assert_eq!((goid("go1.21.0"), goid("go1.21.5"), goid("go1.21.13")), (Some(152), Some(152), Some(152)));
-        assert_eq!((goid("go1.22.0"), goid("go1.22.12")), (Some(152), Some(160)));
-        assert_eq!(goid("go1.22.5"), None, "they disagree");
-        assert_eq!((goid("go1.21.14"), goid("go1.23.1"), goid("go1.24.0")), (None, None, None), "beyond the known");
-    }
-
-    #[test]
-    fn what_is_not_exactly_a_release_is_unknown() {
-        for version in ["go1.21.5 X:nocoverageredesign", "go1.21rc2", "go1.21", "go1.21.5-vendor", "devel go1.21.5", ""]
-        {
-            assert_eq!(look_up_in(TABLE, &built_by(version), Arch::Amd64, &GOID), None, "{version}");
-        }
-    }
-
-    #[test]
-    fn absent_fields_and_structs_are_told_apart() {
-        let pattern = FieldRef { package: "net/http", ty: "Request", field: "Pattern" };
-        let of = |version, field| look_up_in(TABLE, &built_by(version), Arch::Amd64, field);
-        assert_eq!(of("go1.22.5", &pattern), Some(Cell::Known(Err(FieldError::NoField))));
-        let size = FieldRef { package: "net/http", ty: "pattern", field: "" };
-        assert_eq!(of("go1.21.0", &size), Some(Cell::NoType));
-        assert_eq!(offset(&built_by("go1.22.0"), &size), Some(0));
-        assert_eq!(of("go1.22.0", &FieldRef { field: "x", ..size }), None);
-    }
-
-    #[test]
-    fn modules_are_looked_up_by_their_own_version() {
-        let rws = FieldRef { package: "golang.org/x/net/http2", ty: "responseWriter", field: "rws" };
-        let with = |version: &str, replacement: Option<&str>| {
-            let module = Module {
-                path: "golang.org/x/net".to_owned(),
-                version: version.to_owned(),
-                replacement: replacement.map(str::to_owned),
-            };
-            BuildInfo { deps: vec![module], ..built_by("go1.21.0") }
-        };
-        assert_eq!(offset(&with("v0.10.0", None), &rws), Some(0));
-        assert_eq!(offset(&with("v0.17.0", None), &rws), Some(8));
-        for (version, replacement) in [
-            ("v0.11.0", None),
-            ("v0.10.0", Some("example.com/fork")),
-            ("v0.0.0-20230101000000-abcdef", None),
-            ("", None),
-        ] {
-            assert_eq!(offset(&with(version, replacement), &rws), None, "{version}");
-        }
-        assert_eq!(offset(&built_by("go1.21.0"), &rws), None, "not linked");
-    }
-
-    #[test]
-    fn packages_belong_to_modules() {
-        assert!(contains(STD, "net/http") && contains(STD, "runtime"));
-        assert!(!contains(STD, "golang.org/x/net/http2") && !contains(STD, "std.example/x"));
-        assert!(
-            contains("golang.org/x/net", "golang.org/x/net/http2") && contains("golang.org/x/net", "golang.org/x/net")
-        );
-        assert!(!contains("golang.org/x/net", "golang.org/x/network"));
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(Self { first: Version::parse(first)?, last: Version::parse(last)? })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
-use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource};
+use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, Parts, Source, SymbolError, SymbolSource};
 
 const PROGRAM: &str = r#"package main
 
@@ -164,6 +165,57 @@ fn all_sources_of_offsets_agree_and_survive_stripping() {
 }
 
 #[test]
+fn structs_and_arrays_inside_are_entered() {
+    let field = |ty, field| FieldRef { package: "runtime", ty, field };
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let offset = |wanted: FieldRef, source| binary.struct_fields_from(&[wanted], source).remove(0);
+    // The sum of the parts, by both sources.
+    for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {
+        let of = |wanted| offset(wanted, source).unwrap();
+        let sched = of(field("g", "sched")).offset;
+        let pc = of(field("g", "sched.pc"));
+        assert_eq!((pc.offset, pc.size), (sched + of(field("gobuf", "pc")).offset, 8), "{source}");
+        let (runq, element) = (of(field("p", "runq")), of(field("p", "runq[]")));
+        assert_eq!((element.offset, element.size, runq.size), (runq.offset, 8, 256 * 8), "{source}");
+        for none in ["sched.no", "goid.no", "sched[]", "sched.pc[]", "no.pc", "sched..pc", ".", "[]", "sched.pc."] {
+            assert_eq!(offset(field("g", none), source), Err(FieldError::NoField), "{source} {none}");
+        }
+    }
+    // Run-time type information lacks these.
+    let of = |wanted| offset(wanted, OffsetSource::Dwarf).unwrap();
+    let (stats, one) = (of(field("mstats", "heapStats.stats")), of(field("mstats", "heapStats.stats[]")));
+    assert_eq!((one.size, stats.size), (of(field("heapStatsDelta", "")).size, 3 * one.size));
+    let in_heap = of(field("mstats", "heapStats.stats[].inHeap"));
+    assert_eq!(in_heap.offset, one.offset + of(field("heapStatsDelta", "inHeap")).offset);
+}
+
+#[test]
+fn symbols_are_where_go_says() {
+    let (path, bytes) = plain();
+    let done = Command::new("go").args(["tool", "nm", "-size"]).arg(path).output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    let symbol = |line: &str| {
+        let parts: Vec<_> = line.split_whitespace().collect();
+        let address = u64::from_str_radix(parts.first()?, 16).ok()?;
+        Some((parts.get(3..)?.join(" "), (address, parts[1].parse::<u64>().ok())))
+    };
+    let truth: HashMap<_, _> = text.lines().filter_map(symbol).collect();
+    let binary = GoBinary::parse(bytes).unwrap();
+    let found = binary.runtime_symbols(RUNTIME_SYMBOLS);
+    let mut compared = 0;
+    for (name, found) in RUNTIME_SYMBOLS.iter().zip(found) {
+        match (found, truth.get(*name)) {
+            (Ok(info), Some(&truth)) => {
+                assert_eq!((info.vaddr, info.size, info.source), (truth.0, truth.1, SymbolSource::SymbolTable));
+                compared += 1;
+            }
+            (found, truth) => assert_eq!((found, truth), (Err(SymbolError::NoSymbol), None), "{name}"),
+        }
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+#[test]
 fn sites_of_the_http_server_are_emulated() {
     let binary = GoBinary::parse(&plain().1).unwrap();
     let names = [
@@ -191,6 +243,50 @@ fn sites_of_the_http_server_are_emulated() {
     assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
 }
 
+/// A file that notes which parts of it were asked for.
+#[derive(Debug)]
+struct Noted<'b> {
+    bytes: &'b [u8],
+    kept: std::cell::Cell<usize>,
+}
+
+impl Parts for Noted<'_> {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn part(&self, range: std::ops::Range<u64>) -> Option<&[u8]> {
+        self.kept.set(self.kept.get().max((range.end - range.start) as usize));
+        self.bytes.get(range.start as usize..range.end as usize)
+    }
+
+    fn read(&self, at: u64, to: &mut [u8]) -> bool {
+        self.bytes.get(at as usize..at as usize + to.len()).map(|bytes| to.copy_from_slice(bytes)).is_some()
+    }
+}
+
+#[test]
+fn a_file_that_gives_its_parts_says_the_same_as_the_whole() {
+    for flags in [&[][..], &["-ldflags=-s -w"], &["-buildmode=pie"]] {
+        let bytes = build(flags);
+        let noted = Noted { bytes: &bytes, kept: std::cell::Cell::new(0) };
+        let (whole, parts) = (GoBinary::parse(&bytes).unwrap(), GoBinary::parse(Source::of_parts(&noted)).unwrap());
+        assert!(GoBinary::is_go(Source::of_parts(&noted)));
+        let offsets = |binary: &GoBinary<'_>, from| binary.struct_fields_from(&FIELDS, from);
+        assert_eq!(offsets(&whole, OffsetSource::Rtti), offsets(&parts, OffsetSource::Rtti), "{flags:?}");
+        assert_eq!(whole.build_info(), parts.build_info());
+        assert_eq!(whole.read_only_data(), parts.read_only_data());
+        // No part was most of the file: types lie among strings, code and debug information were not asked for.
+        let kept = noted.kept.get();
+        assert!(kept < bytes.len() / 2, "{flags:?}: {kept} of {} bytes at once", bytes.len());
+        assert!(whole.functions().eq(parts.functions()));
+        let name = ["net/http.(*conn).serve"];
+        let (code, same) = (whole.functions_named(&name)[0].unwrap(), parts.functions_named(&name)[0].unwrap());
+        assert_eq!(whole.code(&code), parts.code(&same));
+        assert_eq!(offsets(&whole, OffsetSource::Dwarf), offsets(&parts, OffsetSource::Dwarf), "{flags:?}");
+    }
+}
+
 #[test]
 fn what_is_no_go_executable_is_refused() {
     assert_eq!(GoBinary::parse(b"").unwrap_err(), Error::NotElf);
@@ -210,8 +306,16 @@ fn read_all(bytes: &[u8]) {
     let _ = binary.functions().take(50_000).count();
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {
         let _ = binary.struct_fields_from(&FIELDS, source);
+        let _ = binary.struct_fields_from(RUNTIME_FIELDS, source);
     }
+    let _ = binary.runtime_symbols(RUNTIME_SYMBOLS);
     let _ = binary.read_only_data();
+}
+
+/// What has no symbol table is read in another way.
+fn stripped() -> &'static Vec<u8> {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["-ldflags=-s -w"]))
 }
 
 proptest! {
@@ -220,9 +324,9 @@ proptest! {
     fn damaged_executables_give_an_error_or_less(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
         in_headers in prop::collection::vec((0_usize..4096, any::<u8>()), 0..4),
-        keep in any::<prop::sample::Index>(), cut in any::<bool>(),
+        keep in any::<prop::sample::Index>(), cut in any::<bool>(), strip in any::<bool>(),
     ) {
-        let mut bytes = plain().1.clone();
+        let mut bytes = if strip { stripped().clone() } else { plain().1.clone() };
         for (at, value) in damage {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -16,8 +16,8 @@ use trigon_gobin::{Parts, Source};
 
 /// What is copied at once at least. Reads lie in few places: smaller ones cost system calls, larger ones memory.
 const CHUNK: u64 = 64 << 10;
-/// All copies of one file. An executable of 100 MB takes about half; a hostile one may ask for any number.
-const MAX_COPIED: u64 = 512 << 20;
+/// All copies of one file. An executable of 120 MB takes 21 MB; a hostile one may ask for any number.
+const MAX_COPIED: u64 = 256 << 20;
 /// Larger files are no Go programs; this bounds the address space and the list of chunks.
 const MAX_FILE: u64 = 64 << 30;
 

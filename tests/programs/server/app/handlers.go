@@ -5,8 +5,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +42,30 @@ func items(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintf(w, "item %s\n", last(r))
 	}
+}
+
+// rewrite does to the request what middleware does in place.
+func rewrite(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path, r.RequestURI = "/elsewhere", "/elsewhere"
+	r.Host = "elsewhere.example"
+	r.RemoteAddr = "9.9.9.9:9"
+	r.Method = http.MethodDelete
+	io.WriteString(w, "rewritten\n")
+}
+
+// collected keeps the compiler from leaving out what nobody reads.
+var collected atomic.Pointer[[]*http.Request]
+
+// collect lets the garbage collector run when the handler needs its request no more, and puts others in its place.
+func collect(w http.ResponseWriter, r *http.Request) {
+	n := last(r)
+	runtime.GC()
+	others := make([]*http.Request, 64)
+	for i := range others {
+		others[i] = &http.Request{Method: "WRONG", RequestURI: "/wrong", Host: "wrong.example", RemoteAddr: "8.8.8.8:8"}
+	}
+	collected.Store(&others)
+	fmt.Fprintf(w, "collected %s\n", n)
 }
 
 func copiedItems(w http.ResponseWriter, r *http.Request) {

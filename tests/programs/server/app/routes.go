@@ -4,8 +4,12 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 )
+
+// ManyRoutes is how many routes there are below /many/.
+const ManyRoutes = 700
 
 // New returns the server's handler and the truth about what goes through it.
 func New() (http.Handler, *Truth) {
@@ -28,11 +32,16 @@ func New() (http.Handler, *Truth) {
 	handle(main, "GET /bytes/{n}", bytesN)
 	handle(main, "GET /trace", trace)
 	handle(main, "POST /remux", a.serveRemux)
+	handle(main, "GET /rewrite/{id}", rewrite)
 	// Patterns put together at run time: their strings lie on the heap.
 	for _, name := range []string{"a", "b", "c"} {
 		base := onHeap("/heap/", name, "/{id}")
 		handle(main, "GET "+base, items)
 		handle(main, "POST "+base, items)
+	}
+	// More routes than one reading of a kernel map brings.
+	for n := 0; n < ManyRoutes; n++ {
+		handle(main, "GET "+onHeap("/many/", strconv.Itoa(n), "/{id}"), items)
 	}
 	copied := http.NewServeMux()
 	handle(copied, "GET /copied/{id}", copiedItems)
@@ -51,7 +60,17 @@ func New() (http.Handler, *Truth) {
 			main.ServeHTTP(w, r)
 		}
 	})
-	return truth.count(dispatch), truth
+	// Not counted here, since counting holds the request until its end.
+	collecting := http.NewServeMux()
+	handle(collecting, "GET /collect/{id}", collect)
+	counted := truth.count(dispatch)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/collect/") {
+			collecting.ServeHTTP(w, r)
+			return
+		}
+		counted.ServeHTTP(w, r)
+	}), truth
 }
 
 type ctxKey struct{}

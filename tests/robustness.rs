@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, loaded_programs, map_file};
+use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, copy_file, loaded_programs};
 use trigon_tests::agent::{Agent, executable};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client, finish_client, start_client};
@@ -61,8 +61,8 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     };
     let probes = Probes::load(&settings)?;
     let path = build("server", &Build::default())?;
-    let map = map_file(&std::fs::File::open(&path)?)?;
-    let plan = Plan::of(&GoBinary::parse(&map)?, &Kernel::detect().policy(false))?;
+    let copy = copy_file(&std::fs::File::open(&path)?)?;
+    let plan = Plan::of(&GoBinary::parse(&copy)?, &Kernel::detect().policy(false))?;
     for _ in 0..200 {
         let attached = probes.attach(&path, &plan)?;
         assert_eq!(attached.sites, 4);
@@ -139,6 +139,66 @@ fn hostile_executables_do_not_end_the_agent() -> Result<()> {
         assert!(inspected.status.code().is_some_and(|code| code < 2), "inspect ended by {:?}", inspected.status);
     }
     let server = Server::start(&build("hello", &Build::default())?, &[], &[])?;
+    agent.observes(server.pid())?;
+    agent.stop()?;
+    server.kill()
+}
+
+/// Lengths to which a file is cut: nothing, its headers, and further in, where the reader is by then.
+fn cuts(whole: u64) -> impl Iterator<Item = u64> {
+    [0, 4096, whole / 8, whole / 3, whole / 2, whole - 4096].into_iter().cycle()
+}
+
+/// Reads of a mapped file's lost pages would end the reader by SIGBUS.
+#[test]
+fn a_file_that_is_cut_short_while_it_is_inspected_gives_an_error() -> Result<()> {
+    let good = std::fs::read(build("server", &Build::default())?)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("cut");
+    std::fs::write(&path, &good)?;
+    let (mut whole, mut cut) = (0, 0);
+    for (round, len) in cuts(good.len() as u64).take(90).enumerate() {
+        let mut inspect = Command::new(executable()?)
+            .args(["inspect", "--output", "json"])
+            .arg(&path)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?;
+        // At all times of its work, which takes some ten milliseconds.
+        std::thread::sleep(Duration::from_micros(700 * round as u64));
+        std::fs::OpenOptions::new().write(true).open(&path)?.set_len(len)?;
+        let status = inspect.wait()?;
+        match status.code() {
+            Some(0) => whole += 1,
+            Some(1) => cut += 1,
+            _ => panic!("round {round}: inspect ended by {status}"),
+        }
+        std::fs::write(&path, &good)?;
+    }
+    assert!(whole > 0 && cut > 0, "{whole} whole and {cut} cut: the file was never cut in between");
+    Ok(())
+}
+
+/// ETXTBSY keeps a running program's file whole, not that of one that has just ended.
+#[test]
+fn a_file_that_is_cut_short_while_the_agent_reads_it_does_no_harm() -> Result<()> {
+    let good = std::fs::read(build("server", &Build::default())?)?;
+    let folder = tempfile::tempdir()?;
+    let mut agent = Agent::start(&[], &[])?;
+    for (round, len) in cuts(good.len() as u64).take(60).enumerate() {
+        // A file of its own each time: of known ones the agent reads less.
+        let path = folder.path().join(format!("cut{round}"));
+        std::fs::write(&path, &good)?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let mut child = Command::new(&path).stdout(std::process::Stdio::null()).spawn()?;
+        std::thread::sleep(Duration::from_micros(1000 * (round as u64 % 40)));
+        child.kill()?;
+        child.wait()?;
+        std::fs::OpenOptions::new().write(true).open(&path)?.set_len(len)?;
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::remove_file(&path)?;
+    }
+    let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
     agent.observes(server.pid())?;
     agent.stop()?;
     server.kill()

@@ -7,6 +7,7 @@ use crate::image::{Image, Segment};
 use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
+use crate::source::Source;
 use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
 use crate::{Arch, Error, dwarf, note, references, rtti};
@@ -18,7 +19,7 @@ const OLDEST: (u16, u16) = (1, 20);
 /// Functions that one question about names gives at most.
 const MAX_MATCHES: usize = 1 << 16;
 
-/// A Go executable. It borrows the file's bytes, usually a memory map, and keeps next to nothing of its own.
+/// A Go executable. It borrows the file's bytes and keeps next to nothing of its own.
 #[derive(Debug)]
 pub struct GoBinary<'d> {
     image: Image<'d>,
@@ -28,12 +29,12 @@ pub struct GoBinary<'d> {
 }
 
 impl<'d> GoBinary<'d> {
-    /// Reads a whole file.
+    /// Reads a file.
     ///
     /// # Errors
     /// What it is not, or which part of it is corrupt.
-    pub fn parse(data: &'d [u8]) -> Result<Self, Error> {
-        let image = Image::parse(data)?;
+    pub fn parse(source: impl Into<Source<'d>>) -> Result<Self, Error> {
+        let image = Image::parse(source.into())?;
         let info = BuildInfo::find(&image).ok_or(Error::NotGo)?;
         let version = info.go_version.as_ref();
         let found =
@@ -53,8 +54,8 @@ impl<'d> GoBinary<'d> {
     }
 
     /// Whether a file is a Go executable at all: cheap, for discovery.
-    pub fn is_go(data: &[u8]) -> bool {
-        Image::parse(data).is_ok_and(|image| {
+    pub fn is_go(source: impl Into<Source<'d>>) -> bool {
+        Image::parse(source.into()).is_ok_and(|image| {
             let named = [".go.buildinfo", ".gopclntab", ".data.rel.ro.gopclntab"];
             let named = named.iter().any(|name| image.section(name).is_some());
             named || (!image.has_sections() && BuildInfo::scan(&image).is_some())

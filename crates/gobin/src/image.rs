@@ -1,6 +1,7 @@
 //! An ELF file as a program's memory: bytes and words by virtual address, relocations applied.
 
 use crate::relocations::Relocations;
+use crate::source::{Pieces, Source};
 use crate::{Arch, Error};
 use object::Endianness;
 use object::elf;
@@ -38,7 +39,7 @@ pub(crate) struct Section<'d> {
 /// An ELF file by virtual address.
 #[derive(Debug)]
 pub(crate) struct Image<'d> {
-    data: &'d [u8],
+    data: Source<'d>,
     arch: Arch,
     pie: bool,
     entry: u64,
@@ -67,7 +68,7 @@ const DT_RELASZ: u64 = 8;
 
 impl<'d> Image<'d> {
     /// Reads the headers.
-    pub(crate) fn parse(data: &'d [u8]) -> Result<Self, Error> {
+    pub(crate) fn parse(data: Source<'d>) -> Result<Self, Error> {
         let header = Header::parse(data).map_err(|_| Error::NotElf)?;
         let endian = header.endian().map_err(|_| Error::NotElf)?;
         if endian != Endianness::Little {
@@ -84,9 +85,8 @@ impl<'d> Image<'d> {
         let programs = header.program_headers(endian, data).map_err(|_| Error::Corrupt("program headers"))?;
         let of_type =
             |kind| programs.iter().take(MAX_PROGRAM_HEADERS).filter(move |program| program.p_type(endian) == kind);
-        let bytes = |program: &elf::ProgramHeader64<Endianness>| {
-            file_range(data, program.p_offset(endian), program.p_filesz(endian))
-        };
+        let bytes =
+            |program: &elf::ProgramHeader64<Endianness>| data.part(program.p_offset(endian), program.p_filesz(endian));
         let segments = of_type(elf::PT_LOAD)
             .map(|program| Segment {
                 vaddr: program.p_vaddr(endian),
@@ -171,14 +171,14 @@ impl<'d> Image<'d> {
     }
 
     pub(crate) fn section_bytes(&self, section: &Section<'d>) -> Option<&'d [u8]> {
-        (section.kind != elf::SHT_NOBITS.0).then(|| file_range(self.data, section.offset, section.size))?
+        (section.kind != elf::SHT_NOBITS.0).then(|| self.data.part(section.offset, section.size))?
     }
 
     /// Where an address lies in the file, if it is backed by it.
     pub(crate) fn file_offset(&self, vaddr: u64) -> Option<u64> {
         let segment = self.segment_at(vaddr)?;
         let offset = segment.offset.checked_add(vaddr - segment.vaddr)?;
-        (offset < self.data.len() as u64).then_some(offset)
+        (offset < self.data.size()).then_some(offset)
     }
 
     /// The segment whose file part holds an address.
@@ -188,19 +188,32 @@ impl<'d> Image<'d> {
 
     /// The bytes from an address to the end of its segment's file part.
     pub(crate) fn from(&self, vaddr: u64) -> Option<&'d [u8]> {
+        self.up_to(vaddr, u64::MAX)
+    }
+
+    /// At most `len` bytes at an address, fewer where its segment's file part ends.
+    pub(crate) fn up_to(&self, vaddr: u64, len: u64) -> Option<&'d [u8]> {
         let segment = self.segment_at(vaddr)?;
-        let whole = file_range(self.data, segment.offset, segment.filesz)?;
-        whole.get(usize::try_from(vaddr - segment.vaddr).ok()?..)
+        let within = vaddr - segment.vaddr;
+        self.data.part(segment.offset.checked_add(within)?, len.min(segment.filesz - within))
     }
 
     /// Exactly `len` bytes at an address.
     pub(crate) fn bytes(&self, vaddr: u64, len: usize) -> Option<&'d [u8]> {
-        self.from(vaddr)?.get(..len)
+        self.up_to(vaddr, len as u64).filter(|bytes| bytes.len() == len)
     }
 
     /// A range of addresses as bytes.
     pub(crate) fn range(&self, range: &Range<u64>) -> Option<&'d [u8]> {
         self.bytes(range.start, usize::try_from(range.end.checked_sub(range.start)?).ok()?)
+    }
+
+    /// A range of addresses piece by piece.
+    pub(crate) fn pieces(&self, range: &Range<u64>, overlap: usize) -> Option<Pieces<'d>> {
+        let (offset, size) = (self.file_offset(range.start)?, range.end.checked_sub(range.start)?);
+        let segment = self.segment_at(range.start)?;
+        let within = segment.filesz - (range.start - segment.vaddr);
+        (size <= within).then(|| Pieces::new(self.data, offset, size, overlap))
     }
 
     /// The 8-byte word at an address as the program sees it, less the load bias.
@@ -218,18 +231,11 @@ impl<'d> Image<'d> {
     }
 }
 
-/// A part of the file; what lies beyond its end is cut off.
-fn file_range(data: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
-    let start = usize::try_from(offset).ok()?;
-    let end = start.checked_add(usize::try_from(size).ok()?)?;
-    data.get(start..end.min(data.len()))
-}
-
 /// The sections; none if their headers are missing or make no sense: callers then scan segments.
-fn sections<'d>(header: &Header, endian: Endianness, data: &'d [u8]) -> Vec<Section<'d>> {
+fn sections<'d>(header: &Header, endian: Endianness, data: Source<'d>) -> Vec<Section<'d>> {
     let Ok(headers) = header.section_headers(endian, data) else { return Vec::new() };
     let names = header.shstrndx(endian, data).ok().and_then(|index| headers.get(usize::try_from(index).ok()?));
-    let Some(names) = names.and_then(|names| file_range(data, names.sh_offset(endian), names.sh_size(endian))) else {
+    let Some(names) = names.and_then(|names| data.part(names.sh_offset(endian), names.sh_size(endian))) else {
         return Vec::new();
     };
     let named = |section: &elf::SectionHeader64<Endianness>| {

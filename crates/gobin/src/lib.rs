@@ -1,6 +1,6 @@
 //! A Go executable as facts: version and modules, functions, inline trees, struct offsets, probe sites.
 //!
-//! Pure: it takes a file's bytes, usually a memory map, and touches nothing else. The bytes may be hostile: every read is
+//! Pure: it takes a file's bytes, or asks its caller for them part by part, and touches nothing else. The bytes may be hostile: every read is
 //! checked, every loop bounded, and what contradicts itself is an error or absent.
 
 mod arch;
@@ -21,6 +21,7 @@ mod relocations;
 mod rtti;
 pub mod runtime_layout;
 pub mod site;
+mod source;
 mod symbol;
 mod table;
 mod varint;
@@ -35,5 +36,6 @@ pub use frame::{Frame, Unwind};
 pub use image::Segment;
 pub use inline::Inlined;
 pub use pclntab::Function;
+pub use source::{Parts, Source};
 pub use symbol::{SymbolError, SymbolInfo, SymbolSource};
 pub use version::GoVersion;

@@ -75,7 +75,10 @@ fn looks_like(bytes: &[u8], arch: Arch) -> bool {
 pub(crate) fn candidates(image: &Image<'_>) -> impl Iterator<Item = u64> {
     let sections = [".gopclntab", ".data.rel.ro.gopclntab"].into_iter().filter_map(|name| {
         let section = image.section(name)?;
-        image.from(section.vaddr).is_some_and(|bytes| looks_like(bytes, image.arch())).then_some(section.vaddr)
+        image
+            .up_to(section.vaddr, ALIGN as u64)
+            .is_some_and(|bytes| looks_like(bytes, image.arch()))
+            .then_some(section.vaddr)
     });
     let scanned = image.segments().iter().flat_map(|segment| {
         let bytes = image.from(segment.vaddr).unwrap_or_default();

@@ -5,6 +5,7 @@
 use crate::field::{Layouts, Member, Struct, Types, Wanted};
 use crate::image::Image;
 use crate::moduledata::ModuleData;
+use std::ops::Range;
 
 const KIND_ARRAY: u8 = 17;
 const KIND_STRUCT: u8 = 25;
@@ -18,7 +19,10 @@ const FLAG_EXTRA_STAR: u8 = 2;
 const FLAG_NAMED: u8 = 4;
 
 const SIZE: u64 = 0;
+const POINTERS_END: usize = 8;
 const TFLAG: usize = 20;
+const ALIGNMENT: usize = 21;
+const FIELD_ALIGNMENT: usize = 22;
 const KIND: usize = 23;
 const STR: usize = 40;
 const FIELDS: u64 = 56;
@@ -27,6 +31,8 @@ const FIELDS_LEN: u64 = 64;
 const ELEMENT: u64 = 48;
 /// Size of a `StructType`, behind which its `UncommonType` lies.
 const STRUCT_TYPE: usize = 80;
+/// With the package's name of the latter.
+const HEADER: usize = STRUCT_TYPE + 4;
 const FIELD: u64 = 24;
 /// Types are aligned to pointers.
 const ALIGN: usize = 8;
@@ -34,63 +40,83 @@ const ALIGN: usize = 8;
 const MAX_FIELDS: u64 = 512;
 /// Longest field name that is believed.
 const MAX_NAME: usize = 256;
+/// A flag byte and a varint before it.
+const NAME_HEADER: u64 = 16;
 /// Types of a wanted name that are looked at: types inside functions share the names of others.
 const MAX_CANDIDATES: usize = 4096;
 
-/// Finds the structs by (package, name) in one pass over all types.
+/// Finds the structs by (package, name) in one pass over all types. They share their part of the file with strings and
+/// embedded files, which may be most of it: so the pass keeps nothing but what it finds.
 pub(crate) fn structs(image: &Image<'_>, module: &ModuleData, wanted: &Wanted) -> Layouts {
     let mut found = Layouts::default();
-    let Some(types) = image.range(&module.types) else { return found };
-    let reader = Reader { image, types, longest: wanted.longest_short_name() };
+    let Some(pieces) = image.pieces(&module.types, HEADER) else { return found };
+    let reader = Reader { image, types: &module.types, longest: wanted.longest_short_name() };
     let mut candidates = 0;
-    for at in (0..types.len().saturating_sub(STRUCT_TYPE)).step_by(ALIGN) {
-        if types.get(at + KIND).is_none_or(|kind| kind & KIND_MASK != KIND_STRUCT) {
-            continue;
-        }
-        let Some(name) = reader.type_name(at) else { continue };
-        for key in wanted.by_short_name(name) {
-            candidates += 1;
-            if candidates > MAX_CANDIDATES {
-                return Layouts::default();
+    let complete = pieces.for_each(&mut |piece| {
+        for at in (0..piece.own).step_by(ALIGN) {
+            let Some(header) = piece.bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+            let Some(name) = may_be_struct(header).then(|| reader.type_name(header)).flatten() else { continue };
+            for key in wanted.by_short_name(name) {
+                candidates += 1;
+                if candidates > MAX_CANDIDATES {
+                    return false;
+                }
+                if reader.package(header) == Some(key.0.as_bytes())
+                    && let Some(vaddr) = module.types.start.checked_add(piece.at + at as u64)
+                    && let Some(mut layout) = reader.layout(vaddr)
+                {
+                    wanted.add_nested(key, &mut layout, &reader, vaddr);
+                    found.add(key, layout);
+                }
             }
-            if reader.package(at) == Some(key.0.as_bytes())
-                && let Some(vaddr) = module.types.start.checked_add(at as u64)
-                && let Some(mut layout) = reader.layout(vaddr)
-            {
-                wanted.add_nested(key, &mut layout, &reader, vaddr);
-                found.add(key, layout);
-            }
         }
-    }
-    found
+        true
+    });
+    if complete && candidates <= MAX_CANDIDATES { found } else { Layouts::default() }
+}
+
+/// A `StructType` and the beginning of its `UncommonType`.
+type Header = [u8; HEADER];
+
+/// Whether these bytes may be a struct type. Most of what the pass looks at is none, and names behind it must not be read
+/// from all over the file.
+fn may_be_struct(header: &Header) -> bool {
+    let byte = |at: usize| header.get(at).copied().unwrap_or_default();
+    let word = |at: usize| header.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes);
+    let align = |at| matches!(byte(at), 1 | 2 | 4 | 8);
+    byte(KIND) & KIND_MASK == KIND_STRUCT
+        && byte(TFLAG) & (FLAG_NAMED | FLAG_UNCOMMON) == FLAG_NAMED | FLAG_UNCOMMON
+        && align(ALIGNMENT)
+        && align(FIELD_ALIGNMENT)
+        && word(POINTERS_END) <= word(SIZE as usize)
 }
 
 struct Reader<'i, 'd> {
     image: &'i Image<'d>,
-    types: &'d [u8],
+    types: &'i Range<u64>,
     /// Names of types longer than this are not wanted.
     longest: usize,
 }
 
 impl<'d> Reader<'_, 'd> {
-    fn u32(&self, at: usize) -> Option<usize> {
-        self.types.get(at..)?.first_chunk().copied().map(|word| u32::from_le_bytes(word) as usize)
+    /// The name that an offset in a header leads to.
+    fn name_at(&self, header: &Header, offset: usize, longest: usize) -> Option<&'d [u8]> {
+        let offset = header.get(offset..)?.first_chunk().copied().map(u32::from_le_bytes)?;
+        let at = self.types.start.checked_add(u64::from(offset)).filter(|at| self.types.contains(at))?;
+        name(self.image.up_to(at, longest as u64 + NAME_HEADER)?, longest)
     }
 
     /// The name of a type that has one, e.g. `http.Request`.
-    fn type_name(&self, at: usize) -> Option<&'d [u8]> {
-        let flags = *self.types.get(at + TFLAG)?;
-        if flags & FLAG_NAMED == 0 || flags & FLAG_UNCOMMON == 0 {
-            return None;
-        }
+    fn type_name(&self, header: &Header) -> Option<&'d [u8]> {
         // One more for the star.
-        let name = name(self.types.get(self.u32(at + STR)?..)?, self.longest + 1)?;
-        if flags & FLAG_EXTRA_STAR != 0 { name.strip_prefix(b"*") } else { Some(name) }
+        let name = self.name_at(header, STR, self.longest + 1)?;
+        let star = header.get(TFLAG)? & FLAG_EXTRA_STAR != 0;
+        if star { name.strip_prefix(b"*") } else { Some(name) }
     }
 
     /// The import path, from the `UncommonType` behind a type that [`Self::type_name`] knows.
-    fn package(&self, at: usize) -> Option<&'d [u8]> {
-        name(self.types.get(self.u32(at + STRUCT_TYPE)?..)?, MAX_NAME)
+    fn package(&self, header: &Header) -> Option<&'d [u8]> {
+        self.name_at(header, STRUCT_TYPE, MAX_NAME)
     }
 
     /// The fields of the struct type at an address.
@@ -117,7 +143,8 @@ impl<'d> Reader<'_, 'd> {
                 return None;
             }
             end = offset.checked_add(field_size).filter(|&end| end <= size)?;
-            let name = std::str::from_utf8(name(self.image.from(name_at)?, MAX_NAME)?).ok()?;
+            let bytes = self.image.up_to(name_at, MAX_NAME as u64 + NAME_HEADER)?;
+            let name = std::str::from_utf8(name(bytes, MAX_NAME)?).ok()?;
             fields.push((name, Member { offset, size: field_size, ty }));
         }
         Some(fields)

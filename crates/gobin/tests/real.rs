@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
-use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, SymbolError, SymbolSource};
+use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, Parts, Source, SymbolError, SymbolSource};
 
 const PROGRAM: &str = r#"package main
 
@@ -241,6 +241,50 @@ fn sites_of_the_http_server_are_emulated() {
     let needs = Registers::of(&[Register::Ax, Register::Bx]);
     let behind = find(2, Want::AfterCall { callee: entry(3), needs, spilled: Registers::default() });
     assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
+}
+
+/// A file that notes which parts of it were asked for.
+#[derive(Debug)]
+struct Noted<'b> {
+    bytes: &'b [u8],
+    kept: std::cell::Cell<usize>,
+}
+
+impl Parts for Noted<'_> {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn part(&self, range: std::ops::Range<u64>) -> Option<&[u8]> {
+        self.kept.set(self.kept.get().max((range.end - range.start) as usize));
+        self.bytes.get(range.start as usize..range.end as usize)
+    }
+
+    fn read(&self, at: u64, to: &mut [u8]) -> bool {
+        self.bytes.get(at as usize..at as usize + to.len()).map(|bytes| to.copy_from_slice(bytes)).is_some()
+    }
+}
+
+#[test]
+fn a_file_that_gives_its_parts_says_the_same_as_the_whole() {
+    for flags in [&[][..], &["-ldflags=-s -w"], &["-buildmode=pie"]] {
+        let bytes = build(flags);
+        let noted = Noted { bytes: &bytes, kept: std::cell::Cell::new(0) };
+        let (whole, parts) = (GoBinary::parse(&bytes).unwrap(), GoBinary::parse(Source::of_parts(&noted)).unwrap());
+        assert!(GoBinary::is_go(Source::of_parts(&noted)));
+        let offsets = |binary: &GoBinary<'_>, from| binary.struct_fields_from(&FIELDS, from);
+        assert_eq!(offsets(&whole, OffsetSource::Rtti), offsets(&parts, OffsetSource::Rtti), "{flags:?}");
+        assert_eq!(whole.build_info(), parts.build_info());
+        assert_eq!(whole.read_only_data(), parts.read_only_data());
+        // No part was most of the file: types lie among strings, code and debug information were not asked for.
+        let kept = noted.kept.get();
+        assert!(kept < bytes.len() / 2, "{flags:?}: {kept} of {} bytes at once", bytes.len());
+        assert!(whole.functions().eq(parts.functions()));
+        let name = ["net/http.(*conn).serve"];
+        let (code, same) = (whole.functions_named(&name)[0].unwrap(), parts.functions_named(&name)[0].unwrap());
+        assert_eq!(whole.code(&code), parts.code(&same));
+        assert_eq!(offsets(&whole, OffsetSource::Dwarf), offsets(&parts, OffsetSource::Dwarf), "{flags:?}");
+    }
 }
 
 #[test]

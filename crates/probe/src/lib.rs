@@ -3,7 +3,7 @@
 //! The only crate with unsafe code and libbpf.
 
 mod batch;
-mod file;
+mod copy;
 mod kernel;
 mod layout;
 mod mapping;
@@ -14,7 +14,7 @@ mod skeleton;
 mod stats;
 mod table;
 
-pub use file::map_file;
+pub use copy::{FileCopy, copy_file};
 pub use kernel::{Capabilities, FLOOR, Kernel};
 pub use layout::{Fields, MissingField};
 pub use mapping::{FileId, Mapping};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use trigon_discover::{Candidate, Host, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::{GoBinary, Segment};
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{Attached, FileId, Kernel, NoPlan, ObservedProcess, Plan, Probes, Sampler, map_file};
+use trigon_probe::{Attached, FileCopy, FileId, Kernel, NoPlan, ObservedProcess, Plan, Probes, Sampler, copy_file};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
@@ -171,11 +171,12 @@ impl Observer {
 
     fn try_observe(&mut self, process: &Process) -> Result<Option<Observed>, Refusal> {
         let file = process.open_executable().map_err(failed)?;
-        let map = map_file(&file).map_err(failed)?;
-        if !GoBinary::is_go(&map) {
-            return Ok(None);
+        let copy = copy_file(&file).map_err(failed)?;
+        let unreadable = |error: trigon_gobin::Error| copy.failure().map_or_else(|| failed(error), failed);
+        if !GoBinary::is_go(&copy) {
+            return copy.failure().map_or(Ok(None), |error| Err(failed(error)));
         }
-        let binary = GoBinary::parse(&map).map_err(failed)?;
+        let binary = GoBinary::parse(&copy).map_err(unreadable)?;
         let resource = resource(process, binary.build_info(), &self.host);
         let candidate = Candidate {
             executable: &process.executable.to_string_lossy(),
@@ -196,7 +197,7 @@ impl Observer {
         let entry = process.entry_address().map_err(failed)?;
         let bias = entry.wrapping_sub(binary.entry_point());
         let file_id = self.probes.file_at(process.pid, entry).map_err(failed)?;
-        self.attach(process, &binary, file, file_id)?;
+        self.attach(process, &binary, &copy, file, file_id)?;
         let shared = self.binaries.get_mut(&file_id).ok_or_else(|| failed("its probes were detached"))?;
         let id = ProcessId(self.next_id);
         self.next_id += 1;
@@ -244,14 +245,22 @@ impl Observer {
         Ok(Some(observed))
     }
 
-    fn attach(&mut self, process: &Process, binary: &GoBinary<'_>, file: File, id: FileId) -> Result<(), Refusal> {
+    fn attach(
+        &mut self,
+        process: &Process,
+        binary: &GoBinary<'_>,
+        copy: &FileCopy,
+        file: File,
+        id: FileId,
+    ) -> Result<(), Refusal> {
         if self.binaries.contains_key(&id) {
-            return Ok(());
+            return copy.check().map_err(failed);
         }
         let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|error| match error {
             NoPlan::NothingLinked => Refusal::NotWanted(error.to_string()),
             _ => failed(error),
         })?;
+        copy.check().map_err(failed)?;
         let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
         let attached = self.probes.attach(&path, &plan).map_err(|e| failed(format!("attaching failed: {e}")))?;
         let source = Arc::new(Source { file, segments: binary.load_segments().to_vec() });

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use trigon_discover::{Host, Process, resource, sdk_signals};
 use trigon_gobin::GoBinary;
-use trigon_probe::{Kernel, Plan, map_file};
+use trigon_probe::{Kernel, Plan, copy_file};
 
 /// What to look at.
 #[derive(Debug)]
@@ -33,10 +33,14 @@ pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
             (File::open(path).with_context(|| format!("cannot open {}", path.display()))?, path.clone())
         }
     };
-    let map = map_file(&file).with_context(|| format!("cannot read {}", name.display()))?;
-    let binary = GoBinary::parse(&map).with_context(|| name.display().to_string())?;
+    let copy = copy_file(&file).with_context(|| format!("cannot read {}", name.display()))?;
+    let binary = GoBinary::parse(&copy);
+    // What is wrong with the file comes before what that makes of the program in it.
+    copy.failure().map_or(Ok(()), Err).with_context(|| name.display().to_string())?;
+    let binary = binary.with_context(|| name.display().to_string())?;
     let plan = Plan::of(&binary, &Kernel::detect().policy(false));
     let report = report(&subject, &name, &binary, plan.as_ref());
+    copy.check().with_context(|| name.display().to_string())?;
     match args.output {
         Output::Json => cli::answer_json(&report)?,
         Output::Text => {

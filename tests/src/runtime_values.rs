@@ -68,7 +68,7 @@ impl RuntimeValues {
         stdout.read_line(&mut line)?;
         ensure!(line.starts_with("ready "), "{} said {line:?}", program.display());
         let process = GoProcess::open(child.id())?;
-        let map = trigon_probe::map_file(process.executable())?;
+        let map = trigon_probe::copy_file(process.executable())?;
         let binary = GoBinary::parse(&map)?;
         let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
         let reader = SnapshotReader::new(&layout)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use trigon_gobin::GoBinary;
 use trigon_goruntime::goroutine::{Dump, DumpOptions, NoStack, StackOf, dump, format};
 use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
-use trigon_probe::map_file;
+use trigon_probe::copy_file;
 
 /// Writes the dump; exit code 1 if goroutines are missing in it.
 ///
@@ -24,7 +24,7 @@ pub(crate) fn execute(args: &Goroutines) -> Result<ExitCode> {
     let process = GoProcess::open(args.pid)?;
     let pid = args.pid;
     let name = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default().display().to_string();
-    let map = map_file(process.executable()).with_context(|| format!("cannot read {name}"))?;
+    let map = copy_file(process.executable()).with_context(|| format!("cannot read {name}"))?;
     let binary = GoBinary::parse(&map).with_context(|| format!("process {pid} executes {name}"))?;
     let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
     let options = DumpOptions { now: monotonic_clock(pid), ..DumpOptions::default() };

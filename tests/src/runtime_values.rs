@@ -70,7 +70,7 @@ impl RuntimeValues {
         let process = GoProcess::open(child.id())?;
         let map = trigon_probe::copy_file(process.executable())?;
         let binary = GoBinary::parse(&map)?;
-        let layout = RuntimeLayout::resolve(&binary, process.bias(&binary));
+        let layout = RuntimeLayout::resolve(&binary, 0).at(process.bias(&binary));
         let reader = SnapshotReader::new(&layout)?;
         let version = layout.go_version_raw().to_owned();
         let stripped = binary.is_stripped();

@@ -3,6 +3,7 @@
 use crate::absent::Absent;
 use crate::witness::Witness;
 use std::collections::HashMap;
+use std::sync::Arc;
 use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
 use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError, SymbolInfo};
 
@@ -20,13 +21,20 @@ pub(crate) const LOAD_COUNTER: &str = "sync/atomic.(*Uint64).Load-fm";
 /// Where the runtime's variables and fields lie in one process: resolved once, since the executable does not change.
 #[derive(Debug, Clone)]
 pub struct RuntimeLayout {
+    found: Arc<Found>,
+    /// How far the executable was loaded from where it was linked.
+    bias: u64,
+}
+
+/// What is the same in all processes of an executable; link-time addresses.
+#[derive(Debug)]
+struct Found {
     go_version: Option<GoVersion>,
     go_version_raw: String,
     arch: Arch,
-    bias: u64,
     fields: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
     symbols: HashMap<&'static str, Result<SymbolInfo, SymbolError>>,
-    /// Link-time addresses of those that there are.
+    /// Those that there are.
     functions: HashMap<&'static str, u64>,
     witness: Option<Witness>,
 }
@@ -46,31 +54,37 @@ impl RuntimeLayout {
         let keys = RUNTIME_FIELDS.iter().map(|field| (field.package, field.ty, field.field));
         let symbols = binary.runtime_symbols(RUNTIME_SYMBOLS);
         let functions = FUNCTIONS.into_iter().zip(binary.functions_named(&FUNCTIONS));
-        Self {
+        let found = Found {
             go_version: binary.build_info().go_version.clone(),
             go_version_raw: binary.build_info().go_version_raw.clone(),
             arch: binary.arch(),
-            bias,
             fields: keys.zip(binary.struct_fields(RUNTIME_FIELDS)).collect(),
             symbols: RUNTIME_SYMBOLS.iter().copied().zip(symbols).collect(),
             functions: functions.filter_map(|(name, found)| Some((name, found?.entry))).collect(),
-            witness: Witness::of(binary, bias),
-        }
+            witness: Witness::of(binary),
+        };
+        Self { found: Arc::new(found), bias }
+    }
+
+    /// The same for another process of this executable, at hardly any cost.
+    #[must_use]
+    pub fn at(&self, bias: u64) -> Self {
+        Self { found: Arc::clone(&self.found), bias }
     }
 
     /// The toolchain, if it was a release.
     pub fn go_version(&self) -> Option<&GoVersion> {
-        self.go_version.as_ref()
+        self.found.go_version.as_ref()
     }
 
     /// The toolchain as it calls itself.
     pub fn go_version_raw(&self) -> &str {
-        &self.go_version_raw
+        &self.found.go_version_raw
     }
 
     /// The processor.
     pub fn arch(&self) -> Arch {
-        self.arch
+        self.found.arch
     }
 
     /// How far the executable was loaded from where it was linked.
@@ -79,8 +93,8 @@ impl RuntimeLayout {
     }
 
     /// Bytes by which the executable is recognised in memory.
-    pub fn witness(&self) -> Option<&Witness> {
-        self.witness.as_ref()
+    pub fn witness(&self) -> Option<Witness> {
+        self.found.witness.as_ref().map(|witness| witness.at(self.bias))
     }
 
     /// A variable's address in the process, by its full name, e.g. `runtime.sched`.
@@ -88,7 +102,7 @@ impl RuntimeLayout {
     /// # Errors
     /// Why it is not known.
     pub fn symbol(&self, symbol: &'static str) -> Result<u64, Absent> {
-        let error = match self.symbols.get(symbol) {
+        let error = match self.found.symbols.get(symbol) {
             Some(Ok(info)) => return Ok(info.vaddr.wrapping_add(self.bias)),
             Some(Err(error)) => error.clone(),
             None => SymbolError::NoSymbol,
@@ -98,7 +112,7 @@ impl RuntimeLayout {
 
     /// The address of a function's code in the process.
     pub(crate) fn function(&self, name: &'static str) -> Result<u64, Absent> {
-        let found = self.functions.get(name).map(|entry| entry.wrapping_add(self.bias));
+        let found = self.found.functions.get(name).map(|entry| entry.wrapping_add(self.bias));
         found.ok_or(Absent::Function(name))
     }
 
@@ -107,7 +121,7 @@ impl RuntimeLayout {
     /// # Errors
     /// Why it is not known.
     pub fn field(&self, ty: &'static str, field: &'static str) -> Result<FieldInfo, Absent> {
-        let error = match self.fields.get(&(RUNTIME, ty, field)) {
+        let error = match self.found.fields.get(&(RUNTIME, ty, field)) {
             Some(Ok(info)) => return Ok(info.clone()),
             Some(Err(error)) => error.clone(),
             None => FieldError::NoField,

@@ -10,6 +10,7 @@ mod clock;
 pub mod goroutine;
 mod layout;
 mod memory;
+mod proc;
 mod process;
 mod reading;
 mod snapshot;

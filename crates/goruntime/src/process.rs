@@ -1,16 +1,14 @@
 //! A process that may be read: opened once, and recognised again.
 
 use crate::memory::{Memory, ProcessMemory, ReadError};
+use crate::proc;
 use crate::snapshot::{Snapshot, SnapshotError, SnapshotReader};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use trigon_gobin::GoBinary;
-
-/// `AT_ENTRY` of the auxiliary vector: where the program starts.
-const AT_ENTRY: u64 = 9;
 
 /// Why a process cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +57,8 @@ impl GoProcess {
         };
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OpenError::Gone(pid))?;
         let alive = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
-        let start_ticks = start_ticks(&stat).ok_or(OpenError::Gone(pid))?;
-        let auxiliary = fs::read(format!("/proc/{pid}/auxv")).map_err(|error| match failed(error) {
+        let start_ticks = proc::start_ticks(pid).ok_or(OpenError::Gone(pid))?;
+        let entry_address = proc::entry_address(pid).map_err(|error| match failed(error) {
             // It was alive just before.
             OpenError::Gone(pid) => OpenError::NoProgram(pid),
             error => error,
@@ -70,7 +67,7 @@ impl GoProcess {
             pid,
             alive,
             start_ticks,
-            entry_address: entry_address(&auxiliary).ok_or(OpenError::NoProgram(pid))?,
+            entry_address: entry_address.ok_or(OpenError::NoProgram(pid))?,
             executable: File::open(format!("/proc/{pid}/exe")).map_err(failed)?,
             memory: ProcessMemory::new(pid).map_err(|_| OpenError::Gone(pid))?,
         };
@@ -126,27 +123,12 @@ impl GoProcess {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the command's name before it may hold spaces and parentheses.
-fn start_ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    // A zombie has no memory and is as good as gone.
-    let state = fields.next()?;
-    (state != "Z").then(|| fields.nth(18)?.parse().ok())?
-}
-
-fn entry_address(auxiliary: &[u8]) -> Option<u64> {
-    let (words, _) = auxiliary.as_chunks::<8>();
-    let (pairs, _) = words.as_chunks::<2>();
-    let entry = pairs.iter().map(|pair| pair.map(u64::from_ne_bytes)).find(|[key, _]| *key == AT_ENTRY);
-    entry.map(|[_, address]| address)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::io::{Read, Write};
+    use std::os::unix::ffi::OsStrExt;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -165,6 +147,19 @@ mod tests {
         assert!(matches!(GoProcess::open(child.id()), Err(OpenError::Gone(_))));
         child.wait().unwrap();
         assert!(!process.is_alive());
+    }
+
+    #[test]
+    fn names_of_commands_may_be_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(std::ffi::OsStr::from_bytes(b"a) \xff (b"));
+        std::fs::copy("/bin/cat", &program).unwrap();
+        let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        assert!(GoProcess::open(child.id()).unwrap().start_ticks() > 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::layout::Place;
 use crate::memory::{Memory, ReadError};
+use std::sync::Arc;
 use trigon_gobin::GoBinary;
 
 /// The first page holds the ELF and program headers and, as Go and C linkers arrange them, the build id.
@@ -12,15 +13,22 @@ const WITNESS: u64 = 4096;
 #[derive(Debug, Clone)]
 pub struct Witness {
     place: Place,
-    expected: Vec<u8>,
+    expected: Arc<[u8]>,
 }
 
 impl Witness {
-    pub(crate) fn of(binary: &GoBinary<'_>, bias: u64) -> Option<Self> {
+    /// Where the executable was linked.
+    pub(crate) fn of(binary: &GoBinary<'_>) -> Option<Self> {
         let first = binary.load_segments().iter().find(|segment| segment.offset == 0 && !segment.write)?;
         let size = first.filesz.min(WITNESS);
-        let expected = binary.string_at(first.vaddr, usize::try_from(size).ok()?)?.to_vec();
-        Some(Self { place: Place { address: first.vaddr.wrapping_add(bias), size }, expected })
+        let expected = binary.string_at(first.vaddr, usize::try_from(size).ok()?)?.into();
+        Some(Self { place: Place { address: first.vaddr, size }, expected })
+    }
+
+    /// Where it was loaded.
+    pub(crate) fn at(&self, bias: u64) -> Self {
+        let place = Place { address: self.place.address.wrapping_add(bias), ..self.place };
+        Self { place, expected: Arc::clone(&self.expected) }
     }
 
     /// Where the bytes lie.
@@ -30,7 +38,7 @@ impl Witness {
 
     /// Whether these are the bytes.
     pub fn is(&self, bytes: &[u8]) -> bool {
-        self.expected == bytes
+        *self.expected == *bytes
     }
 
     /// Whether the process executes this program.

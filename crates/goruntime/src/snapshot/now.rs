@@ -28,7 +28,6 @@ pub(crate) struct Places {
     pub(crate) finalizers_queued: Word,
     pub(crate) finalizers_executed: Word,
     pub(crate) cleanups_executed: Word,
-    witness: Option<Place>,
 }
 
 /// The histograms of times.
@@ -69,7 +68,6 @@ impl Places {
             finalizers_queued: Word::variable(layout, "runtime.finqueued", 8),
             finalizers_executed: Word::variable(layout, "runtime.finexecuted", 8),
             cleanups_executed: Word::field(layout, "runtime.gcCleanups", "cleanupQueue", "executed"),
-            witness: layout.witness().map(|witness| witness.place()),
         }
     }
 
@@ -95,7 +93,7 @@ impl Places {
         let places = words.into_iter().filter_map(Word::place);
         let places = places.chain(histograms.into_iter().filter_map(TimeHistogram::place));
         let places = places.chain(self.scheduler.places()).chain(self.controller.places()).chain(self.system.places());
-        let places = places.chain(self.pauses.places()).chain(self.witness).chain(more);
+        let places = places.chain(self.pauses.places()).chain(more);
         Reading::of(places, self.cpu.place().into_iter().chain(self.pauses.place()))
     }
 }

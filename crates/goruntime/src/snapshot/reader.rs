@@ -25,6 +25,9 @@ pub enum SnapshotError {
     /// The meaning of its runtime's variables is not known.
     #[error("the runtime of {0:?} is not known (known are the releases of Go 1.21 to 1.27)")]
     UnknownVersion(String),
+    /// The first page of the executable is not loaded, so that another program in its place would not be noticed.
+    #[error("the executable's first page is not loaded: the process could not be recognised again")]
+    NoWitness,
     /// The memory could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -42,7 +45,7 @@ pub struct SnapshotReader {
     heap: HeapRing,
     size_bounds: Option<Arc<[f64]>>,
     reading: Reading,
-    witness: Option<Witness>,
+    witness: Witness,
 }
 
 impl SnapshotReader {
@@ -64,7 +67,7 @@ impl SnapshotReader {
             godebug,
             heap: HeapRing::resolve(layout),
             size_bounds: None,
-            witness: layout.witness().cloned(),
+            witness: layout.witness().ok_or(SnapshotError::NoWitness)?,
         })
     }
 
@@ -75,12 +78,6 @@ impl SnapshotReader {
     /// # Errors
     /// Nothing could be read, or the process executes another program.
     pub fn read(&mut self, memory: &impl Memory) -> Result<Snapshot, SnapshotError> {
-        let settled = self.read_words(memory).map_err(|error| self.explain(error, memory))?;
-        if let Some(witness) = &self.witness
-            && self.reading.bytes(&witness.place()).is_none_or(|bytes| !witness.is(bytes))
-        {
-            return Err(SnapshotError::Replaced);
-        }
         let heap = match self.heap.read(memory) {
             Err(Absent::Read(error @ (ReadError::Gone | ReadError::NotPermitted))) => return Err(error.into()),
             heap => heap,
@@ -88,14 +85,20 @@ impl SnapshotReader {
         if let (None, Some(classes)) = (&self.size_bounds, self.heap.classes()) {
             self.size_bounds = Some(size_bounds(classes));
         }
+        let settled = self.read_words(memory).map_err(|error| self.explain(error, memory))?;
         let godebug = self.godebug.read(&self.reading, memory);
+        let on_processors = self.places.scheduler.on_processors(&self.reading, memory);
+        // A process never goes back to what it executed before: if it is this program now, it was all the time.
+        if !self.witness.is_in(memory)? {
+            return Err(SnapshotError::Replaced);
+        }
         let now = Now {
             language: self.language,
             places: &self.places,
             reading: &self.reading,
             settled,
             heap,
-            on_processors: self.places.scheduler.on_processors(&self.reading, memory),
+            on_processors,
             size_bounds: self.size_bounds.as_ref(),
         };
         Ok(snapshot(now, godebug))
@@ -141,9 +144,9 @@ impl SnapshotReader {
 
     /// What cannot be read may belong to another program by now.
     fn explain(&self, error: ReadError, memory: &impl Memory) -> SnapshotError {
-        match (error, &self.witness) {
-            (ReadError::Unmapped(_), Some(witness)) if witness.is_in(memory) == Ok(false) => SnapshotError::Replaced,
-            (error, _) => error.into(),
+        match error {
+            ReadError::Unmapped(_) if self.witness.is_in(memory) == Ok(false) => SnapshotError::Replaced,
+            error => error.into(),
         }
     }
 }

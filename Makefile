@@ -11,10 +11,10 @@ DEMO_SECONDS ?= 0
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint build deps test-matrix fuzz go-vet shop
+.PHONY: help demo test bench lint build deps test-matrix test-runtime-matrix fuzz go-vet shop
 
 help: ## show the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: deps shop ## build all, run the shop and the agent, and show what it sees (DEMO_SECONDS=20 ends by itself; root)
 	$(CARGO) build $(CARGO_FLAGS) --release -p trigon
@@ -26,6 +26,9 @@ test: deps go-vet ## all tests; the end-to-end ones need root and the kernel
 
 test-matrix: deps ## the same end-to-end test for each Go minor, link mode and protocol (long; root)
 	$(CARGO) run $(CARGO_FLAGS) -p xtask -- matrix
+
+test-runtime-matrix: deps ## what is read of a Go process against what it says, for each Go minor and link mode (long; root)
+	$(CARGO) run $(CARGO_FLAGS) -p xtask -- runtime-matrix
 
 bench: deps ## what the agent costs the application and itself (root)
 	$(CARGO) run $(CARGO_FLAGS) --release -p xtask -- bench

@@ -74,6 +74,9 @@ fn look(bytes: &[u8]) {
     let _ = (binary.build_id(), binary.read_only_data(), binary.build_info().setting("vcs.revision"));
     for function in binary.functions().take(FUNCTIONS) {
         let _ = (binary.code(&function).len(), binary.inlined(&function));
+        for pc in (function.entry..function.end).take(FUNCTIONS) {
+            let _ = (binary.frames_at(pc), binary.unwind_at(pc));
+        }
     }
     let _ = binary.runtime_symbols(RUNTIME_SYMBOLS);
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf, OffsetSource::Table] {

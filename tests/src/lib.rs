@@ -6,8 +6,11 @@
 pub mod agent;
 pub mod exposition;
 pub mod golang;
+pub mod goroutine_program;
 pub mod programs;
 pub mod receiver;
+pub mod runtime_values;
+pub mod traceback;
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};

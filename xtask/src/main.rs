@@ -1,10 +1,11 @@
-//! Developer tasks: `cargo run -p xtask -- bench | matrix | offsets`.
+//! Developer tasks: `cargo run -p xtask -- bench | matrix | offsets | runtime-matrix`.
 
 #![allow(clippy::print_stdout, reason = "a task's output is its result")]
 
 mod bench;
 mod matrix;
 mod offsets;
+mod runtime_matrix;
 
 use anyhow::{Result, bail};
 
@@ -15,6 +16,10 @@ fn main() -> Result<()> {
         Some("bench") => bench::run(rest),
         Some("matrix") => matrix::run(rest),
         Some("offsets") => offsets::run(rest),
-        _ => bail!("usage: cargo run -p xtask -- bench [SECONDS] | matrix [go1.26.8 …] | offsets [1.26.8 …]"),
+        Some("runtime-matrix") => runtime_matrix::run(rest),
+        _ => bail!(
+            "usage: cargo run -p xtask -- \
+             bench [SECONDS] [hello routes10] [big] | matrix [go1.26.8 …] | offsets [1.26.8 …] | runtime-matrix [go1.26.11 …]"
+        ),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::buildinfo::BuildInfo;
 use crate::field::{FieldError, FieldInfo, FieldRef, OffsetSource, Wanted};
+use crate::frame::{self, Frame, Unwind};
 use crate::image::{Image, Segment};
 use crate::inline::{self, Inlined};
 use crate::moduledata::ModuleData;
@@ -144,6 +145,17 @@ impl<'d> GoBinary<'d> {
     /// What was inlined into a function.
     pub fn inlined(&self, outer: &Function<'_>) -> Vec<Inlined> {
         inline::inlined(&self.image, &self.functions, &self.module, outer)
+    }
+
+    /// The calls in progress at an instruction, innermost first: functions that were inlined there, then the function
+    /// itself. A return address lies behind its call, so that callers subtract one from it.
+    pub fn frames_at(&self, pc: u64) -> Option<Vec<Frame<'d>>> {
+        frame::frames(&self.image, &self.functions, &self.module, self.info.go_version.as_ref(), pc)
+    }
+
+    /// How a stack is walked from a function that continues with the instruction at `pc`.
+    pub fn unwind_at(&self, pc: u64) -> Option<Unwind> {
+        frame::unwind(&self.functions, pc)
     }
 
     /// Where an address lies in the file.

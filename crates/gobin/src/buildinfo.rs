@@ -39,6 +39,8 @@ pub struct BuildInfo {
     pub path: String,
     /// The main module.
     pub main: Option<Module>,
+    /// Its checksum (`h1:…`), if it was built as a module of that version and not from a working copy.
+    pub main_checksum: String,
     /// The others.
     pub deps: Vec<Module>,
     /// Build settings, e.g. (`-buildmode`, `pie`), (`GOEXPERIMENT`, …), (`vcs.revision`, …).
@@ -87,9 +89,13 @@ impl BuildInfo {
                 version: parts.next().unwrap_or_default().to_owned(),
                 replacement: None,
             };
+            let checksum = parts.next().unwrap_or_default();
             match kind {
                 "path" => first.clone_into(&mut self.path),
-                "mod" => self.main = Some(module),
+                "mod" => {
+                    self.main = Some(module);
+                    checksum.clone_into(&mut self.main_checksum);
+                }
                 "dep" => self.deps.push(module),
                 // A replacement stands behind the module that it replaces, and keeps that one's import path.
                 "=>" => {
@@ -157,7 +163,7 @@ mod tests {
 
     #[test]
     fn modules_replacements_and_settings() {
-        let text = "path\texample.com/cmd/shop\nmod\texample.com\t(devel)\t\n\
+        let text = "path\texample.com/cmd/shop\nmod\texample.com\tv1.2.3\th1:sum=\n\
             dep\tgolang.org/x/net\tv0.23.0\th1:abc=\n\
             dep\tgolang.org/x/text\tv0.1.0\n=>\texample.com/fork\tv0.2.0\th1:def=\n\
             dep\texample.com/local\tv1.0.0\n=>\t../local\t\t\n\
@@ -168,6 +174,7 @@ mod tests {
             (info.path.as_str(), info.main.as_ref().unwrap().path.as_str()),
             ("example.com/cmd/shop", "example.com")
         );
+        assert_eq!((info.main.as_ref().unwrap().version.as_str(), info.main_checksum.as_str()), ("v1.2.3", "h1:sum="));
         assert_eq!(info.module_version("golang.org/x/net"), Some("v0.23.0"));
         let replaced = info.module("golang.org/x/text").unwrap();
         assert_eq!((replaced.version.as_str(), replaced.replacement.as_deref()), ("v0.2.0", Some("example.com/fork")));

@@ -2,7 +2,7 @@
 
 use crate::image::Image;
 use crate::moduledata::ModuleData;
-use crate::pclntab::{Function, Pclntab};
+use crate::pclntab::{FuncRecord, Function, Pclntab};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use std::ops::Range;
 const PCDATA_INLINE_INDEX: usize = 2;
 /// `abi.FUNCDATA_InlTree`
 const FUNCDATA_INLINE_TREE: usize = 3;
-/// `runtime.inlinedCall`: function id, name offset @4, parent's pc @8, start line @12.
+/// Size of a `runtime.inlinedCall`.
 const INLINED_CALL: u64 = 16;
 /// Deeper nesting is believed to be a loop in a corrupt tree.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A function that was inlined into another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,44 @@ pub struct Inlined {
     pub name: String,
     /// Code that belongs to it or to what was inlined into it.
     pub ranges: Vec<Range<u64>>,
+}
+
+/// The calls that were inlined into one function.
+pub(crate) struct Tree<'i, 'd> {
+    image: &'i Image<'d>,
+    base: u64,
+    /// Offset of the table that gives an instruction's innermost call.
+    indices: u32,
+}
+
+/// `runtime.inlinedCall`
+pub(crate) struct Call {
+    /// `abi.FuncID`
+    pub(crate) id: u8,
+    /// Offset of the name.
+    pub(crate) name: u32,
+    /// An instruction at the call's place in the source, from the outer function's entry.
+    pub(crate) parent: u64,
+}
+
+impl<'i, 'd> Tree<'i, 'd> {
+    /// The tree of a function, if anything was inlined into it.
+    pub(crate) fn of(image: &'i Image<'d>, module: &ModuleData, record: &FuncRecord<'_>) -> Option<Self> {
+        let base = module.gofunc.checked_add(u64::from(record.funcdata(FUNCDATA_INLINE_TREE)?))?;
+        Some(Self { image, base, indices: record.pcdata(PCDATA_INLINE_INDEX)? })
+    }
+
+    pub(crate) fn call(&self, position: u64) -> Option<Call> {
+        let bytes = self.image.bytes(self.base.checked_add(position.checked_mul(INLINED_CALL)?)?, 12)?;
+        let (&id, rest) = bytes.split_first()?;
+        let number = |at: usize| rest.get(at..)?.first_chunk().copied().map(u32::from_le_bytes);
+        Some(Call { id, name: number(3)?, parent: u64::from(number(7)?) })
+    }
+
+    /// The position of the innermost call at an instruction; none in the function's own code.
+    pub(crate) fn position(&self, table: &Pclntab<'_>, entry: u64, pc: u64) -> Option<u64> {
+        table.pc_value(self.indices, entry, pc).and_then(|index| u64::try_from(index).ok())
+    }
 }
 
 pub(crate) fn inlined(
@@ -34,9 +72,8 @@ pub(crate) fn inlined(
 }
 
 fn read(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Function<'_>) -> Option<Vec<Inlined>> {
-    let record = table.record(outer.index)?;
-    let tree = module.gofunc.checked_add(u64::from(record.funcdata(FUNCDATA_INLINE_TREE)?))?;
-    let indices = table.pc_values(record.pcdata(PCDATA_INLINE_INDEX)?, outer.entry)?;
+    let tree = Tree::of(image, module, &table.record(outer.index)?)?;
+    let indices = table.pc_values(tree.indices, outer.entry)?.collect::<Result<Vec<_>, _>>().ok()?;
     let index_at = |pc: u64| {
         let at = indices.partition_point(|(range, _)| range.end <= pc);
         indices.get(at).filter(|(range, _)| range.contains(&pc)).map(|(_, index)| *index)
@@ -46,14 +83,12 @@ fn read(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Fun
         let mut index = *index;
         for _ in 0..MAX_DEPTH {
             let Ok(position) = u64::try_from(index) else { break };
-            let call = image.bytes(tree.checked_add(position * INLINED_CALL)?, INLINED_CALL as usize)?;
-            let number = |at: usize| call.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-            let name = table.name(number(4)?)?;
-            let ranges = by_name.entry(name).or_default();
+            let call = tree.call(position)?;
+            let ranges = by_name.entry(table.name(call.name)?).or_default();
             if ranges.last() != Some(range) {
                 ranges.push(range.clone());
             }
-            let Some(parent) = index_at(outer.entry + u64::from(number(8)?)) else { break };
+            let Some(parent) = index_at(outer.entry.wrapping_add(call.parent)) else { break };
             index = parent;
         }
     }

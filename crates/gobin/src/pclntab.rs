@@ -4,8 +4,8 @@
 
 use crate::image::Image;
 use crate::moduledata::ModuleData;
+use crate::pcvalue::PcValues;
 use crate::{Arch, Error};
-use std::ops::Range;
 
 /// Go 1.20 and later, 64-bit, little-endian: magic, two zero bytes, minimum instruction size, pointer size.
 const MAGIC: [u8; 6] = [0xf1, 0xff, 0xff, 0xff, 0, 0];
@@ -20,7 +20,7 @@ const MAX_CANDIDATES: usize = 16;
 const MAX_FUNCTIONS: u64 = 16 << 20;
 /// All names together, in multiples of the table's size.
 const NAME_BUDGET: usize = 4;
-/// Longest function name that is believed.
+/// Longest name of a function or a file that is believed.
 const MAX_NAME: usize = 64 << 10;
 
 /// A function of the program. Addresses are link-time ones.
@@ -44,6 +44,8 @@ pub(crate) struct Pclntab<'d> {
     text: u64,
     quantum: u64,
     names: usize,
+    units: usize,
+    files: usize,
     pc_values: usize,
     functions: usize,
 }
@@ -99,6 +101,8 @@ impl<'d> Pclntab<'d> {
             text: module.text,
             quantum: u64::from(image.arch().quantum()),
             names: offset(32)?,
+            units: offset(40)?,
+            files: offset(48)?,
             pc_values: offset(56)?,
             functions: offset(64)?,
         };
@@ -117,7 +121,7 @@ impl<'d> Pclntab<'d> {
         self.count
     }
 
-    fn entry(&self, index: usize) -> Option<u64> {
+    pub(crate) fn entry(&self, index: usize) -> Option<u64> {
         u32_at(self.bytes, self.functions + index * 8).map(|offset| self.text.wrapping_add(u64::from(offset)))
     }
 
@@ -149,7 +153,19 @@ impl<'d> Pclntab<'d> {
     }
 
     pub(crate) fn name(&self, offset: u32) -> Option<&'d str> {
-        let bytes = self.bytes.get(self.names.checked_add(offset as usize)?..)?;
+        self.text_at(self.names, offset)
+    }
+
+    /// A source file by its number within a function's compilation unit.
+    pub(crate) fn file(&self, record: &FuncRecord<'_>, number: i32) -> Option<&'d str> {
+        let index = record.unit()?.checked_add(u32::try_from(number).ok()?)? as usize;
+        let offset = u32_at(self.bytes, self.units.checked_add(index.checked_mul(4)?)?)?;
+        // The linker removed the file with the last function in it.
+        (offset != u32::MAX).then(|| self.text_at(self.files, offset))?
+    }
+
+    fn text_at(&self, base: usize, offset: u32) -> Option<&'d str> {
+        let bytes = self.bytes.get(base.checked_add(offset as usize)?..)?;
         let bytes = bytes.get(..bytes.len().min(MAX_NAME))?;
         let end = bytes.iter().position(|&byte| byte == 0)?;
         std::str::from_utf8(bytes.get(..end)?).ok()
@@ -178,32 +194,53 @@ impl<'d> Pclntab<'d> {
         (vaddr < self.entry(index + 1)?).then_some(index)
     }
 
-    /// A table of values by code range: `(range, value)` in order. `offset` is from a `_func`.
-    pub(crate) fn pc_values(&self, offset: u32, entry: u64) -> Option<Vec<(Range<u64>, i32)>> {
-        /// Ranges that one function is believed to have; the largest generated ones have some ten thousand.
-        const MAX_RANGES: usize = 1 << 17;
-        let mut bytes = self.bytes.get(self.pc_values.checked_add(offset as usize)?..)?;
-        let (mut value, mut pc, mut ranges) = (-1_i32, entry, Vec::new());
-        while ranges.len() < MAX_RANGES {
-            let (delta, used) = crate::varint::unsigned(bytes)?;
-            if delta == 0 && pc != entry {
-                return Some(ranges);
-            }
-            bytes = bytes.get(used..)?;
-            let delta = delta as u32;
-            let delta = if delta & 1 != 0 { !(delta >> 1) } else { delta >> 1 };
-            value = value.wrapping_add(delta as i32);
-            let (step, used) = crate::varint::unsigned(bytes)?;
-            bytes = bytes.get(used..)?;
-            let next = pc.checked_add(step.checked_mul(self.quantum)?)?;
-            ranges.push((pc..next, value));
-            pc = next;
-        }
-        None
+    /// The values of a table by code range, in order. `offset` is from a `_func`.
+    pub(crate) fn pc_values(&self, offset: u32, entry: u64) -> Option<PcValues<'d>> {
+        let bytes = self.bytes.get(self.pc_values.checked_add(offset as usize)?..)?;
+        Some(PcValues::new(bytes, entry, self.quantum))
+    }
+
+    /// The value at one place.
+    pub(crate) fn pc_value(&self, offset: u32, entry: u64, pc: u64) -> Option<i32> {
+        self.pc_values(offset, entry)?.at(pc)
     }
 }
 
 impl FuncRecord<'_> {
+    pub(crate) fn name(&self) -> Option<u32> {
+        u32_at(self.bytes, 4)
+    }
+
+    /// Offset of the table of stack depths (`pcsp`); none in code that is not Go's.
+    pub(crate) fn stack_depths(&self) -> Option<u32> {
+        u32_at(self.bytes, 16).filter(|&offset| offset != 0)
+    }
+
+    /// Offset of the table of file numbers (`pcfile`).
+    pub(crate) fn file_numbers(&self) -> Option<u32> {
+        u32_at(self.bytes, 20).filter(|&offset| offset != 0)
+    }
+
+    /// Offset of the table of lines (`pcln`).
+    pub(crate) fn lines(&self) -> Option<u32> {
+        u32_at(self.bytes, 24).filter(|&offset| offset != 0)
+    }
+
+    /// Index of the compilation unit's first file (`cuOffset`).
+    fn unit(&self) -> Option<u32> {
+        u32_at(self.bytes, 32)
+    }
+
+    /// `abi.FuncID`
+    pub(crate) fn id(&self) -> Option<u8> {
+        self.bytes.get(40).copied()
+    }
+
+    /// `abi.FuncFlag`
+    pub(crate) fn flags(&self) -> Option<u8> {
+        self.bytes.get(41).copied()
+    }
+
     /// Offset of a PCDATA table.
     pub(crate) fn pcdata(&self, index: usize) -> Option<u32> {
         (index < self.npcdata).then(|| u32_at(self.bytes, FUNC_SIZE + index * 4))?.filter(|&offset| offset != 0)

@@ -153,6 +153,10 @@ pub const RUNTIME_SYMBOLS: &[&str] = &[
     "runtime.scavenge",
     "runtime.sweep",
     "runtime.physPageSize",
+    // Behaviour that GODEBUG asked for, which runtime/metrics counts.
+    "runtime.metricsInit",
+    "runtime.metrics",
+    "internal/godebugs.All",
     // The scheduler.
     "runtime.sched",
     "runtime.allgs",

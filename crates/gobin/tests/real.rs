@@ -302,6 +302,9 @@ fn read_all(bytes: &[u8]) {
     let found = binary.functions_named(&["main.outer", "net/http.(*conn).serve"]);
     for function in found.iter().flatten() {
         let _ = (binary.code(function).len(), binary.inlined(function), binary.file_offset(function.entry));
+        for pc in (function.entry..function.end).step_by(16).take(4096) {
+            let _ = (binary.frames_at(pc), binary.unwind_at(pc));
+        }
     }
     let _ = binary.functions().take(50_000).count();
     for source in [OffsetSource::Rtti, OffsetSource::Dwarf] {

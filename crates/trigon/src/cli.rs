@@ -29,6 +29,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
         sudo trigon run --pid 4711 --for 30s  observe one process for half a minute, then print a summary\n  \
         sudo trigon doctor                    can it work on this machine, and if not, what helps?\n  \
         trigon inspect ./server               what would be probed in this executable, and at what cost?\n  \
+        sudo trigon goroutines 4711           all goroutines of a process and where they are\n  \
         trigon config default > trigon.yaml   a configuration with every key and its comment\n\n\
         Answers go to stdout, everything else to stderr. NO_COLOR is honoured.\n\
         Exit codes: 0 fine, 1 failed or found problems, 2 wrong use."
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Show what Trigon knows of a Go program: version, modules, offsets, probes and their cost
     Inspect(Inspect),
+    /// Dump all goroutines of a process, with their stacks, without stopping it
+    Goroutines(Goroutines),
     /// Print the table of probes
     Probes(Probes),
     /// Print, check or describe the configuration
@@ -125,6 +128,47 @@ pub(crate) struct Inspect {
     /// How to print
     #[arg(long, short, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// `trigon goroutines`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    sudo trigon goroutines 4711 | less\n  \
+    sudo trigon goroutines 4711 --user --group       where do most of them wait?\n  \
+    sudo trigon goroutines 4711 | panicparse\n  \
+    sudo trigon goroutines 4711 --format pprof --out goroutines.pb.gz && go tool pprof -traces goroutines.pb.gz\n\n\
+    The text is laid out as the traceback that SIGQUIT makes a Go process print; arguments of functions are (...).\n\
+    A goroutine that is running has no stack that could be read from outside. Minutes are at least so many: only the\n\
+    garbage collector looks at the clock for goroutines that wait.\n\
+    Exit code 1 says that there is no dump, or that some goroutines are missing in it; the reason is printed.")]
+pub(crate) struct Goroutines {
+    /// The process
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: u32,
+    /// How to write it down
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) format: DumpFormat,
+    /// Put goroutines with the same stack and labels together, the most frequent first
+    #[arg(long, short)]
+    pub(crate) group: bool,
+    /// Leave out the runtime's own goroutines and calls
+    #[arg(long, short)]
+    pub(crate) user: bool,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// How a dump of goroutines is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DumpFormat {
+    /// As Go prints tracebacks; with --group as Go prints goroutine profiles.
+    #[default]
+    Text,
+    /// A goroutine profile for `go tool pprof`, as net/http/pprof serves it: grouped, without the runtime's own.
+    Pprof,
+    /// One JSON value, with labels.
+    Json,
 }
 
 /// `trigon probes`.
@@ -234,6 +278,18 @@ pub(crate) fn answer(text: &str) -> io::Result<()> {
     }
 }
 
+/// Writes a long answer to stdout piece by piece, as [`answer`] does.
+///
+/// # Errors
+/// As [`answer`], and those of `write`.
+pub(crate) fn answer_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Writes an answer that is one JSON value, with a line end.
 ///
 /// # Errors
@@ -294,7 +350,7 @@ mod tests {
 
     #[test]
     fn wrong_use_is_exit_code_2() {
-        let wrong: [&[&str]; 8] = [
+        let wrong: [&[&str]; 11] = [
             &["trigon", "fly"],
             &["trigon", "run", "--for", "10"],
             &["trigon", "run", "--pid", "0"],
@@ -303,6 +359,9 @@ mod tests {
             &["trigon", "inspect", "99999999999"],
             &["trigon", "config", "check", "--output", "xml"],
             &["trigon", "completions", "basic"],
+            &["trigon", "goroutines"],
+            &["trigon", "goroutines", "./server"],
+            &["trigon", "goroutines", "4711", "--format", "html"],
         ];
         for args in wrong {
             let error = Cli::try_parse_from(args).unwrap_err();

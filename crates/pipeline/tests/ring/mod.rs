@@ -159,7 +159,6 @@ pub(crate) fn red_value(durations_ns: &[u64]) -> Vec<u8> {
     let mut out = Out::default();
     out.u64(durations_ns.len() as u64);
     out.u64(durations_ns.iter().sum());
-    out.u64(0);
     out.u32(zero);
     explicit.iter().chain(&exponential).for_each(|count| out.u32(*count));
     out.0

@@ -28,7 +28,7 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "trigon", &mut script);
             let script = String::from_utf8_lossy(&script);
-            for command in ["run", "doctor", "inspect", "probes", "config", "completions", "version"] {
+            for command in ["run", "doctor", "inspect", "goroutines", "probes", "config", "completions", "version"] {
                 assert!(script.contains(command), "{shell}: {command}");
             }
         }

@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod doctor;
+mod goroutines;
 mod inspect;
 mod probes;
 mod run;
@@ -21,6 +22,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Command::Run(args) => run::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Inspect(args) => inspect::execute(args),
+        Command::Goroutines(args) => goroutines::execute(args),
         Command::Probes(args) => probes::execute(args),
     };
     done.unwrap_or_else(|error| {

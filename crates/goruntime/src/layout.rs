@@ -1,0 +1,126 @@
+//! Where the runtime's variables and fields lie in one process.
+
+use crate::absent::Absent;
+use crate::witness::Witness;
+use std::collections::HashMap;
+use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
+use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError, SymbolInfo};
+
+const RUNTIME: &str = "runtime";
+
+/// Functions that values in memory may refer to.
+const FUNCTIONS: [&str; 3] = [COMPUTE_ZERO, COMPUTE_COUNTER, LOAD_COUNTER];
+/// Gives zero for a metric.
+pub(crate) const COMPUTE_ZERO: &str = "runtime.compute0";
+/// Gives what another function gives.
+pub(crate) const COMPUTE_COUNTER: &str = "runtime.metricReader.compute-fm";
+/// Gives the number at an address.
+pub(crate) const LOAD_COUNTER: &str = "sync/atomic.(*Uint64).Load-fm";
+
+/// Where the runtime's variables and fields lie in one process: resolved once, since the executable does not change.
+#[derive(Debug, Clone)]
+pub struct RuntimeLayout {
+    go_version: Option<GoVersion>,
+    go_version_raw: String,
+    arch: Arch,
+    bias: u64,
+    fields: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
+    symbols: HashMap<&'static str, Result<SymbolInfo, SymbolError>>,
+    /// Link-time addresses of those that there are.
+    functions: HashMap<&'static str, u64>,
+    witness: Option<Witness>,
+}
+
+/// Some bytes of a process: a variable, or a field of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins.
+    pub address: u64,
+    /// Its bytes.
+    pub size: u64,
+}
+
+impl RuntimeLayout {
+    /// Looks everything up; `bias` is how far the executable was loaded from where it was linked.
+    pub fn resolve(binary: &GoBinary<'_>, bias: u64) -> Self {
+        let keys = RUNTIME_FIELDS.iter().map(|field| (field.package, field.ty, field.field));
+        let symbols = binary.runtime_symbols(RUNTIME_SYMBOLS);
+        let functions = FUNCTIONS.into_iter().zip(binary.functions_named(&FUNCTIONS));
+        Self {
+            go_version: binary.build_info().go_version.clone(),
+            go_version_raw: binary.build_info().go_version_raw.clone(),
+            arch: binary.arch(),
+            bias,
+            fields: keys.zip(binary.struct_fields(RUNTIME_FIELDS)).collect(),
+            symbols: RUNTIME_SYMBOLS.iter().copied().zip(symbols).collect(),
+            functions: functions.filter_map(|(name, found)| Some((name, found?.entry))).collect(),
+            witness: Witness::of(binary, bias),
+        }
+    }
+
+    /// The toolchain, if it was a release.
+    pub fn go_version(&self) -> Option<&GoVersion> {
+        self.go_version.as_ref()
+    }
+
+    /// The toolchain as it calls itself.
+    pub fn go_version_raw(&self) -> &str {
+        &self.go_version_raw
+    }
+
+    /// The processor.
+    pub fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    /// How far the executable was loaded from where it was linked.
+    pub fn bias(&self) -> u64 {
+        self.bias
+    }
+
+    /// Bytes by which the executable is recognised in memory.
+    pub fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
+    }
+
+    /// A variable's address in the process, by its full name, e.g. `runtime.sched`.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn symbol(&self, symbol: &'static str) -> Result<u64, Absent> {
+        let error = match self.symbols.get(symbol) {
+            Some(Ok(info)) => return Ok(info.vaddr.wrapping_add(self.bias)),
+            Some(Err(error)) => error.clone(),
+            None => SymbolError::NoSymbol,
+        };
+        Err(Absent::Symbol { symbol, error })
+    }
+
+    /// The address of a function's code in the process.
+    pub(crate) fn function(&self, name: &'static str) -> Result<u64, Absent> {
+        let found = self.functions.get(name).map(|entry| entry.wrapping_add(self.bias));
+        found.ok_or(Absent::Function(name))
+    }
+
+    /// A field of a struct of package `runtime`, or a path of them; an empty one is the struct itself.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn field(&self, ty: &'static str, field: &'static str) -> Result<FieldInfo, Absent> {
+        let error = match self.fields.get(&(RUNTIME, ty, field)) {
+            Some(Ok(info)) => return Ok(info.clone()),
+            Some(Err(error)) => error.clone(),
+            None => FieldError::NoField,
+        };
+        Err(Absent::Field { package: RUNTIME, ty, field, error })
+    }
+
+    /// A field of a variable.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn place(&self, symbol: &'static str, ty: &'static str, field: &'static str) -> Result<Place, Absent> {
+        let (start, info) = (self.symbol(symbol)?, self.field(ty, field)?);
+        Ok(Place { address: start.wrapping_add(info.offset), size: info.size })
+    }
+}

@@ -1,0 +1,98 @@
+//! What is read from a Go process's memory is what the process says of itself.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+use trigon_goruntime::{SnapshotError, Value};
+use trigon_tests::golang::{Build, build};
+use trigon_tests::runtime_values::{RuntimeValues, compare_busy, compare_idle, modes};
+
+/// An old, a middle and the newest version.
+const VERSIONS: [&str; 3] = ["go1.21.13", "go1.24.11", "go1.27.4"];
+
+fn each(mut check: impl FnMut(&mut RuntimeValues) -> Result<()>) -> Result<()> {
+    for version in VERSIONS {
+        for (mode, how) in modes(version) {
+            let program = build("runtimevalues", &how)?;
+            let done = RuntimeValues::start(&program, &[], &[]).and_then(|mut program| check(&mut program));
+            done.with_context(|| format!("{version} {mode}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_value_of_an_idle_program_is_equal() -> Result<()> {
+    each(compare_idle)
+}
+
+#[test]
+fn behaviour_that_was_asked_for_is_counted() -> Result<()> {
+    for version in ["go1.21.13", "go1.22.12", "go1.23.12", "go1.24.11", "go1.25.14", "go1.26.11", "go1.27.4"] {
+        let program = build("runtimevalues", &Build::with(version))?;
+        let mut program = RuntimeValues::start(&program, &[], &[("GODEBUG", "randautoseed=0,panicnil=1")])?;
+        compare_idle(&mut program).context(version)?;
+        let counters = program.snapshot()?.godebug?;
+        let of = |setting: &str| counters.iter().find(|counter| &*counter.setting == setting).map(|c| c.events);
+        assert_eq!((of("randautoseed"), of("panicnil"), of("execerrdot")), (Some(1), Some(2), Some(0)), "{version}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_rises_in_a_busy_program_is_between() -> Result<()> {
+    each(|program| compare_busy(program, 100))
+}
+
+/// Goroutines that do nothing but turn the ring of the heap's statistics, while others allocate.
+#[test]
+fn heap_statistics_are_right_while_the_program_reads_them_too() -> Result<()> {
+    for version in VERSIONS {
+        let program = build("runtimevalues", &Build::with(version))?;
+        let mut program = RuntimeValues::start(&program, &[], &[])?;
+        for command in ["busy", "spin", "spin"] {
+            program.ask(command)?;
+        }
+        let begin = Instant::now();
+        let (mut taken, mut absent, mut last) = (0_u32, 0_u32, (0, 0));
+        while begin.elapsed() < Duration::from_secs(4) {
+            let snapshot = program.snapshot()?;
+            let number = |name| match snapshot.metric(name) {
+                Some(Value::Unsigned(number)) => Some(*number),
+                _ => None,
+            };
+            taken += 1;
+            match (number("/gc/heap/allocs:objects"), number("/gc/heap/frees:bytes")) {
+                (Some(allocs), Some(frees)) => {
+                    assert!(allocs >= last.0 && frees >= last.1, "{version}: {last:?}, then {allocs} and {frees}");
+                    // An element that is missing or counted twice would be millions.
+                    assert!(last.0 == 0 || allocs - last.0 < 1_000_000, "{version}: {last:?}, then {allocs}");
+                    last = (allocs, frees);
+                }
+                _ => absent += 1,
+            }
+        }
+        // On a busy machine its threads are stopped in the middle, and for long, and then there is a reason instead.
+        assert!(taken > 1000 && absent < taken / 2, "{version}: {absent} of {taken} had no statistics of the heap");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_process_that_executes_another_program_is_noticed() -> Result<()> {
+    let other = build("runtimevalues", &Build::with("go1.24.11"))?;
+    let pie = Build::with("go1.27.4").flag("-buildmode=pie");
+    for (how, to) in [(Build::with("go1.27.4"), Some(&other)), (pie.clone(), Some(&other)), (pie, None)] {
+        let mut program = RuntimeValues::start(&build("runtimevalues", &how)?, &[], &[])?;
+        program.snapshot()?;
+        program.execute(to.map(|path| path.as_path()))?;
+        assert_eq!(program.snapshot().err(), Some(SnapshotError::Replaced), "{how:?}");
+        // The process lives on as another program.
+        assert!(program.process().is_alive());
+    }
+    // At the same place the same program: its numbers have begun anew, and are right.
+    let mut program = RuntimeValues::start(&build("runtimevalues", &Build::with("go1.27.4"))?, &[], &[])?;
+    program.execute(None)?;
+    compare_idle(&mut program)
+}

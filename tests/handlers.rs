@@ -120,28 +120,36 @@ fn requests_of_a_program_that_replaced_itself_are_counted() -> Result<()> {
         write!(stream, "GET /exec HTTP/1.1\r\nHost: x\r\n\r\n")?;
         agent.wait_for(|event| event["event"] == "exited")?;
         agent.wait_for(|event| event["event"] == "observed" && event["pid"] == server.pid())?;
-        let open = || {
-            until(PATIENCE, "the new program", || {
-                let stream = TcpStream::connect(&server.address).ok();
-                Ok((stream.is_some(), stream))
-            })
-        };
-        let mut streams = (0..20).map(|_| open()).collect::<Result<Vec<_>>>()?;
-        for stream in streams.iter_mut().flatten() {
+        // Connections of a moment before may still have reached the old program.
+        until(PATIENCE, "the new program", || {
+            let answer = get(&server.address, "/generation").unwrap_or_default();
+            Ok((answer.ends_with(&format!("generation {}\n", round + 1)), answer))
+        })?;
+        let mut streams = (0..20).map(|_| TcpStream::connect(&server.address)).collect::<Result<Vec<_>, _>>()?;
+        for stream in &mut streams {
             write!(stream, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         }
-        for stream in streams.iter_mut().flatten() {
+        for stream in &mut streams {
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
-            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
         }
         let page = agent.scrape()?;
-        let slow: u64 =
-            page.requests("execs").iter().filter(|((_, _, status), _)| *status == 200).map(|(_, n)| n).sum();
+        let requests = page.requests("execs");
+        let slow: u64 = requests.iter().filter(|((_, _, status), _)| *status == 202).map(|(_, n)| n).sum();
         assert_eq!(slow, 20 * (round + 1));
         // The request that led to the exec has no end.
         assert_eq!(page.sum("trigon_dropped_total", &[("reason", "end_without_start")]), 0.0);
     }
     agent.stop()?;
     server.kill()
+}
+
+/// The whole answer to a GET.
+fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

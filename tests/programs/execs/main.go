@@ -13,6 +13,7 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
+	generation := flag.Int("generation", 0, "how often it has replaced itself")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -21,10 +22,14 @@ func main() {
 	address := listener.Addr().String()
 	http.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(600 * time.Millisecond)
-		fmt.Fprintln(w, "slow")
+		w.WriteHeader(http.StatusAccepted)
+	})
+	http.HandleFunc("/generation", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "generation %d\n", *generation)
 	})
 	http.HandleFunc("/exec", func(http.ResponseWriter, *http.Request) {
-		fail(syscall.Exec("/proc/self/exe", []string{os.Args[0], "-listen", address}, os.Environ()))
+		next := fmt.Sprint(*generation + 1)
+		fail(syscall.Exec("/proc/self/exe", []string{os.Args[0], "-listen", address, "-generation", next}, os.Environ()))
 	})
 	fmt.Println("listening", address)
 	fail(http.Serve(listener, nil))

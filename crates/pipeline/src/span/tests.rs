@@ -213,7 +213,7 @@ proptest! {
         prop_assert!(span.start_unix_nano <= span.end_unix_nano);
         prop_assert_eq!(&span.name, "HTTP");
         let attributes = shown(&record);
-        prop_assert_eq!(attributes.contains_key("trigon.url.path.cut"), attributes.contains_key("url.path") && crate::target::path(record.key.method, &record.target).is_cut());
+        prop_assert_eq!(attributes.contains_key("trigon.url.path.cut"), attributes.contains_key("url.path") && target::path(record.key.method, &record.target).is_cut());
         prop_assert!(!(record.host.is_cut() && attributes.contains_key("server.address")));
         prop_assert!(!(record.peer.is_cut() && attributes.contains_key("client.address")));
     }

@@ -2,7 +2,7 @@
 //!
 //! Not a memory map: a file that is cut short while it is mapped ends whoever touches the lost pages by SIGBUS, and the
 //! kernel protects from that only files that run (ETXTBSY). Most of a large executable is never asked for, so that its
-//! copy costs no more than mapping it.
+//! copy takes less memory than a map's pages.
 
 #![allow(unsafe_code, reason = "parts that were given stay borrowed while others are copied")]
 
@@ -16,7 +16,7 @@ use trigon_gobin::{Parts, Source};
 
 /// What is copied at once at least. Reads lie in few places: smaller ones cost system calls, larger ones memory.
 const CHUNK: u64 = 64 << 10;
-/// All copies of one file. An executable of 120 MB takes 21 MB; a hostile one may ask for any number.
+/// All copies of one file. An executable of 120 MB takes some 20 MB; a hostile one may ask for any number.
 const MAX_COPIED: u64 = 256 << 20;
 /// Larger files are no Go programs; this bounds the address space and the list of chunks.
 const MAX_FILE: u64 = 64 << 30;
@@ -143,8 +143,13 @@ impl Parts for FileCopy {
     }
 
     fn read(&self, at: u64, to: &mut [u8]) -> bool {
-        let done = self.file.read_exact_at(to, at).map_err(cut_short);
-        done.map_err(|error| self.failed.borrow_mut().get_or_insert(error).kind()).is_ok()
+        match self.file.read_exact_at(to, at) {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(cut_short(error));
+                false
+            }
+        }
     }
 }
 

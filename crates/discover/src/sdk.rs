@@ -1,4 +1,4 @@
-//! Programs that already export the same signals through the OpenTelemetry Go SDK.
+//! Programs that already export the same signals: through the OpenTelemetry Go SDK, or through client_golang.
 
 use std::collections::BTreeMap;
 use trigon_gobin::GoBinary;
@@ -39,5 +39,37 @@ pub fn sdk_signals(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>
     SdkSignals {
         spans: wraps && linked(0) && exports("trace") && variable("OTEL_TRACES_EXPORTER") != "none",
         metrics: wraps && linked(1) && exports("metric") && variable("OTEL_METRICS_EXPORTER") != "none",
+    }
+}
+
+/// Collectors of the Go runtime that a program brings itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnCollectors {
+    /// client_golang's, served by its handler: `go_*` and `process_*`.
+    pub client_golang: bool,
+    /// The OpenTelemetry runtime instrumentation's, with an exporter: `go.*`.
+    pub otel: bool,
+}
+
+/// client_golang registers both collectors by itself as soon as it is linked; its handler shows them.
+const GO_COLLECTOR: &str = "github.com/prometheus/client_golang/prometheus.(*goCollector).Collect";
+/// Of which the second is in its place since v1.12.
+const HANDLERS: [&str; 2] = [
+    "github.com/prometheus/client_golang/prometheus/promhttp.HandlerFor",
+    "github.com/prometheus/client_golang/prometheus/promhttp.HandlerForTransactional",
+];
+const OTEL_RUNTIME: &str = "go.opentelemetry.io/contrib/instrumentation/runtime.Start";
+
+/// The rule: the program links the collector, and what shows or sends its values. That it does so cannot be seen from
+/// outside; the linker drops what is never called.
+pub fn own_collectors(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>) -> OwnCollectors {
+    let found = binary.functions_named(&[GO_COLLECTOR, HANDLERS[0], HANDLERS[1], OTEL_RUNTIME, METRIC_SDK]);
+    let linked = |index: usize| found.get(index).is_some_and(Option::is_some);
+    let variable = |name: &str| environment.get(name).map_or("", String::as_str);
+    let off = variable("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true") || variable("OTEL_METRICS_EXPORTER") == "none";
+    let sends = || binary.functions_with_prefix(EXPORTERS).iter().any(|function| function.name.contains("metric"));
+    OwnCollectors {
+        client_golang: linked(0) && (linked(1) || linked(2)),
+        otel: linked(3) && linked(4) && !off && sends(),
     }
 }

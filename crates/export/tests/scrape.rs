@@ -45,7 +45,7 @@ fn snapshot(gauges: usize) -> Snapshot {
         value: 1.0,
     };
     let data = Data::Gauge((0..gauges).map(point).collect());
-    Snapshot { time_unix_nano: 1, families: vec![Family { name: "g", description: "", unit: "", data }] }
+    Snapshot { time_unix_nano: 1, own: None, families: vec![Family::new("g", "", "", data)] }
 }
 
 /// Answers every request for a snapshot.

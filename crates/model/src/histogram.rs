@@ -3,6 +3,9 @@
 //! Both are counted side by side in the kernel, since neither can be derived exactly from the other: 5 ms is no power of
 //! 2^(1/8).
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 /// The kernel counts exponential buckets at this scale: 2^3 = 8 buckets for each power of two.
 pub const SCALE: i32 = 3;
 
@@ -35,11 +38,55 @@ pub const HTTP_BOUNDARIES_NANOS: [u64; 14] = [
     10_000_000_000,
 ];
 
+/// Boundaries that many histograms share.
+#[derive(Clone, Debug)]
+pub enum Bounds {
+    /// Those of a convention.
+    Static(&'static [f64]),
+    /// Those of a process's runtime.
+    Shared(Arc<[f64]>),
+}
+
+impl Deref for Bounds {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        match self {
+            Self::Static(bounds) => bounds,
+            Self::Shared(bounds) => bounds,
+        }
+    }
+}
+
+impl PartialEq for Bounds {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl From<&'static [f64]> for Bounds {
+    fn from(bounds: &'static [f64]) -> Self {
+        Self::Static(bounds)
+    }
+}
+
+impl<const N: usize> From<&'static [f64; N]> for Bounds {
+    fn from(bounds: &'static [f64; N]) -> Self {
+        Self::Static(bounds)
+    }
+}
+
+impl From<Arc<[f64]>> for Bounds {
+    fn from(bounds: Arc<[f64]>) -> Self {
+        Self::Shared(bounds)
+    }
+}
+
 /// Counts between explicit boundaries: bucket `i` holds values in `(bounds[i-1], bounds[i]]`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ExplicitHistogram {
-    /// Boundaries in seconds, rising.
-    pub bounds: &'static [f64],
+    /// Boundaries in the metric's unit, rising, without the infinite one.
+    pub bounds: Bounds,
     /// One more than boundaries; not cumulative.
     pub counts: Vec<u64>,
 }

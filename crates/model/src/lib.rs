@@ -8,14 +8,14 @@ pub mod id;
 pub mod kernel;
 pub mod loss;
 pub mod metric;
-mod process_stats;
+pub mod process_stats;
 pub mod resource;
 pub mod span;
 
-pub use histogram::{ExplicitHistogram, ExponentialHistogram};
+pub use histogram::{Bounds, ExplicitHistogram, ExponentialHistogram};
 pub use id::{ProcessId, SpanId, TraceId};
 pub use loss::{Loss, LossPoint};
-pub use metric::{Data, Family, HistogramPoint, NumberPoint, Snapshot, Unit};
+pub use metric::{Data, Family, HistogramPoint, NumberPoint, Snapshot, Spelling, SummaryPoint, Unit};
 pub use process_stats::ProcessStats;
 pub use resource::{Attributes, Resource, Value};
 pub use span::{Span, SpanKind, SpanStatus};

@@ -168,12 +168,8 @@ impl HttpServerMetrics {
             let totals = self.totals.get(id).filter(|totals| totals.count() > 0)?;
             Some(totals.point(info, series.attributes()))
         });
-        Family {
-            name: "http.server.request.duration",
-            description: "Duration of HTTP server requests.",
-            unit: "s",
-            data: Data::Histogram(points.collect()),
-        }
+        let data = Data::Histogram(points.collect());
+        Family::new("http.server.request.duration", "Duration of HTTP server requests.", "s", data)
     }
 
     /// For the live table: every series with its totals.

@@ -60,12 +60,8 @@ impl Losses {
             start_unix_nano: since_unix_nano,
             value: count as f64,
         };
-        Family {
-            name: "trigon.dropped",
-            description: "What was lost, where and why.",
-            unit: "",
-            data: Data::Counter(sums.into_iter().map(point).collect()),
-        }
+        let data = Data::Counter(sums.into_iter().map(point).collect());
+        Family::new("trigon.dropped", "What was lost, where and why.", "", data)
     }
 }
 

@@ -240,7 +240,7 @@ impl Pipeline {
             self.losses.set(loss("routes", problem.as_str()), self.routes.problems(problem));
         }
         let families = vec![self.metrics.family(&self.processes), self.losses.family(&self.own, self.since_unix_nano)];
-        Snapshot { time_unix_nano: now_unix_nano, families }
+        Snapshot { time_unix_nano: now_unix_nano, own: Some(Arc::clone(&self.own)), families }
     }
 
     /// Services and routes since the last call.

@@ -268,7 +268,8 @@ fn readings_of_the_aggregates_give_this_metric() {
     assert_eq!(ok.sum, sum_ns as f64 / 1e9);
     // Exactly 5 ms belongs to the bucket that ends there, a nanosecond more to the next.
     assert_eq!(ok.explicit.counts, [3, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    assert_eq!((ok.exponential.zero_count, ok.exponential.counts.iter().sum::<u64>()), (1, 6));
+    let exponential = ok.exponential.as_ref().unwrap();
+    assert_eq!((exponential.zero_count, exponential.counts.iter().sum::<u64>()), (1, 6));
 
     let failed = find("shop", Some(500));
     assert_eq!((failed.count, attribute(&failed.attributes, "error.type")), (1, Some("500".into())));

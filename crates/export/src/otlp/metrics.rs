@@ -9,7 +9,10 @@ use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use prost::Message;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::{Attributes, Data, Family, HistogramPoint, NumberPoint, Resource, Snapshot, Value};
+use trigon_model::{
+    Attributes, Data, ExponentialHistogram, Family, HistogramPoint, NumberPoint, Resource, Snapshot, SummaryPoint,
+    Value,
+};
 
 /// `AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE`
 const CUMULATIVE: i32 = 2;
@@ -29,6 +32,7 @@ pub(super) struct Request {
 enum Point<'p> {
     Number(&'p NumberPoint),
     Histogram(&'p HistogramPoint),
+    Summary(&'p SummaryPoint),
 }
 
 /// A process's points by metric.
@@ -39,11 +43,7 @@ struct Group<'s> {
 
 /// How many points a snapshot has.
 pub(super) fn count(snapshot: &Snapshot) -> u64 {
-    let points = |family: &Family| match &family.data {
-        Data::Counter(points) | Data::Gauge(points) => points.len(),
-        Data::Histogram(points) => points.len(),
-    };
-    snapshot.families.iter().map(points).sum::<usize>() as u64
+    snapshot.families.iter().map(|family| family.data.len()).sum::<usize>() as u64
 }
 
 /// The requests for a snapshot, each of at most about `max_bytes`.
@@ -53,6 +53,7 @@ pub(super) fn requests(snapshot: &Snapshot, form: HistogramForm, max_bytes: usiz
         split.in_resource = false;
         for (family, points) in &group.metrics {
             split.in_metric = false;
+            let form = form_of(points, form);
             for point in points {
                 let point = Encoded::new(*point, snapshot.time_unix_nano, form);
                 let len = point.len() + OVERHEAD;
@@ -67,17 +68,24 @@ pub(super) fn requests(snapshot: &Snapshot, form: HistogramForm, max_bytes: usiz
     split.done
 }
 
+/// The form of a metric's histograms, which is one for all of them: what was not counted by powers of two stays explicit.
+fn form_of(points: &[Point<'_>], wanted: HistogramForm) -> HistogramForm {
+    let explicit_only = |point: &Point<'_>| matches!(point, Point::Histogram(point) if point.exponential.is_none());
+    if points.iter().any(explicit_only) { HistogramForm::Explicit } else { wanted }
+}
+
 fn groups(snapshot: &Snapshot) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places: HashMap<*const Resource, usize> = HashMap::new();
     for family in &snapshot.families {
-        let points: Vec<(&Arc<Resource>, Point<'_>)> = match &family.data {
-            Data::Counter(points) | Data::Gauge(points) => {
-                points.iter().map(|point| (&point.resource, Point::Number(point))).collect()
+        let points: Vec<Point<'_>> = match &family.data {
+            Data::Counter(points) | Data::UpDownCounter(points) | Data::Gauge(points) => {
+                points.iter().map(Point::Number).collect()
             }
-            Data::Histogram(points) => points.iter().map(|point| (&point.resource, Point::Histogram(point))).collect(),
+            Data::Histogram(points) => points.iter().map(Point::Histogram).collect(),
+            Data::Summary(points) => points.iter().map(Point::Summary).collect(),
         };
-        for (resource, point) in points {
+        for (resource, point) in family.data.resources().zip(points) {
             let place = *places.entry(Arc::as_ptr(resource)).or_insert_with(|| {
                 groups.push(Group { resource, metrics: Vec::new() });
                 groups.len() - 1
@@ -144,14 +152,19 @@ enum Encoded {
     Number(m::NumberDataPoint),
     Explicit(m::HistogramDataPoint),
     Exponential(m::ExponentialHistogramDataPoint),
+    Summary(m::SummaryDataPoint),
 }
 
 impl Encoded {
     fn new(point: Point<'_>, time: u64, form: HistogramForm) -> Self {
         match (point, form) {
             (Point::Number(point), _) => Self::Number(number(point, time)),
+            (Point::Summary(point), _) => Self::Summary(summary(point, time)),
             (Point::Histogram(point), HistogramForm::Explicit) => Self::Explicit(explicit(point, time)),
-            (Point::Histogram(point), HistogramForm::Exponential) => Self::Exponential(exponential(point, time)),
+            (Point::Histogram(point), HistogramForm::Exponential) => match &point.exponential {
+                Some(form) => Self::Exponential(exponential(point, form, time)),
+                None => Self::Explicit(explicit(point, time)),
+            },
         }
     }
 
@@ -160,6 +173,7 @@ impl Encoded {
             Self::Number(point) => point.encoded_len(),
             Self::Explicit(point) => point.encoded_len(),
             Self::Exponential(point) => point.encoded_len(),
+            Self::Summary(point) => point.encoded_len(),
         }
     }
 
@@ -172,6 +186,7 @@ impl Encoded {
             (Self::Exponential(point), m::metric::Data::ExponentialHistogram(histogram)) => {
                 histogram.data_points.push(point);
             }
+            (Self::Summary(point), m::metric::Data::Summary(summary)) => summary.data_points.push(point),
             _ => return false,
         }
         true
@@ -180,12 +195,14 @@ impl Encoded {
 
 /// A metric without points, for points like this one.
 fn metric(family: &Family, point: &Encoded) -> m::Metric {
-    let (aggregation_temporality, is_monotonic) = (CUMULATIVE, true);
+    let aggregation_temporality = CUMULATIVE;
+    let is_monotonic = matches!(family.data, Data::Counter(_));
     let data = match (&family.data, point) {
         (Data::Gauge(_), _) => m::metric::Data::Gauge(m::Gauge::default()),
         (_, Encoded::Number(_)) => {
             m::metric::Data::Sum(m::Sum { data_points: Vec::new(), aggregation_temporality, is_monotonic })
         }
+        (_, Encoded::Summary(_)) => m::metric::Data::Summary(m::Summary::default()),
         (_, Encoded::Explicit(_)) => {
             m::metric::Data::Histogram(m::Histogram { data_points: Vec::new(), aggregation_temporality })
         }
@@ -195,8 +212,8 @@ fn metric(family: &Family, point: &Encoded) -> m::Metric {
         }),
     };
     m::Metric {
-        name: family.name.to_owned(),
-        description: family.description.to_owned(),
+        name: family.name.clone().into_owned(),
+        description: family.description.clone().into_owned(),
         unit: family.unit.to_owned(),
         data: Some(data),
         ..Default::default()
@@ -229,8 +246,7 @@ fn explicit(point: &HistogramPoint, time: u64) -> m::HistogramDataPoint {
     }
 }
 
-fn exponential(point: &HistogramPoint, time: u64) -> m::ExponentialHistogramDataPoint {
-    let form = &point.exponential;
+fn exponential(point: &HistogramPoint, form: &ExponentialHistogram, time: u64) -> m::ExponentialHistogramDataPoint {
     m::ExponentialHistogramDataPoint {
         attributes: pairs(&point.attributes),
         start_time_unix_nano: point.start_unix_nano,
@@ -244,6 +260,19 @@ fn exponential(point: &HistogramPoint, time: u64) -> m::ExponentialHistogramData
             offset: form.offset,
             bucket_counts: form.counts.clone(),
         }),
+        ..Default::default()
+    }
+}
+
+fn summary(point: &SummaryPoint, time: u64) -> m::SummaryDataPoint {
+    let quantile = |&(quantile, value): &(f64, f64)| m::summary_data_point::ValueAtQuantile { quantile, value };
+    m::SummaryDataPoint {
+        attributes: pairs(&point.attributes),
+        start_time_unix_nano: point.start_unix_nano,
+        time_unix_nano: time,
+        count: point.count,
+        sum: point.sum,
+        quantile_values: point.quantiles.iter().map(quantile).collect(),
         ..Default::default()
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use std::collections::BTreeMap;
-use trigon_model::{ExplicitHistogram, ExponentialHistogram};
+use trigon_model::{ExplicitHistogram, ExponentialHistogram, SummaryPoint};
 
 const BOUNDS: [f64; 2] = [0.005, 1.0];
 
@@ -17,14 +17,14 @@ fn histogram(of: &Arc<Resource>, route: &str) -> HistogramPoint {
         // A reading that caught a request half way.
         count: 5,
         sum: 1.5,
-        explicit: ExplicitHistogram { bounds: &BOUNDS, counts: vec![1, 2, 3] },
-        exponential: ExponentialHistogram {
+        explicit: ExplicitHistogram { bounds: (&BOUNDS).into(), counts: vec![1, 2, 3] },
+        exponential: Some(ExponentialHistogram {
             scale: 3,
             zero_count: 1,
             zero_threshold: 1e-6,
             offset: -20,
             counts: vec![4, 0, 2],
-        },
+        }),
     }
 }
 
@@ -34,9 +34,10 @@ fn number(of: &Arc<Resource>, value: f64) -> NumberPoint {
 
 fn snapshot(a: &Arc<Resource>, b: &Arc<Resource>, routes: usize) -> Snapshot {
     let routes = (0..routes).map(|n| histogram(if n % 2 == 0 { a } else { b }, &format!("/{n}"))).collect();
-    let family = |name, unit, data| Family { name, description: "d", unit, data };
+    let family = |name: &'static str, unit, data| Family::new(name, "d", unit, data);
     Snapshot {
         time_unix_nano: 20,
+        own: None,
         families: vec![
             family("http.server.request.duration", "s", Data::Histogram(routes)),
             family("trigon.dropped", "", Data::Counter(vec![number(a, 3.0)])),
@@ -137,4 +138,41 @@ fn large_snapshots_are_split_and_nothing_is_lost_or_twice() {
 
 fn requests_of_nothing() -> Vec<Request> {
     requests(&Snapshot::default(), HistogramForm::Explicit, 1 << 20)
+}
+
+#[test]
+fn sums_that_fall_summaries_and_explicit_histograms_keep_their_kind() {
+    let a = resource("a");
+    let only_explicit = HistogramPoint { exponential: None, ..histogram(&a, "/") };
+    let summary = SummaryPoint {
+        resource: Arc::clone(&a),
+        attributes: Vec::new(),
+        start_unix_nano: 10,
+        count: 3,
+        sum: 0.5,
+        quantiles: vec![(0.0, 0.1), (1.0, 0.3)],
+    };
+    let families = vec![
+        Family::new("up.down", "", "", Data::UpDownCounter(vec![number(&a, 1.0)])),
+        Family::verbatim("go_gc_duration_seconds", "", "s", Data::Summary(vec![summary])),
+        Family::new("h", "", "s", Data::Histogram(vec![only_explicit, histogram(&a, "/both")])),
+    ];
+    let snapshot = Snapshot { time_unix_nano: 20, own: None, families };
+    let requests = requests(&snapshot, HistogramForm::Exponential, 1 << 20);
+    assert_eq!((requests.len(), requests[0].points, count(&snapshot)), (1, 4, 4));
+    let message = decode(&requests[0]);
+    let [sum, summary, histogram] = message.resource_metrics[0].scope_metrics[0].metrics.as_slice() else {
+        panic!("three")
+    };
+    let Some(m::metric::Data::Sum(sum)) = &sum.data else { panic!("{sum:?}") };
+    assert!(!sum.is_monotonic && sum.aggregation_temporality == CUMULATIVE);
+    assert_eq!(summary.name, "go_gc_duration_seconds");
+    let Some(m::metric::Data::Summary(summary)) = &summary.data else { panic!("{summary:?}") };
+    let point = &summary.data_points[0];
+    assert_eq!((point.start_time_unix_nano, point.time_unix_nano, point.count, point.sum), (10, 20, 3, 0.5));
+    let quantiles: Vec<_> = point.quantile_values.iter().map(|q| (q.quantile, q.value)).collect();
+    assert_eq!(quantiles, [(0.0, 0.1), (1.0, 0.3)]);
+    // A metric has one form: what was counted in both goes out in the one that all have.
+    let Some(m::metric::Data::Histogram(histogram)) = &histogram.data else { panic!("{histogram:?}") };
+    assert_eq!(histogram.data_points.len(), 2);
 }

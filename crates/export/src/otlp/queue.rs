@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_newest_snapshots_stay() {
         let mut queue = Queue::new(LIMITS);
-        let snapshot = |time_unix_nano| Snapshot { time_unix_nano, families: Vec::new() };
+        let snapshot = |time_unix_nano| Snapshot { time_unix_nano, own: None, families: Vec::new() };
         assert!(queue.push_snapshot(snapshot(1)).is_none());
         assert!(queue.push_snapshot(snapshot(2)).is_none());
         assert_eq!(queue.push_snapshot(snapshot(3)).unwrap().time_unix_nano, 1);

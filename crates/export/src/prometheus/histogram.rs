@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn explicit_buckets_agree_with_themselves() {
-        let histogram = ExplicitHistogram { bounds: &[1.0, 2.0], counts: vec![1, 2, 4] };
+        let histogram = ExplicitHistogram { bounds: (&[1.0, 2.0]).into(), counts: vec![1, 2, 4] };
         assert_eq!(cumulative(&histogram), [(1.0, 1), (2.0, 3), (f64::INFINITY, 7)]);
-        let short = ExplicitHistogram { bounds: &[1.0, 2.0], counts: vec![1] };
+        let short = ExplicitHistogram { bounds: (&[1.0, 2.0]).into(), counts: vec![1] };
         assert_eq!(cumulative(&short), [(1.0, 1), (2.0, 1), (f64::INFINITY, 1)]);
     }
 
@@ -198,11 +198,11 @@ mod tests {
         assert_eq!((empty.offset, &empty.counts), (-4, &sum.counts));
         assert!(!add_exponential(&mut sum, &exponential(2, 0, &[1])));
         assert!(!add_exponential(&mut sum, &exponential(3, i32::MAX, &[1])));
-        let mut explicit = ExplicitHistogram { bounds: &[1.0], counts: vec![1, 2] };
+        let mut explicit = ExplicitHistogram { bounds: (&[1.0]).into(), counts: vec![1, 2] };
         let same = explicit.clone();
         assert!(add_explicit(&mut explicit, &same));
         assert_eq!(explicit.counts, [2, 4]);
-        assert!(!add_explicit(&mut explicit, &ExplicitHistogram { bounds: &[2.0], counts: vec![1, 2] }));
+        assert!(!add_explicit(&mut explicit, &ExplicitHistogram { bounds: (&[2.0]).into(), counts: vec![1, 2] }));
     }
 
     proptest! {

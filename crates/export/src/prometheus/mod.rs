@@ -1,8 +1,11 @@
 //! A snapshot as Prometheus reads it: text, OpenMetrics, or protobuf with native histograms.
 
+mod claims;
 mod histogram;
+mod labels;
 mod names;
 mod negotiate;
+mod number;
 mod protobuf;
 mod series;
 mod text;

@@ -43,7 +43,7 @@ pub(crate) enum Of {
     /// `_ratio` at the end if the unit is `1`.
     Gauge,
     /// Neither.
-    Histogram,
+    Other,
 }
 
 /// A metric's name, and the unit that stands at its end (before `_total`). `None` if no usable character is in it.
@@ -63,7 +63,7 @@ pub(crate) fn metric(name: &str, unit: &str, of: Of) -> Option<(String, Option<S
     let suffix = match of {
         Of::Counter => Some("total"),
         Of::Gauge if unit == "1" => Some("ratio"),
-        Of::Gauge | Of::Histogram => None,
+        Of::Gauge | Of::Other => None,
     };
     if let Some(suffix) = suffix {
         tokens.retain(|token| token != suffix);
@@ -79,6 +79,18 @@ pub(crate) fn metric(name: &str, unit: &str, of: Of) -> Option<(String, Option<S
     };
     let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
     Some((name, unit))
+}
+
+/// A Prometheus client's own name, and the unit at its end. `None` if it is no valid one.
+pub(crate) fn verbatim(name: &str, unit: &str, of: Of) -> Option<(String, Option<String>)> {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
+    let valid = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
+    if !valid {
+        return None;
+    }
+    let base = if of == Of::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    let unit = words(unit).0.filter(|unit| base.strip_suffix(unit.as_str()).is_some_and(|rest| rest.ends_with('_')));
+    Some((name.to_owned(), unit))
 }
 
 /// The words of a unit: the main one, and the one below the first `/`. Parts in braces are annotations and no units.
@@ -115,7 +127,7 @@ mod tests {
     #[test]
     fn metric_names_follow_the_specification() {
         let cases = [
-            ("http.server.request.duration", "s", Of::Histogram, "http_server_request_duration_seconds", "seconds"),
+            ("http.server.request.duration", "s", Of::Other, "http_server_request_duration_seconds", "seconds"),
             ("trigon.dropped", "", Of::Counter, "trigon_dropped_total", ""),
             ("trigon.process.cpu.time", "s", Of::Counter, "trigon_process_cpu_time_seconds_total", "seconds"),
             ("a.total.b", "By", Of::Counter, "a_b_bytes_total", "bytes"),
@@ -143,6 +155,17 @@ mod tests {
         }
         assert_eq!(metric("…", "s", Of::Gauge), None);
         assert_eq!(metric("", "", Of::Counter), None);
+    }
+
+    #[test]
+    fn verbatim_names_stay() {
+        let name = "go_cpu_classes_gc_total_cpu_seconds_total";
+        assert_eq!(verbatim(name, "s", Of::Counter), Some((name.to_owned(), Some("seconds".to_owned()))));
+        assert_eq!(verbatim("go_threads", "{thread}", Of::Gauge), Some(("go_threads".to_owned(), None)));
+        assert_eq!(verbatim("xbytes", "By", Of::Gauge), Some(("xbytes".to_owned(), None)));
+        for bad in ["", "1a", "a.b", "a b", "ä"] {
+            assert_eq!(verbatim(bad, "", Of::Gauge), None, "{bad}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! The few messages are declared here by their field numbers, since the definition's package brings a code generator.
 
 use super::histogram::{cumulative, native};
-use super::series::{Family, Kind, Labels, Sample};
+use super::labels::Labels;
+use super::series::{Family, Kind, Sample};
 use prost::Message;
-use trigon_model::HistogramPoint;
+use trigon_model::{HistogramPoint, SummaryPoint};
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct MetricFamily {
@@ -13,7 +14,7 @@ pub(crate) struct MetricFamily {
     pub(crate) name: String,
     #[prost(string, tag = "2")]
     pub(crate) help: String,
-    /// COUNTER 0, GAUGE 1, HISTOGRAM 4
+    /// COUNTER 0, GAUGE 1, SUMMARY 2, HISTOGRAM 4
     #[prost(int32, tag = "3")]
     pub(crate) kind: i32,
     #[prost(message, repeated, tag = "4")]
@@ -30,6 +31,8 @@ pub(crate) struct Metric {
     pub(crate) gauge: Option<Gauge>,
     #[prost(message, optional, tag = "3")]
     pub(crate) counter: Option<Counter>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) summary: Option<Summary>,
     #[prost(message, optional, tag = "7")]
     pub(crate) histogram: Option<Histogram>,
 }
@@ -54,6 +57,26 @@ pub(crate) struct Counter {
     pub(crate) value: f64,
     #[prost(message, optional, tag = "3")]
     pub(crate) created_timestamp: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Summary {
+    #[prost(uint64, tag = "1")]
+    pub(crate) sample_count: u64,
+    #[prost(double, tag = "2")]
+    pub(crate) sample_sum: f64,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) quantile: Vec<Quantile>,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) created_timestamp: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Quantile {
+    #[prost(double, tag = "1")]
+    pub(crate) quantile: f64,
+    #[prost(double, tag = "2")]
+    pub(crate) value: f64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -109,6 +132,7 @@ pub(crate) fn encode(families: &[Family<'_>]) -> Vec<u8> {
         let kind = match family.kind {
             Kind::Counter => 0,
             Kind::Gauge | Kind::Info => 1,
+            Kind::Summary => 2,
             Kind::Histogram => 4,
         };
         let metric = family.series.iter().map(|series| {
@@ -122,6 +146,7 @@ pub(crate) fn encode(families: &[Family<'_>]) -> Vec<u8> {
                 Sample::Histogram(point) => {
                     metric.histogram = Some(Histogram { created_timestamp, ..histogram(point) });
                 }
+                Sample::Summary(point) => metric.summary = Some(Summary { created_timestamp, ..summary(point) }),
             }
             metric
         });
@@ -144,14 +169,19 @@ fn timestamp(unix_nano: u64) -> Option<Timestamp> {
 }
 
 fn label(labels: &Labels) -> Vec<LabelPair> {
-    labels.iter().map(|(name, value)| LabelPair { name: name.clone(), value: value.clone() }).collect()
+    labels.iter().map(|(name, value)| LabelPair { name: name.to_owned(), value: value.to_owned() }).collect()
+}
+
+fn summary(point: &SummaryPoint) -> Summary {
+    let quantile = point.quantiles.iter().map(|&(quantile, value)| Quantile { quantile, value }).collect();
+    Summary { sample_count: point.count, sample_sum: point.sum, quantile, created_timestamp: None }
 }
 
 /// Both forms in one message have one count. It is the native form's, whose buckets must add up to it; the classic
 /// buckets, should they have caught a request more, end there too.
 fn histogram(point: &HistogramPoint) -> Histogram {
     let classic = cumulative(&point.explicit);
-    let native = native(&point.exponential);
+    let native = point.exponential.as_ref().and_then(native);
     let classic_count = classic.last().map_or(0, |(_, count)| *count);
     let sample_count = native.as_ref().map_or(classic_count, |native| native.count);
     // The bucket without limit is the count itself.

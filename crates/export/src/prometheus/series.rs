@@ -1,21 +1,12 @@
 //! Families of series with Prometheus's names and labels, common to all three formats.
 
+use super::claims::{Claimed, Claims};
 use super::histogram::{add_explicit, add_exponential};
+use super::labels::{Identities, Labels};
 use super::names::{self, Of};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use trigon_model::{Attributes, Data, HistogramPoint, Resource, Snapshot, Value};
-
-/// Resource attributes that identify a series, with their labels. All others are on `target_info`, to be joined.
-const IDENTITY: [(&str, &str); 6] = [
-    ("service.name", "service_name"),
-    ("service.namespace", "service_namespace"),
-    ("service.instance.id", "service_instance_id"),
-    ("k8s.namespace.name", "k8s_namespace_name"),
-    ("k8s.pod.name", "k8s_pod_name"),
-    ("k8s.node.name", "k8s_node_name"),
-];
+use std::collections::HashMap;
+use trigon_model::{Data, HistogramPoint, NumberPoint, Snapshot, Spelling, SummaryPoint};
 
 pub(crate) struct Family<'s> {
     pub(crate) name: String,
@@ -23,6 +14,8 @@ pub(crate) struct Family<'s> {
     pub(crate) unit: Option<String>,
     pub(crate) help: &'s str,
     pub(crate) kind: Kind,
+    /// Whether this counter is of unknown type in OpenMetrics, because its name there is another's.
+    pub(crate) unknown: bool,
     pub(crate) series: Vec<Series<'s>>,
 }
 
@@ -31,6 +24,7 @@ pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
+    Summary,
     /// `target_info`.
     Info,
 }
@@ -44,16 +38,29 @@ pub(crate) struct Series<'s> {
 pub(crate) enum Sample<'s> {
     Number(f64),
     Histogram(Cow<'s, HistogramPoint>),
+    Summary(&'s SummaryPoint),
 }
 
-pub(crate) type Labels = BTreeMap<String, String>;
+impl Family<'_> {
+    /// OpenMetrics names families without `_total` and `_info`.
+    pub(crate) fn open_metrics_name(&self) -> &str {
+        let suffix = match self.kind {
+            Kind::Counter if !self.unknown => "_total",
+            Kind::Info => "_info",
+            _ => "",
+        };
+        self.name.strip_suffix(suffix).unwrap_or(&self.name)
+    }
+}
 
 /// All families, each with at least one series, no two with a sample of the same name, no series twice.
 pub(crate) fn families(snapshot: &Snapshot) -> Vec<Family<'_>> {
-    let mut families: Vec<Family<'_>> = Vec::new();
+    let identities = Identities::of(snapshot);
+    let mut families: Vec<Family<'_>> = Vec::with_capacity(snapshot.families.len() + 1);
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut taken: HashSet<String> = HashSet::new();
-    for family in [target_info(snapshot)].into_iter().chain(snapshot.families.iter().filter_map(translate)) {
+    let mut claims = Claims::default();
+    let translated = snapshot.families.iter().filter_map(|family| translate(family, &identities));
+    for family in [target_info(&identities)].into_iter().chain(translated) {
         // Two names of OpenTelemetry may become one here: of the same kind they are one family, else the first stays.
         if let Some(known) = places.get(&family.name).and_then(|place| families.get_mut(*place))
             && known.kind == family.kind
@@ -61,14 +68,18 @@ pub(crate) fn families(snapshot: &Snapshot) -> Vec<Family<'_>> {
             known.series.extend(family.series);
             continue;
         }
-        let names = sample_names(&family);
-        if names.iter().any(|name| taken.contains(name)) {
+        let place = families.len();
+        let Claimed::Granted(without) = claims.claim(&family, place) else {
             tracing::debug!(name = family.name, "a metric is not shown: its name is that of another");
             continue;
-        }
-        taken.extend(names);
-        places.insert(family.name.clone(), families.len());
+        };
+        places.insert(family.name.clone(), place);
         families.push(family);
+        for counter in without {
+            if let Some(counter) = families.get_mut(counter) {
+                counter.unknown = true;
+            }
+        }
     }
     for family in &mut families {
         let series = std::mem::take(&mut family.series);
@@ -78,41 +89,38 @@ pub(crate) fn families(snapshot: &Snapshot) -> Vec<Family<'_>> {
     families
 }
 
-fn translate(family: &trigon_model::Family) -> Option<Family<'_>> {
-    let number = |point: &trigon_model::NumberPoint| Series {
-        labels: labels(&point.resource, &point.attributes),
+fn translate<'s>(family: &'s trigon_model::Family, identities: &Identities) -> Option<Family<'s>> {
+    let number = |point: &NumberPoint| Series {
+        labels: identities.labels(&point.resource, &point.attributes),
         start_unix_nano: point.start_unix_nano,
         value: Sample::Number(point.value),
     };
+    let histogram = |point: &'s HistogramPoint| Series {
+        labels: identities.labels(&point.resource, &point.attributes),
+        start_unix_nano: point.start_unix_nano,
+        value: Sample::Histogram(Cow::Borrowed(point)),
+    };
+    let summary = |point: &'s SummaryPoint| Series {
+        labels: identities.labels(&point.resource, &point.attributes),
+        start_unix_nano: point.start_unix_nano,
+        value: Sample::Summary(point),
+    };
     let (kind, of, series): (_, _, Vec<_>) = match &family.data {
         Data::Counter(points) => (Kind::Counter, Of::Counter, points.iter().map(number).collect()),
+        Data::UpDownCounter(points) => (Kind::Gauge, Of::Other, points.iter().map(number).collect()),
         Data::Gauge(points) => (Kind::Gauge, Of::Gauge, points.iter().map(number).collect()),
-        Data::Histogram(points) => {
-            let series = points.iter().map(|point| Series {
-                labels: labels(&point.resource, &point.attributes),
-                start_unix_nano: point.start_unix_nano,
-                value: Sample::Histogram(Cow::Borrowed(point)),
-            });
-            (Kind::Histogram, Of::Histogram, series.collect())
-        }
+        Data::Histogram(points) => (Kind::Histogram, Of::Other, points.iter().map(histogram).collect()),
+        Data::Summary(points) => (Kind::Summary, Of::Other, points.iter().map(summary).collect()),
     };
-    let (name, unit) = names::metric(family.name, family.unit, of)?;
-    Some(Family { name, unit, help: family.description, kind, series })
-}
-
-/// The names of a family's samples in any format, and its own.
-fn sample_names(family: &Family<'_>) -> Vec<String> {
-    let base = family.name.strip_suffix("_total").unwrap_or(&family.name);
-    let suffixes: &[&str] = match family.kind {
-        Kind::Counter => &["", "_total", "_created"],
-        Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
-        Kind::Gauge | Kind::Info => return vec![family.name.clone()],
+    let (name, unit) = match family.spelling {
+        Spelling::Translated => names::metric(&family.name, family.unit, of)?,
+        Spelling::Verbatim => names::verbatim(&family.name, family.unit, of)?,
     };
-    suffixes.iter().map(|suffix| format!("{base}{suffix}")).collect()
+    Some(Family { name, unit, help: &family.description, kind, unknown: false, series })
 }
 
 /// Sorted, and no series twice, for which Prometheus refuses the whole page: processes that claim the same identity, e.g.
-/// by an inherited `OTEL_RESOURCE_ATTRIBUTES`, are shown as their sum.
+/// by an inherited `OTEL_RESOURCE_ATTRIBUTES`, are shown as their sum; of what has no sum the first is shown.
 fn merged(kind: Kind, mut series: Vec<Series<'_>>) -> Vec<Series<'_>> {
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     series.dedup_by(|later, first| {
@@ -132,11 +140,16 @@ impl Sample<'_> {
             (Self::Number(sum), Sample::Number(number)) => *sum += number,
             (Self::Histogram(sum), Sample::Histogram(other)) => {
                 let sum = sum.to_mut();
-                if !add_explicit(&mut sum.explicit, &other.explicit)
-                    || !add_exponential(&mut sum.exponential, &other.exponential)
-                {
+                if !add_explicit(&mut sum.explicit, &other.explicit) {
                     tracing::debug!("two histograms of one series have different buckets: one is not shown");
                     return;
+                }
+                let both = match (&mut sum.exponential, &other.exponential) {
+                    (Some(sum), Some(other)) => add_exponential(sum, other),
+                    _ => false,
+                };
+                if !both {
+                    sum.exponential = None;
                 }
                 sum.count = sum.count.saturating_add(other.count);
                 sum.sum += other.sum;
@@ -146,69 +159,16 @@ impl Sample<'_> {
     }
 }
 
-/// One for each identity, so that a join by the identity's labels is never ambiguous; of several resources with the same
-/// identity the first is shown.
-fn target_info(snapshot: &Snapshot) -> Family<'_> {
-    let mut seen: HashSet<*const Resource> = HashSet::new();
-    let mut identities: HashSet<Labels> = HashSet::new();
-    let mut series = Vec::new();
-    let mut add = |resource: &Arc<Resource>| {
-        if !seen.insert(Arc::as_ptr(resource)) || !identities.insert(identity(resource)) {
-            return;
-        }
-        let known = |key: &str| IDENTITY.iter().any(|(identity, _)| *identity == key);
-        let rest = resource.attributes.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !known(key));
-        let labels = extended(identity(resource), rest);
-        if !labels.is_empty() {
-            series.push(Series { labels, start_unix_nano: 0, value: Sample::Number(1.0) });
-        }
-    };
-    for family in &snapshot.families {
-        match &family.data {
-            Data::Counter(points) | Data::Gauge(points) => points.iter().for_each(|point| add(&point.resource)),
-            Data::Histogram(points) => points.iter().for_each(|point| add(&point.resource)),
-        }
+fn target_info<'s>(identities: &Identities) -> Family<'s> {
+    let series = |labels| Series { labels, start_unix_nano: 0, value: Sample::Number(1.0) };
+    Family {
+        name: "target_info".to_owned(),
+        unit: None,
+        help: "Attributes of the observed process.",
+        kind: Kind::Info,
+        unknown: false,
+        series: identities.about().map(series).collect(),
     }
-    let help = "Attributes of the observed process.";
-    Family { name: "target_info".to_owned(), unit: None, help, kind: Kind::Info, series }
-}
-
-fn identity(resource: &Resource) -> Labels {
-    let pair = |(key, label): &(&str, &str)| Some(((*label).to_owned(), text(resource.attributes.get(*key)?)));
-    IDENTITY.iter().filter_map(pair).collect()
-}
-
-fn labels(resource: &Resource, attributes: &Attributes) -> Labels {
-    extended(identity(resource), attributes.iter().map(|(key, value)| (key.as_ref(), value)))
-}
-
-/// Adds attributes to the identity, which none of them can change: one that would is renamed, as is one that would be a
-/// bucket's limit. Keys that become the same label have their values joined by `;` in the order of the keys.
-fn extended<'v>(mut labels: Labels, attributes: impl Iterator<Item = (&'v str, &'v Value)>) -> Labels {
-    let reserved = |name: &str| name == "le" || IDENTITY.iter().any(|(_, label)| *label == name);
-    let mut sorted: Vec<_> = attributes.collect();
-    sorted.sort_by_key(|(key, _)| *key);
-    for (key, value) in sorted {
-        let name = names::label(key);
-        let name = if reserved(&name) { format!("exported_{name}") } else { name };
-        let text = text(value);
-        labels
-            .entry(name)
-            .and_modify(|joined| {
-                joined.push(';');
-                joined.push_str(&text);
-            })
-            .or_insert(text);
-    }
-    // A label without text is one that is not there.
-    labels.retain(|_, text| !text.is_empty());
-    labels
-}
-
-/// A label's text. Prometheus's reader of the text formats takes a NUL for the end of the page.
-fn text(value: &Value) -> String {
-    let text = value.to_string();
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trigon_model::{
-    Data, ExplicitHistogram, ExponentialHistogram, Family, HistogramPoint, NumberPoint, Resource, Value,
+    Data, ExplicitHistogram, ExponentialHistogram, Family, HistogramPoint, NumberPoint, Resource, Spelling,
+    SummaryPoint, Value,
 };
 
 /// A series: its name and labels.
@@ -23,7 +24,7 @@ struct Page {
 fn parse(text: &str, open_metrics: bool) -> Page {
     let mut page = Page::default();
     let mut current: Option<(String, String)> = None;
-    let mut described = BTreeSet::new();
+    let (mut described, mut names) = (BTreeSet::new(), BTreeSet::new());
     let body = match open_metrics {
         true => text.strip_suffix("# EOF\n").expect("ends with EOF"),
         false => text,
@@ -40,11 +41,14 @@ fn parse(text: &str, open_metrics: bool) -> Page {
                 "HELP" => assert!(!rest.contains('\n')),
                 "TYPE" => {
                     let known = if open_metrics {
-                        ["counter", "gauge", "histogram", "info"].as_slice()
+                        ["counter", "gauge", "histogram", "summary", "info", "unknown"].as_slice()
                     } else {
-                        &["counter", "gauge", "histogram"]
+                        &["counter", "gauge", "histogram", "summary"]
                     };
                     assert!(known.contains(&rest), "{line}");
+                    for suffix in suffixes(rest, open_metrics).iter().filter(|suffix| !suffix.is_empty()).chain([&""]) {
+                        assert!(names.insert(format!("{name}{suffix}")), "another's name: {name}{suffix}");
+                    }
                     page.types.insert(name.to_owned(), rest.to_owned());
                     current = Some((name.to_owned(), rest.to_owned()));
                 }
@@ -56,14 +60,8 @@ fn parse(text: &str, open_metrics: bool) -> Page {
         let (key, value) = sample(line);
         let (family, kind) = current.as_ref().expect("TYPE goes before");
         let suffix = key.0.strip_prefix(family.as_str()).expect("of the family above");
-        let suffixes: &[&str] = match (kind.as_str(), open_metrics) {
-            ("counter", true) => &["_total", "_created"],
-            ("info", _) => &["_info"],
-            ("histogram", true) => &["_bucket", "_sum", "_count", "_created"],
-            ("histogram", false) => &["_bucket", "_sum", "_count"],
-            _ => &[""],
-        };
-        assert!(suffixes.contains(&suffix), "{line}");
+        assert!(suffixes(kind, open_metrics).contains(&suffix), "{line}");
+        assert_eq!(kind == "summary" && suffix.is_empty(), key.1.contains_key("quantile"), "{line}");
         assert_eq!(suffix == "_bucket", key.1.contains_key("le"), "{line}");
         if open_metrics && suffix == "_bucket" {
             assert!(key.1["le"] == "+Inf" || key.1["le"].contains(['.', 'e']), "{line}");
@@ -72,6 +70,19 @@ fn parse(text: &str, open_metrics: bool) -> Page {
     }
     check_histograms(&page);
     page
+}
+
+/// What may stand behind a family's name in the names of its samples.
+fn suffixes(kind: &str, open_metrics: bool) -> &'static [&'static str] {
+    match (kind, open_metrics) {
+        ("counter", true) => &["_total", "_created"],
+        ("info", _) => &["_info"],
+        ("histogram", true) => &["_bucket", "_sum", "_count", "_created"],
+        ("histogram", false) => &["_bucket", "_sum", "_count"],
+        ("summary", true) => &["", "_sum", "_count", "_created"],
+        ("summary", false) => &["", "_sum", "_count"],
+        _ => &[""],
+    }
 }
 
 fn check_histograms(page: &Page) {
@@ -202,30 +213,77 @@ fn histogram_point(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = Histo
             start_unix_nano,
             count: counts.iter().sum(),
             sum,
-            explicit: ExplicitHistogram { bounds: &BOUNDS, counts },
-            exponential: ExponentialHistogram { scale, zero_count, zero_threshold: 1e-6, offset, counts: native },
+            explicit: ExplicitHistogram { bounds: (&BOUNDS).into(), counts },
+            exponential: (zero_count != 5).then_some(ExponentialHistogram {
+                scale,
+                zero_count,
+                zero_threshold: 1e-6,
+                offset,
+                counts: native,
+            }),
+        },
+    )
+}
+
+fn summary_point(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = SummaryPoint> {
+    (prop::sample::select(resources), attributes(), any::<u64>(), any::<u32>(), 0.0..1e6_f64).prop_map(
+        |(resource, attributes, start_unix_nano, count, sum)| SummaryPoint {
+            resource,
+            attributes,
+            start_unix_nano,
+            count: count.into(),
+            sum,
+            quantiles: vec![(0.0, sum / 3.0), (0.25, sum / 2.0), (1.0, sum)],
         },
     )
 }
 
 fn family(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = Family> {
-    const NAMES: [&str; 9] =
-        ["http.server.request.duration", "a", "a.total", "a.count", "a_bucket", "1", "…", "target.info", "b:c"];
+    const NAMES: [&str; 12] = [
+        "http.server.request.duration",
+        "a",
+        "a.total",
+        "a_total",
+        "a_created",
+        "a.count",
+        "a_bucket",
+        "1",
+        "…",
+        "target",
+        "target.info",
+        "b:c",
+    ];
     const UNITS: [&str; 8] = ["", "s", "By", "1", "{request}", "By/s", "%", "?!"];
     const HELPS: [&str; 3] = ["", "Says \"what\" it is.", "two\nlines \\ back"];
     let data = prop_oneof![
         prop::collection::vec(number_point(resources.clone()), 0..4).prop_map(Data::Counter),
         prop::collection::vec(number_point(resources.clone()), 0..4).prop_map(Data::Gauge),
-        prop::collection::vec(histogram_point(resources), 0..4).prop_map(Data::Histogram),
+        prop::collection::vec(number_point(resources.clone()), 0..4).prop_map(Data::UpDownCounter),
+        prop::collection::vec(histogram_point(resources.clone()), 0..4).prop_map(Data::Histogram),
+        prop::collection::vec(summary_point(resources), 0..4).prop_map(Data::Summary),
     ];
-    (prop::sample::select(&NAMES[..]), prop::sample::select(&UNITS[..]), prop::sample::select(&HELPS[..]), data)
-        .prop_map(|(name, unit, description, data)| Family { name, description, unit, data })
+    let spelling = prop::sample::select(&[Spelling::Translated, Spelling::Verbatim][..]);
+    let texts = (prop::sample::select(&NAMES[..]), prop::sample::select(&UNITS[..]), prop::sample::select(&HELPS[..]));
+    (texts, spelling, data).prop_map(|((name, unit, description), spelling, data)| Family {
+        spelling,
+        ..Family::new(name, description, unit, data)
+    })
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
-    prop::collection::vec(resource(), 1..4)
-        .prop_flat_map(|resources| prop::collection::vec(family(resources), 0..5))
-        .prop_map(|families| Snapshot { time_unix_nano: 1, families })
+    prop::collection::vec(resource(), 1..4).prop_flat_map(|resources| {
+        let own = resources.first().cloned();
+        let families = prop::collection::vec(family(resources), 0..5);
+        families.prop_map(move |families| Snapshot { time_unix_nano: 1, own: own.clone(), families })
+    })
+}
+
+fn map(labels: &labels::Labels) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for (name, text) in labels.iter() {
+        assert!(map.insert(name.to_owned(), text.to_owned()).is_none(), "{name} twice");
+    }
+    map
 }
 
 proptest! {
@@ -242,18 +300,28 @@ proptest! {
         }
         for family in &families {
             for series in &family.series {
+                let labels = map(&series.labels);
                 match &series.value {
                     series::Sample::Number(value) => {
-                        let key = (family.name.clone(), series.labels.clone());
+                        let key = (family.name.clone(), labels);
                         prop_assert_eq!(text.samples.get(&key), Some(value));
                         prop_assert_eq!(open.samples.get(&key), Some(value));
                     }
                     series::Sample::Histogram(point) => {
                         let count = point.explicit.counts.iter().sum::<u64>() as f64;
-                        let key = (format!("{}_count", family.name), series.labels.clone());
+                        let key = (format!("{}_count", family.name), labels.clone());
                         prop_assert_eq!(text.samples.get(&key), Some(&count));
-                        let key = (format!("{}_sum", family.name), series.labels.clone());
+                        let key = (format!("{}_sum", family.name), labels);
                         prop_assert_eq!(text.samples.get(&key), Some(&point.sum));
+                    }
+                    series::Sample::Summary(point) => {
+                        for (page, quantile) in [(&text, "1"), (&open, "1.0")] {
+                            let mut labels = labels.clone();
+                            labels.insert("quantile".to_owned(), quantile.to_owned());
+                            prop_assert_eq!(page.samples.get(&(family.name.clone(), labels)), Some(&point.sum));
+                        }
+                        let key = (format!("{}_count", family.name), labels);
+                        prop_assert_eq!(text.samples.get(&key), Some(&(point.count as f64)));
                     }
                 }
             }
@@ -271,7 +339,8 @@ proptest! {
             for (series, metric) in family.series.iter().zip(&message.metric) {
                 let labels: BTreeMap<_, _> =
                     metric.label.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
-                prop_assert_eq!(&series.labels, &labels);
+                prop_assert_eq!(&map(&series.labels), &labels);
+                prop_assert_eq!(family.kind == series::Kind::Summary, metric.summary.is_some());
                 let Some(histogram) = &metric.histogram else { continue };
                 let (mut count, mut total) = (0_i64, histogram.zero_count);
                 for delta in &histogram.positive_delta {
@@ -303,14 +372,14 @@ fn pages_look_as_documented() {
         start_unix_nano: 1_500_000_000_000_000_001,
         count: 3,
         sum: 1.25,
-        explicit: ExplicitHistogram { bounds: &[0.005, 1.0], counts: vec![2, 0, 1] },
-        exponential: ExponentialHistogram {
+        explicit: ExplicitHistogram { bounds: (&[0.005, 1.0]).into(), counts: vec![2, 0, 1] },
+        exponential: Some(ExponentialHistogram {
             scale: 3,
             zero_count: 1,
             zero_threshold: 0.000_001,
             offset: -62,
             counts: vec![1, 0, 0, 1],
-        },
+        }),
     };
     let dropped = NumberPoint {
         resource,
@@ -320,22 +389,18 @@ fn pages_look_as_documented() {
     };
     let snapshot = Snapshot {
         time_unix_nano: 1_500_000_001_000_000_000,
+        own: None,
         families: vec![
-            Family {
-                name: "http.server.request.duration",
-                description: "Duration of HTTP server requests.",
-                unit: "s",
-                data: Data::Histogram(vec![point]),
-            },
-            Family {
-                name: "trigon.dropped",
-                description: "What was lost.",
-                unit: "",
-                data: Data::Counter(vec![dropped]),
-            },
+            Family::new(
+                "http.server.request.duration",
+                "Duration of HTTP server requests.",
+                "s",
+                Data::Histogram(vec![point]),
+            ),
+            Family::new("trigon.dropped", "What was lost.", "", Data::Counter(vec![dropped])),
         ],
     };
-    let identity = r#"service_instance_id="h:1:2",service_name="shop""#;
+    let identity = r#"instance="h:1:2",job="shop",service_instance_id="h:1:2",service_name="shop""#;
     let labels = format!(r#"http_response_status_code="200",http_route="/a/\"{{x}}\"",{identity}"#);
     let name = "http_server_request_duration_seconds";
     let text = format!(

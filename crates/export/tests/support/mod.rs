@@ -91,20 +91,21 @@ pub(crate) fn snapshot(time_unix_nano: u64) -> Snapshot {
         start_unix_nano: 5,
         count: 3,
         sum: 1.5,
-        explicit: ExplicitHistogram { bounds: &[0.005, 1.0], counts: vec![1, 2, 0] },
-        exponential: ExponentialHistogram {
+        explicit: ExplicitHistogram { bounds: (&[0.005, 1.0]).into(), counts: vec![1, 2, 0] },
+        exponential: Some(ExponentialHistogram {
             scale: 3,
             zero_count: 1,
             zero_threshold: 1e-6,
             offset: -9,
             counts: vec![2],
-        },
+        }),
     };
     let dropped = NumberPoint { resource: Arc::clone(&shop), attributes: Vec::new(), start_unix_nano: 5, value: 4.0 };
-    let family = |name, unit, data| Family { name, description: "", unit, data };
+    let family = |name: &'static str, unit, data| Family::new(name, "", unit, data);
     let durations = Data::Histogram(vec![histogram(&shop), histogram(&cart)]);
     Snapshot {
         time_unix_nano,
+        own: None,
         families: vec![
             family("http.server.request.duration", "s", durations),
             family("trigon.dropped", "", Data::Counter(vec![dropped])),

@@ -167,8 +167,8 @@ impl Totals {
             start_unix_nano: info.since_unix_nano,
             count: self.count,
             sum: self.sum_ns as f64 / 1e9,
-            explicit: ExplicitHistogram { bounds: &HTTP_BOUNDARIES, counts: self.explicit.shown.clone() },
-            exponential: ExponentialHistogram::from_slots(zero, slots),
+            explicit: ExplicitHistogram { bounds: (&HTTP_BOUNDARIES).into(), counts: self.explicit.shown.clone() },
+            exponential: Some(ExponentialHistogram::from_slots(zero, slots)),
         }
     }
 }

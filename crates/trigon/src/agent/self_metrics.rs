@@ -36,16 +36,16 @@ impl SelfMetrics {
         let mut families = vec![
             self.gauge("trigon.processes", "Processes under observation.", "", totals.processes as f64),
             self.gauge("trigon.executables", "Executables with attached probes.", "", totals.executables as f64),
-            Family {
-                name: "trigon.probe.sites",
-                description: "Attached probe sites by what a hit costs.",
-                unit: "",
-                data: Data::Gauge(
+            Family::new(
+                "trigon.probe.sites",
+                "Attached probe sites by what a hit costs.",
+                "",
+                Data::Gauge(
                     [("optimised", totals.optimised), ("emulated", totals.emulated), ("stepped", totals.stepped)]
                         .map(|(cost, sites)| self.point(vec![("cost".into(), cost.into())], sites as f64))
                         .into(),
                 ),
-            },
+            ),
             self.counter("trigon.spans.due", "Spans that were due in the kernel.", "", probes.spans_due() as f64),
             self.counter("trigon.spans.seen", "Spans that crossed the ring.", "", spans_seen as f64),
             self.gauge("trigon.map.memory", "Memory of the kernel's maps.", "By", probes.map_bytes() as f64),
@@ -55,18 +55,18 @@ impl SelfMetrics {
         let runs = probes.runs();
         if runs.iter().any(|run| run.count > 0) {
             let point = |name: &'static str, value| self.point(vec![("program".into(), name.into())], value);
-            families.push(Family {
-                name: "trigon.probe.hits",
-                description: "Hits of probes, while kernel.run_statistics is on.",
-                unit: "",
-                data: Data::Counter(runs.iter().map(|run| point(run.name, run.count as f64)).collect()),
-            });
-            families.push(Family {
-                name: "trigon.probe.time",
-                description: "Time in probes' programs, without the trap, while kernel.run_statistics is on.",
-                unit: "s",
-                data: Data::Counter(runs.iter().map(|run| point(run.name, run.time_ns as f64 / 1e9)).collect()),
-            });
+            families.push(Family::new(
+                "trigon.probe.hits",
+                "Hits of probes, while kernel.run_statistics is on.",
+                "",
+                Data::Counter(runs.iter().map(|run| point(run.name, run.count as f64)).collect()),
+            ));
+            families.push(Family::new(
+                "trigon.probe.time",
+                "Time in probes' programs, without the trap, while kernel.run_statistics is on.",
+                "s",
+                Data::Counter(runs.iter().map(|run| point(run.name, run.time_ns as f64 / 1e9)).collect()),
+            ));
         }
         if let Some(counters) = counters {
             let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed) as f64;
@@ -92,11 +92,11 @@ impl SelfMetrics {
     }
 
     fn gauge(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
-        Family { name, description, unit, data: Data::Gauge(vec![self.point(Vec::new(), value)]) }
+        Family::new(name, description, unit, Data::Gauge(vec![self.point(Vec::new(), value)]))
     }
 
     fn counter(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
-        Family { name, description, unit, data: Data::Counter(vec![self.point(Vec::new(), value)]) }
+        Family::new(name, description, unit, Data::Counter(vec![self.point(Vec::new(), value)]))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod clock;
 mod endpoint;
+mod go_runtime;
 mod http_server;
 mod losses;
 mod pipeline;
@@ -16,6 +17,7 @@ mod target;
 mod trace_state;
 
 pub use clock::Clock;
+pub use go_runtime::{GoRuntimeMetrics, RuntimeSets};
 pub use http_server::HttpServerMetrics;
 pub use losses::Losses;
 pub use pipeline::{Pipeline, PipelineConfig};

@@ -5,6 +5,7 @@
 
 mod clock;
 mod endpoint;
+mod gc;
 mod http_server;
 mod losses;
 mod pipeline;
@@ -16,9 +17,10 @@ mod target;
 mod trace_state;
 
 pub use clock::Clock;
+pub use gc::{EarlyStops, Gc, GcCycle, OtherStop, StopTimes};
 pub use http_server::HttpServerMetrics;
 pub use losses::Losses;
-pub use pipeline::{Pipeline, PipelineConfig};
+pub use pipeline::{Pipeline, PipelineConfig, Signal};
 pub use processes::{ProcessInfo, Processes, Switches};
 pub use route::{RouteName, RouteProblem, RouteSource, Routes};
 pub use span::{server_span, span_trace_state};

@@ -77,6 +77,7 @@ pub(crate) enum Output {
     sudo trigon run\n  \
     sudo trigon run --config /etc/trigon.yaml\n  \
     sudo trigon run --pid 4711,4712 --for 30s --output json\n  \
+    sudo trigon run --pid 4711 --gc\n  \
     sudo TRIGON_TRACES_RATIO=1 OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 trigon run\n\n\
     Every key of the configuration has an environment variable: traces.slow is TRIGON_TRACES_SLOW.\n\
     A flag is stronger than TRIGON_*, that than the standard OTEL_* variables, those than the file.\n\
@@ -97,6 +98,9 @@ pub(crate) struct Run {
     /// Observe only these processes, instead of those of discovery.include
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Vec<u32>,
+    /// Also print each garbage collection and each other stop of the observed programs
+    #[arg(long)]
+    pub(crate) gc: bool,
 }
 
 /// `trigon doctor`.

@@ -3,10 +3,12 @@
 //! Everything here is driven by one loop, so that there is no lock around state and no order to get wrong. What may wait
 //! (sending, serving) runs in tasks of its own and is reached through bounded queues.
 
+mod gc;
 mod observer;
 mod self_metrics;
 mod settings;
 mod status;
+mod stops;
 
 use crate::config::Config;
 use anyhow::{Context, Result};
@@ -29,7 +31,7 @@ use trigon_export::http::{self, SnapshotRequest};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot};
-use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Switches};
+use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Signal, Switches};
 use trigon_probe::{Capabilities, Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
@@ -54,6 +56,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(crate) struct Run {
     pub(crate) format: Format,
     pub(crate) duration: Option<Duration>,
+    /// Whether each garbage collection and other stop is printed.
+    pub(crate) gc: bool,
 }
 
 /// Runs until a signal or the end of the given time.
@@ -269,17 +273,33 @@ impl Agent {
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
                 Ok(Event::Span(_)) => self.spans_seen += 1,
-                Err(_) => {}
+                Ok(Event::Gc(_)) | Err(_) => {}
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };
-            let span = self.pipeline.on_event(event, now, &mut texts);
-            if let (Some(span), Some(exporter)) = (span, self.exporter.as_ref().filter(|e| e.takes_spans())) {
-                exporter.send_span(span);
+            match self.pipeline.on_event(event, now, &mut texts) {
+                Some(Signal::Span(span)) => {
+                    if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
+                        exporter.send_span(*span);
+                    }
+                }
+                Some(Signal::GcCycle(cycle)) => self.tell(cycle.process, |process| stops::cycle(&cycle, process)),
+                Some(Signal::Stop(stop)) => self.tell(stop.process, |process| stops::stop(&stop, process)),
+                None => {}
             }
         }
         // Its room serves the next reading.
         if events.capacity() <= INBOX_KEPT {
             *self.inbox.borrow_mut() = events;
+        }
+    }
+
+    /// Prints a stop of a process, if that was asked for.
+    fn tell(&mut self, id: ProcessId, line: impl FnOnce(&Observed) -> stops::Line) {
+        if self.run.gc {
+            let ended = || self.ended.get(&id).map(|ended| &ended.process);
+            if let Some(line) = self.observer.by_id(id).or_else(ended).map(line) {
+                self.status.tell(&line);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Decides on each process: is it a Go program with something to observe, and are its probes attached?
 
+use super::gc;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -8,8 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use trigon_discover::{Candidate, Host, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::{GoBinary, Segment};
+use trigon_goruntime::RuntimeLayout;
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{Attached, FileCopy, FileId, Kernel, NoPlan, ObservedProcess, Plan, Probes, Sampler, copy_file};
+use trigon_probe::{
+    Attached, FileCopy, FileId, Kernel, Library, NoHttp, ObservedProcess, Plan, Probes, Sampler, copy_file,
+};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub(crate) struct Choices {
     pub(crate) skip_sdk: bool,
     pub(crate) allow_stepped: bool,
     pub(crate) spans: bool,
+    /// Whether garbage collections and other stops are told one by one.
+    pub(crate) gc: bool,
 }
 
 /// What became of a process.
@@ -95,6 +101,8 @@ struct Binary {
     _attached: Attached,
     plan: Plan,
     source: Arc<Source>,
+    /// Where its runtime's variables lie, if stops are told.
+    runtime: Option<RuntimeLayout>,
     users: usize,
 }
 
@@ -211,10 +219,11 @@ impl Observer {
             routes: !no_routes,
             trace_context: self.choices.trace_context,
             sampler: self.choices.sampler,
+            gc: shared.runtime.as_ref().and_then(|layout| gc::places(&layout.at(bias)).ok()),
         };
         self.probes.observe(process.pid, &observed, &shared.plan).map_err(failed)?;
         let mut absent = shared.plan.absent.clone();
-        if no_routes {
+        if no_routes && shared.plan.http.is_ok() {
             absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());
         }
         let observed = Observed {
@@ -256,15 +265,20 @@ impl Observer {
         if self.binaries.contains_key(&id) {
             return copy.check().map_err(failed);
         }
-        let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|error| match error {
-            NoPlan::NothingLinked => Refusal::NotWanted(error.to_string()),
-            _ => failed(error),
-        })?;
+        let policy = self.kernel.policy(self.choices.allow_stepped);
+        let mut plan = Plan::of(binary, &policy).map_err(|none| refusal(&none.http, &none.to_string()))?;
+        let runtime = self.choices.gc.then(|| runtime_of(binary, &mut plan)).flatten();
+        if runtime.is_none() {
+            plan.leave_out(Library::Runtime);
+        }
+        if let (true, Err(http)) = (plan.sites.is_empty(), &plan.http) {
+            return Err(refusal(http, &http.to_string()));
+        }
         copy.check().map_err(failed)?;
         let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
         let attached = self.probes.attach(&path, &plan).map_err(|e| failed(format!("attaching failed: {e}")))?;
         let source = Arc::new(Source { file, segments: binary.load_segments().to_vec() });
-        self.binaries.insert(id, Binary { _attached: attached, plan, source, users: 0 });
+        self.binaries.insert(id, Binary { _attached: attached, plan, source, runtime, users: 0 });
         Ok(())
     }
 
@@ -304,6 +318,29 @@ impl Observer {
             }
         }
         totals
+    }
+}
+
+/// A program without a server was not wanted; one whose requests cannot be seen was.
+fn refusal(http: &NoHttp, reason: &str) -> Refusal {
+    match http {
+        NoHttp::NothingLinked => Refusal::NotWanted(reason.to_owned()),
+        _ => Refusal::Failed(reason.to_owned()),
+    }
+}
+
+/// The runtime's layout, if the program's stops can be told by it; if not, the plan says why.
+fn runtime_of(binary: &GoBinary<'_>, plan: &mut Plan) -> Option<RuntimeLayout> {
+    if !plan.sees_stops() {
+        return None;
+    }
+    let layout = RuntimeLayout::resolve(binary, 0);
+    match gc::places(&layout) {
+        Ok(_) => Some(layout),
+        Err(why) => {
+            plan.absent.push(format!("garbage collections and other stops: {why}"));
+            None
+        }
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
         skip_sdk: config.discovery.sdk_instrumented == config::SdkInstrumented::Skip,
         allow_stepped: config.kernel.allow_stepped,
         spans: true,
+        gc: config.runtime.gc_events,
         trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
     })
 }

@@ -1,6 +1,7 @@
 //! What `trigon run` tells while it runs: a live table for a person at a terminal, lines elsewhere, JSON for programs.
 
 use super::observer::{Observed, Totals};
+use super::stops::Line;
 use crate::cli;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -137,6 +138,14 @@ impl Status {
                 let line = format!("- {} (pid {}) ended", process.resource.service_name(), process.pid);
                 self.line(&line);
             }
+        }
+    }
+
+    /// Tells of a stop of a program.
+    pub(super) fn tell(&mut self, line: &Line) {
+        match self.format {
+            Format::Json => self.event(&line.json),
+            Format::Text => self.line(&line.text),
         }
     }
 

@@ -95,6 +95,9 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: Result<&P
             fields.insert("probes".into(), sites.collect());
             fields.insert("not_probed".into(), refused.collect());
             fields.insert("absent".into(), json!(plan.absent));
+            if let Err(reason) = &plan.http {
+                fields.insert("requests_not_observed".into(), json!(reason.to_string()));
+            }
             fields.insert("offsets".into(), offsets.collect());
         }
         Err(reason) => {
@@ -150,6 +153,9 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
         let unseen = refused.get("requests_unseen").and_then(Value::as_bool) == Some(true);
         let mark = if unseen { "REQUESTS UNSEEN" } else { "not needed" };
         writeln!(out, "{:<34} {mark}: {}", text(refused, "probe"), text(refused, "reason"))?;
+    }
+    if let Some(reason) = report.get("requests_not_observed").and_then(Value::as_str) {
+        writeln!(out, "requests are not observed: {reason}")?;
     }
     for absent in list("absent") {
         writeln!(out, "absent: {}", absent.as_str().unwrap_or_default())?;

@@ -13,6 +13,7 @@ mod otel;
 mod period;
 mod problem;
 mod reference;
+mod runtime;
 mod suggest;
 mod traces;
 mod tree;
@@ -29,6 +30,7 @@ pub(crate) use self::metrics::{Kernel, Metrics, UprobeMulti};
 pub(crate) use self::period::Period;
 pub(crate) use self::problem::Report;
 pub(crate) use self::reference::{default_yaml, json_schema, markdown};
+pub(crate) use self::runtime::Runtime;
 pub(crate) use self::traces::{Propagator, Traces};
 
 /// Port of `/metrics`, as users and dashboards know it.
@@ -44,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) traces: Traces,
     /// The metrics of requests.
     pub(crate) metrics: Metrics,
+    /// The Go runtime of the observed programs.
+    pub(crate) runtime: Runtime,
     /// The kernel side: sizes of its maps, and how it attaches. Sizes bound its memory; `trigon doctor` prints the total.
     pub(crate) kernel: Kernel,
     /// The HTTP server of the agent.

@@ -1,0 +1,109 @@
+//! Garbage collections and other stops as the agent tells them are those that the program knows of.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::time::Duration;
+use trigon_tests::agent::Agent;
+use trigon_tests::gc_program::{GcLoad, agrees};
+use trigon_tests::golang::{Build, build};
+use trigon_tests::programs::Server;
+use trigon_tests::until;
+
+/// Without arguments, the newest patch release of a middle one, the newest.
+const VERSIONS: [&str; 3] = ["go1.21.13", "go1.24.11", "go1.27.4"];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn each_collection_and_each_stop_is_what_the_program_knows() -> Result<()> {
+    for version in VERSIONS {
+        let agreed = agrees(&Build::with(version), 1000).context(version)?;
+        assert!(agreed.cycles >= 1000 && agreed.stops > 50, "{version}: {agreed:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_comes_in_the_middle_tells_what_it_saw() -> Result<()> {
+    let mut program = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 100_000)?;
+    program.begin()?;
+    let pid = program.pid();
+    let mut agent = Agent::start(&["--gc", "--pid", &pid.to_string()], &[])?;
+    let many = |agent: &mut Agent| {
+        let first = agent.wait_for(|event| event["event"] == "gc")?;
+        let later = first["number"].as_u64().unwrap() + 100;
+        agent.wait_for(|event| event["event"] == "gc" && event["number"].as_u64() == Some(later))
+    };
+    many(&mut agent)?;
+    let numbers: Vec<_> = agent.events.iter().filter_map(|event| event["number"].as_u64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    // Only the first may have begun before.
+    let partial = |event: &&Value| event["event"] == "gc" && event["begin_unix_nano"].is_null();
+    let partial: Vec<_> = agent.events.iter().filter(partial).collect();
+    assert!(partial.len() <= 1 && partial.iter().all(|event| event["pause_ns"].is_u64()), "{partial:?}");
+    let page = agent.scrape()?;
+    let count = |reason| page.sum("trigon_dropped_total", &[("signal", "gc"), ("reason", reason)]);
+    assert_eq!((count("begin_missing"), count("cycles_missing")), (partial.len() as f64, 0.0));
+    // Another process of the same program is not mistaken for it, and its end is seen.
+    let other = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 10)?;
+    drop(program);
+    agent.wait_for(|event| event["event"] == "exited" && event["pid"].as_u64() == Some(pid.into()))?;
+    assert!(agent.events.iter().all(|event| event["pid"].as_u64() != Some(other.pid().into())));
+    agent.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_ring_that_is_full_loses_stops_by_count() -> Result<()> {
+    let mut program = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 3000)?;
+    let pid = program.pid();
+    let mut agent = Agent::start(&["--gc", "--pid", &pid.to_string()], &[("TRIGON_KERNEL_RING_BYTES", "65536")])?;
+    agent.observes(pid)?;
+    // While it is stopped, nobody reads the ring, which holds some 740 stops.
+    let agent_pid = rustix::process::Pid::from_raw(agent.pid() as i32).unwrap();
+    rustix::process::kill_process(agent_pid, rustix::process::Signal::STOP)?;
+    let truth = program.work()?;
+    rustix::process::kill_process(agent_pid, rustix::process::Signal::CONT)?;
+    // One more collection shows the gap.
+    let last = truth["last"].as_u64().unwrap();
+    let mut next = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 1)?;
+    next.work()?;
+    let lost = until(PATIENCE, "the count of lost stops", || {
+        let page = agent.scrape()?;
+        let lost = page.sum("trigon_dropped_total", &[("signal", "gc"), ("reason", "ring_full")]);
+        Ok((lost > 0.0, lost))
+    })?;
+    let told = agent.events.len();
+    let page = agent.scrape()?;
+    let seen = page.sum("trigon_go_gc_cycles_total", &[]);
+    // Two stops a cycle; other stops and the first cycle are few.
+    assert!(lost >= 2.0 * (last as f64 - seen) - 2.0 && seen < last as f64, "{lost} lost, {seen} of {last} seen, {told}");
+    agent.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_server_is_observed_with_its_requests_and_its_collections() -> Result<()> {
+    for (given, sites, families) in [("true", 5, true), ("false", 4, false)] {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "both")])?;
+        let mut agent = Agent::start(&[], &[("TRIGON_RUNTIME_GC_EVENTS", given)])?;
+        let observed = agent.observes(server.pid())?;
+        assert_eq!(observed["probes"].as_array().map(Vec::len), Some(sites), "{observed}");
+        let page = agent.scrape()?;
+        assert_eq!(page.types.contains_key("trigon_go_gc_pause_duration_seconds"), families && false);
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_without_a_server_is_refused_where_collections_are_not_wanted() -> Result<()> {
+    let program = GcLoad::start(&build("gcload", &Build::with("go1.24.11"))?, 10)?;
+    let mut agent = Agent::start(&[], &[("TRIGON_RUNTIME_GC_EVENTS", "false")])?;
+    let refused = agent.refuses(program.pid())?;
+    assert_eq!((refused["failed"].as_bool(), refused["reason"].as_str()), (Some(false), Some("it links no HTTP server of net/http")));
+    agent.stop()?;
+    Ok(())
+}

@@ -49,7 +49,8 @@ fn an_agent_that_comes_in_the_middle_tells_what_it_saw() -> Result<()> {
     let other = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 10)?;
     drop(program);
     agent.wait_for(|event| event["event"] == "exited" && event["pid"].as_u64() == Some(pid.into()))?;
-    assert!(agent.events.iter().all(|event| event["pid"].as_u64() != Some(other.pid().into())));
+    let of_other = |event: &&Value| event["event"] != "refused" && event["pid"].as_u64() == Some(other.pid().into());
+    assert_eq!(agent.events.iter().find(of_other), None);
     agent.stop()?;
     Ok(())
 }
@@ -65,33 +66,30 @@ fn a_ring_that_is_full_loses_stops_by_count() -> Result<()> {
     rustix::process::kill_process(agent_pid, rustix::process::Signal::STOP)?;
     let truth = program.work()?;
     rustix::process::kill_process(agent_pid, rustix::process::Signal::CONT)?;
-    // One more collection shows the gap.
-    let last = truth["last"].as_u64().unwrap();
-    let mut next = GcLoad::start(&build("gcload", &Build::with("go1.27.4"))?, 1)?;
-    next.work()?;
-    let lost = until(PATIENCE, "the count of lost stops", || {
+    let last = truth["last"].as_f64().unwrap();
+    let stops: f64 = truth["stops"].as_object().unwrap().values().filter_map(Value::as_f64).sum();
+    until(PATIENCE, "as many stops, seen or lost, as there were", || {
         let page = agent.scrape()?;
         let lost = page.sum("trigon_dropped_total", &[("signal", "gc"), ("reason", "ring_full")]);
-        Ok((lost > 0.0, lost))
+        let seen = page.sum("trigon_go_gc_cycles_total", &[]);
+        let other = page.sum("trigon_go_stop_the_world_duration_seconds_count", &[])
+            - page.sum("trigon_go_stop_the_world_duration_seconds_count", &[("reason", "GC sweep termination")])
+            - page.sum("trigon_go_stop_the_world_duration_seconds_count", &[("reason", "GC mark termination")]);
+        // The last cycle that found room may have lost its end.
+        let missing = 2.0 * (last - seen) + stops - other - lost;
+        Ok((lost > 1000.0 && (0.0..=1.0).contains(&missing), (lost, seen, other, missing)))
     })?;
-    let told = agent.events.len();
-    let page = agent.scrape()?;
-    let seen = page.sum("trigon_go_gc_cycles_total", &[]);
-    // Two stops a cycle; other stops and the first cycle are few.
-    assert!(lost >= 2.0 * (last as f64 - seen) - 2.0 && seen < last as f64, "{lost} lost, {seen} of {last} seen, {told}");
     agent.stop()?;
     Ok(())
 }
 
 #[test]
 fn a_server_is_observed_with_its_requests_and_its_collections() -> Result<()> {
-    for (given, sites, families) in [("true", 5, true), ("false", 4, false)] {
+    for (given, sites) in [("true", 5), ("false", 4)] {
         let server = Server::start(&build("server", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "both")])?;
         let mut agent = Agent::start(&[], &[("TRIGON_RUNTIME_GC_EVENTS", given)])?;
         let observed = agent.observes(server.pid())?;
         assert_eq!(observed["probes"].as_array().map(Vec::len), Some(sites), "{observed}");
-        let page = agent.scrape()?;
-        assert_eq!(page.types.contains_key("trigon_go_gc_pause_duration_seconds"), families && false);
         agent.stop()?;
         server.kill()?;
     }
@@ -103,7 +101,10 @@ fn a_program_without_a_server_is_refused_where_collections_are_not_wanted() -> R
     let program = GcLoad::start(&build("gcload", &Build::with("go1.24.11"))?, 10)?;
     let mut agent = Agent::start(&[], &[("TRIGON_RUNTIME_GC_EVENTS", "false")])?;
     let refused = agent.refuses(program.pid())?;
-    assert_eq!((refused["failed"].as_bool(), refused["reason"].as_str()), (Some(false), Some("it links no HTTP server of net/http")));
+    assert_eq!(
+        (refused["failed"].as_bool(), refused["reason"].as_str()),
+        (Some(false), Some("it links no HTTP server of net/http"))
+    );
     agent.stop()?;
     Ok(())
 }

@@ -65,7 +65,7 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     let plan = Plan::of(&GoBinary::parse(&copy)?, &Kernel::detect().policy(false))?;
     for _ in 0..200 {
         let attached = probes.attach(&path, &plan)?;
-        assert_eq!(attached.sites, 4);
+        assert_eq!(attached.sites, 5);
         drop(attached);
     }
     let report = finish_client(load)?;

@@ -97,7 +97,10 @@ pub fn agrees(how: &Build, cycles: u64) -> Result<Agreed> {
     ensure!(observed["probes"].as_array().is_some_and(|sites| sites.len() == 1), "probes: {observed}");
     let truth = program.work()?;
     let last = truth["last"].as_u64().context("no last number")?;
-    agent.wait_for(|event| is(event, "gc", pid) && event["number"].as_u64() == Some(last))?;
+    let last = agent.wait_for(|event| is(event, "gc", pid) && event["number"].as_u64() == Some(last))?;
+    // It reads its statistics after that.
+    let end = |event: &Value| event["end_unix_nano"].as_u64();
+    agent.wait_for(|event| is(event, "stop_the_world", pid) && end(event) > end(&last))?;
     let told: Vec<_> = agent.events.iter().filter(|event| event["pid"].as_u64() == Some(pid.into())).cloned().collect();
     let page = agent.scrape()?;
     let lost = page.sum("trigon_dropped_total", &[("signal", "gc")]);
@@ -149,7 +152,8 @@ impl Told {
         ensure!(found == pauses.keys().collect::<Vec<_>>(), "cycles {found:?}, not {:?}", pauses.keys());
         let (mut early, mut forced) = (0, 0);
         for (number, event) in &self.cycles {
-            self.one(event, pauses.get(number).copied(), version).with_context(|| format!("cycle {number}: {event}"))?;
+            self.one(event, pauses.get(number).copied(), version)
+                .with_context(|| format!("cycle {number}: {event}"))?;
             early += event["early_stops"]["count"].as_u64().context("no early stops")?;
             forced += u64::from(event["forced"] == true);
         }
@@ -165,7 +169,11 @@ impl Told {
         if !is_go(version, &["1.22"]) {
             self.histogram(&truth["stop"], "stopping_ns", early).context("/sched/pauses/stopping/gc")?;
         }
-        Ok(Agreed { cycles: self.cycles.len() as u64, stops: self.stops.values().map(Vec::len).sum::<usize>() as u64, early })
+        Ok(Agreed {
+            cycles: self.cycles.len() as u64,
+            stops: self.stops.values().map(Vec::len).sum::<usize>() as u64,
+            early,
+        })
     }
 
     fn one(&self, event: &Value, pause: Option<u64>, version: &str) -> Result<()> {
@@ -181,9 +189,13 @@ impl Told {
         if is_go(version, &["1.21", "1.22"]) {
             ensure!(stopping == [None; 2], "this release does not say how long stopping took");
         } else {
-            ensure!(stopping[0].is_some_and(|ns| ns <= first) && stopping[1].is_some_and(|ns| ns <= second), "stopping");
+            ensure!(
+                stopping[0].is_some_and(|ns| ns <= first) && stopping[1].is_some_and(|ns| ns <= second),
+                "stopping"
+            );
         }
-        let (begin, end) = (number("/begin_unix_nano").context("no begin")?, number("/end_unix_nano").context("no end")?);
+        let (begin, end) =
+            (number("/begin_unix_nano").context("no begin")?, number("/end_unix_nano").context("no end")?);
         ensure!(end - begin >= first + second, "it ends before its stops");
         let [before, after, trigger] =
             ["/heap_before_bytes", "/heap_after_bytes", "/trigger_bytes"].map(|at| number(at).unwrap_or_default());
@@ -209,16 +221,17 @@ impl Told {
                 *bounds.entry(lower_bound(nanos)).or_default() -= 1;
             }
         }
-        let (more, fewer): (Vec<_>, Vec<_>) = bounds.values().filter(|n| **n != 0).partition(|n| **n > 0);
-        ensure!(fewer.is_empty() && more.into_iter().sum::<i64>() == early as i64, "differences by bucket: {bounds:?}");
+        let more: i64 = bounds.values().filter(|count| **count > 0).sum();
+        let fewer = bounds.values().any(|count| *count < 0);
+        ensure!(!fewer && more == early as i64, "differences by bucket: {bounds:?}");
         Ok(())
     }
 }
 
-/// The bucket of runtime.timeHistogram: 4 sub-buckets a power of two from 2^9 ns on, and one of 128 ns steps below.
+/// The bucket of runtime.timeHistogram: four for each power of two from 256 ns on, and four below.
 fn lower_bound(nanos: u64) -> u64 {
     let step = match nanos {
-        0..512 => 128,
+        0..256 => 64,
         _ => 1 << (nanos.ilog2() - 2),
     };
     nanos / step * step

@@ -13,8 +13,8 @@ const START_WINDOW: u16 = 256;
 const END_WINDOW: u16 = 256;
 const RESPONSE_WINDOW: u16 = 128;
 
-/// The struct fields of one executable, or why they are not known.
-#[derive(Debug)]
+/// The struct fields of one executable, or why they are not known; none where nothing reads them.
+#[derive(Debug, Default)]
 pub struct Fields {
     found: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
 }

@@ -73,7 +73,7 @@ pub struct Plan {
     pub flags: u32,
     /// What will be absent from the data, each with its reason.
     pub absent: Vec<String>,
-    /// The fields behind the layout.
+    /// The fields behind the layout; none where no server is linked.
     pub fields: Fields,
     /// Whether requests are seen, or why none is.
     pub http: Result<(), NoHttp>,
@@ -113,14 +113,13 @@ impl Plan {
     /// No probe has a place.
     pub fn of(binary: &GoBinary<'_>, policy: &Policy) -> Result<Self, NoPlan> {
         let finder = Finder::new(binary, policy);
-        let fields = Fields::of(binary);
         let mut plan = Self {
             sites: Vec::new(),
             refused: Vec::new(),
             layout: Fields::nothing(),
             flags: 0,
             absent: Vec::new(),
-            fields,
+            fields: Fields::default(),
             http: Ok(()),
         };
         plan.http = plan.place_http(&finder);
@@ -137,6 +136,7 @@ impl Plan {
         if finder.function(SERVE_HTTP).is_none() && finder.function(SERVE).is_none() {
             return Err(NoHttp::NothingLinked);
         }
+        self.fields = Fields::of(finder.binary);
         let mut layout = self.fields.request()?;
         let missing = self.fields.structs(&mut layout);
         let apart = finder.why_apart();

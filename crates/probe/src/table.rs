@@ -441,6 +441,19 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
+    fn each_checked_minor_has_one_row_for_its_stops_and_no_other_has_any() {
+        let rows = |minor: u16| {
+            let holds =
+                |probe: &&Probe| matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor));
+            PROBES.iter().filter(holds).count()
+        };
+        assert!((21..=27).all(|minor| rows(minor) == 1) && rows(20) == 0 && rows(28) == 0);
+        // No place without a version, no version without this role.
+        let is_version = |probe: &Probe| matches!(probe.when, When::Minors(..));
+        assert!(PROBES.iter().all(|probe| is_version(probe) == (probe.role == Role::WorldStart)));
+    }
+
+    #[test]
     fn ids_are_unique_and_every_program_has_a_row() {
         let ids: HashSet<_> = PROBES.iter().map(|probe| probe.id).collect();
         assert_eq!(ids.len(), PROBES.len());

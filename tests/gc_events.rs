@@ -9,6 +9,7 @@ use trigon_tests::agent::Agent;
 use trigon_tests::gc_program::{GcLoad, agrees};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::Server;
+use trigon_tests::runtime_values::RuntimeValues;
 use trigon_tests::until;
 
 /// Without arguments, the newest patch release of a middle one, the newest.
@@ -52,6 +53,33 @@ fn an_agent_that_comes_in_the_middle_tells_what_it_saw() -> Result<()> {
     let of_other = |event: &&Value| event["event"] != "refused" && event["pid"].as_u64() == Some(other.pid().into());
     assert_eq!(agent.events.iter().find(of_other), None);
     agent.stop()?;
+    Ok(())
+}
+
+/// The same process number, the same start, another program: nothing of it is read by the last one's addresses.
+#[test]
+fn a_process_that_executes_another_program_begins_anew() -> Result<()> {
+    let other = build("runtimevalues", &Build::with("go1.24.11"))?;
+    let pie = Build::with("go1.27.4").flag("-buildmode=pie");
+    for to in [Some(other.as_path()), None] {
+        let mut program = RuntimeValues::start(&build("runtimevalues", &pie)?, &[], &[])?;
+        let pid = program.process().pid();
+        let mut agent = Agent::start(&["--gc", "--pid", &pid.to_string()], &[])?;
+        for next in [true, false] {
+            agent.observes(pid)?;
+            for _ in 0..5 {
+                program.ask("settle")?;
+            }
+            let last = program.ask("memstats")?["memstats"]["NumGC"].as_u64().unwrap();
+            let event = agent.wait_for(|event| event["event"] == "gc" && event["number"].as_u64() == Some(last))?;
+            assert!(event["forced"] == true && event["begin_unix_nano"].is_u64(), "{event}");
+            if next {
+                agent.events.clear();
+                program.execute(to)?;
+            }
+        }
+        agent.stop()?;
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ enum trigon_event_kind {
 	EVENT_SPAN = 1,
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
+	EVENT_WORLD_START = 4,
 };
 
 /* Why a request has this route, or none. */
@@ -138,6 +139,35 @@ struct process_event {
 };
 _Static_assert(sizeof(struct process_event) == 16, "wire contract");
 
+/* Which of a world_event's words from `cycles` on were read; the others are zero. */
+#define WORLD_CYCLES      1
+#define WORLD_PAUSED      2
+#define WORLD_FORCED      4
+#define WORLD_HEAP_LIVE   8
+#define WORLD_HEAP_MARKED 16
+#define WORLD_TRIGGERED   32
+
+/* A Go program runs on after its runtime had stopped it: all that is known of the stop. Times are CLOCK_MONOTONIC, as
+ * runtime.nanotime reads it; 0: this release does not say. */
+struct world_event {
+	__u32 kind;
+	__u32 process;
+	__u64 time_ns;     /* of the hit, a few microseconds before goroutines run again */
+	__u64 now_ns;      /* the end by the runtime's own account; only at the end of a cycle */
+	__u64 started_ns;  /* when it began to stop them */
+	__u64 finished_ns; /* when the last one stood still; from Go 1.23 on */
+	__u64 paused_ns;   /* of the cycle's stops that have been added up so far */
+	__u64 heap_live;   /* bytes */
+	__u64 heap_marked;
+	__u64 triggered;
+	__u32 cycles; /* that were completed */
+	__u8 reason;  /* runtime.stwReason */
+	__u8 forced;
+	__u8 known; /* WORLD_* */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct world_event) == 80, "wire contract");
+
 /* What could not be done; indices of the map `losses`, names in crates/model/src/loss.rs. */
 enum trigon_loss {
 	LOSS_STATE_FULL = 0,
@@ -158,7 +188,9 @@ enum trigon_loss {
 	LOSS_DURATION_CLAMPED = 15,
 	LOSS_SPAN_TEXT_UNREADABLE = 16,
 	LOSS_SPAN_TEXT_REPLACED = 17,
-	LOSSES = 18,
+	LOSS_GC_RING_FULL = 18,
+	LOSS_GC_UNREADABLE = 19,
+	LOSSES = 20,
 };
 
 #endif

@@ -9,31 +9,12 @@
 #ifndef TRIGON_HTTP_SERVER_H
 #define TRIGON_HTTP_SERVER_H
 
-/* Bits of an attachment's cookie. */
-#define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
-
-static __always_inline int stack_grows(struct go_registers *regs)
-{
-	/* The flags first: they are at hand, and the cookie costs a call. */
-	return GO_STACK_GROWS(regs) && (bpf_get_attach_cookie(regs) & COOKIE_STACK_CHECK);
-}
-
 /* The process of an open or earlier request of this goroutine. An array costs no call, the hash of processes does. */
 static __always_inline const struct process *process_of(const struct request *r)
 {
 	const struct process *p = bpf_map_lookup_elem(&configurations, &r->slot);
 
 	return p && p->id != 0 && p->id == r->process ? p : 0;
-}
-
-static __always_inline const struct process *observed(__u32 tgid, __u32 *slot)
-{
-	const __u32 *found = bpf_map_lookup_elem(&processes, &tgid);
-
-	if (!found)
-		return 0;
-	*slot = *found;
-	return bpf_map_lookup_elem(&configurations, slot);
 }
 
 /* The open request of this goroutine; `p` is its process. */

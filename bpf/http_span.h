@@ -49,13 +49,6 @@ static __always_inline void span_texts(const struct process *p, const struct req
 	copy_text(event->peer, PEER_MAX_BYTES, r->peer, r->peer_len, &event->peer_len);
 }
 
-/* Waking the reader costs the application more than all else of a span: it reads now and then by itself, and is woken
- * only when so much waits that it should not. */
-static __always_inline __u64 wake_up(void)
-{
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
-
 __noinline int emit_span(const struct process *p, const struct request *r, const struct request_key *key,
 			 const struct ended *e)
 {

@@ -101,6 +101,30 @@ struct {
 	__type(value, struct process);
 } configurations SEC(".maps");
 
+/* Where the variables of a process's runtime lie that go_gc.h reads: run-time addresses; 0: not known. */
+struct gc_places {
+	__u32 process; /* whose they are: the place may have gone to another process since */
+	__u16 g_m;     /* offsets in structs */
+	__u16 m_preemptoff;
+	__u64 cycles;      /* memstats.numgc */
+	__u64 paused;      /* work.pauseNS */
+	__u64 forced;      /* work.userForced */
+	__u64 heap_live;   /* gcController.heapLive */
+	__u64 heap_marked; /* gcController.heapMarked */
+	__u64 triggered;   /* gcController.triggered */
+	__u64 phase;       /* gcphase; this and what follows for Go 1.21 only */
+	__u64 pause_start; /* work.pauseStart */
+	__u64 cycle_ended; /* work.tEnd */
+};
+
+/* By a process's place in `configurations`, apart from those because requests do not need them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct gc_places);
+} gc_processes SEC(".maps");
+
 struct request_key {
 	__u64 g; /* address; unique while the goroutine lives, and the connection's end deletes the entry */
 	__u32 tgid;
@@ -216,6 +240,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } spans_due SEC(".maps");
+
+/* Waking the reader costs the application more than all else of a record: it reads now and then by itself, and is woken
+ * only when so much waits that it should not. */
+static __always_inline __u64 wake_up(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
 
 static __always_inline void lose(__u32 what)
 {

@@ -4,6 +4,7 @@
 #include "event.h"
 #include "go.h"
 #include "maps.h"
+#include "hit.h"
 #include "request_state.h"
 #include "scratch.h"
 #include "trace_context.h"
@@ -13,10 +14,12 @@
 #include "sampling.h"
 #include "http_span.h"
 #include "http_server.h"
+#include "go_gc.h"
 #include "process.h"
 
 /* For user space: types that only cross as bytes must be in the object's BTF. */
 const struct span_event_with_state *unused_span_event;
+const struct world_event *unused_world_event;
 const struct process_event *unused_process_event;
 const struct mapping_record *unused_mapping_record;
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
 use trigon_gobin::GoBinary;
-use trigon_probe::{Kernel, Plan, Probes, Settings, UprobeMulti, copy_file, loaded_programs};
+use trigon_probe::{Kernel, Part, Plan, Probes, Settings, UprobeMulti, copy_file, loaded_programs};
 use trigon_tests::agent::{Agent, executable};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client, finish_client, start_client};
@@ -62,9 +62,9 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     let probes = Probes::load(&settings)?;
     let path = build("server", &Build::default())?;
     let copy = copy_file(&std::fs::File::open(&path)?)?;
-    let plan = Plan::of(&GoBinary::parse(&copy)?, &Kernel::detect().policy(false))?;
+    let plan = Plan::of(&GoBinary::parse(&copy)?, &Kernel::detect().policy(false));
     for _ in 0..200 {
-        let attached = probes.attach(&path, &plan)?;
+        let attached = probes.attach(&path, &plan, Part::Requests)?;
         assert_eq!(attached.sites, 4);
         drop(attached);
     }

@@ -182,6 +182,8 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     }
     ensure!(differences.is_empty(), "{}", differences.join("\n"));
     let number = |key: &str| inside[key].as_u64();
+    let goroutines = number("goroutines");
+    ensure!(after.goroutines.clone().ok() == goroutines, "{:?} goroutines, not {goroutines:?}", after.goroutines);
     ensure!(after.threads.clone().ok() == number("threads"), "{:?} threads, not {}", after.threads, inside["threads"]);
     ensure!(after.settings.cpus.clone().ok().map(u64::from) == number("cpus"), "{:?}", after.settings);
     Ok(())

@@ -1,8 +1,9 @@
-//! Developer tasks: `cargo run -p xtask -- bench | matrix | offsets | runtime-matrix`.
+//! Developer tasks: `cargo run -p xtask -- bench | gc-matrix | matrix | offsets | runtime-matrix`.
 
 #![allow(clippy::print_stdout, reason = "a task's output is its result")]
 
 mod bench;
+mod gc_matrix;
 mod matrix;
 mod offsets;
 mod runtime_matrix;
@@ -14,12 +15,13 @@ fn main() -> Result<()> {
     let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {
         Some("bench") => bench::run(rest),
+        Some("gc-matrix") => gc_matrix::run(rest),
         Some("matrix") => matrix::run(rest),
         Some("offsets") => offsets::run(rest),
         Some("runtime-matrix") => runtime_matrix::run(rest),
         _ => bail!(
             "usage: cargo run -p xtask -- \
-             bench [SECONDS] [hello routes10] [big] | matrix [go1.26.8 …] | offsets [1.26.8 …] | runtime-matrix [go1.26.11 …]"
+             bench [SECONDS] [hello routes10] [big] | gc-matrix [go1.26.8 …] | matrix [go1.26.8 …] | offsets [1.26.8 …] | runtime-matrix [go1.26.11 …]"
         ),
     }
 }

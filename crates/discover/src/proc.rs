@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Environment beyond this is not read: the kernel's own limit for arguments and environment is larger only by
 /// configuration.
@@ -105,6 +106,14 @@ impl Process {
         start_ticks(self.pid) == Some(self.start_ticks)
     }
 
+    /// How long it has been running.
+    pub fn age(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
+        let start = self.start_ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
+        Duration::try_from_secs_f64(now - start).unwrap_or_default()
+    }
+
     /// The executable itself, also where its path is of another mount namespace or was deleted.
     ///
     /// # Errors
@@ -196,6 +205,9 @@ mod tests {
         assert!(process.open_executable().is_ok());
         assert!(process.executable_name().starts_with("trigon_discover"));
         assert!(all_pids().unwrap().contains(&process.pid));
+        assert!(process.age() < Duration::from_secs(3600));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(process.age() >= Duration::from_millis(20));
     }
 
     #[test]

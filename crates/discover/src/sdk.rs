@@ -62,14 +62,19 @@ const OTEL_RUNTIME: &str = "go.opentelemetry.io/contrib/instrumentation/runtime.
 
 /// The rule: the program links the collector, and what shows or sends its values. That it does so cannot be seen from
 /// outside; the linker drops what is never called.
-pub fn own_collectors(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>) -> OwnCollectors {
+pub fn own_collectors(binary: &GoBinary<'_>) -> OwnCollectors {
     let found = binary.functions_named(&[GO_COLLECTOR, HANDLERS[0], HANDLERS[1], OTEL_RUNTIME, METRIC_SDK]);
     let linked = |index: usize| found.get(index).is_some_and(Option::is_some);
-    let variable = |name: &str| environment.get(name).map_or("", String::as_str);
-    let off = variable("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true") || variable("OTEL_METRICS_EXPORTER") == "none";
     let sends = || binary.functions_with_prefix(EXPORTERS).iter().any(|function| function.name.contains("metric"));
-    OwnCollectors {
-        client_golang: linked(0) && (linked(1) || linked(2)),
-        otel: linked(3) && linked(4) && !off && sends(),
+    OwnCollectors { client_golang: linked(0) && (linked(1) || linked(2)), otel: linked(3) && linked(4) && sends() }
+}
+
+impl OwnCollectors {
+    /// Those that the process's environment does not switch off.
+    #[must_use]
+    pub fn in_environment(self, environment: &BTreeMap<String, String>) -> Self {
+        let variable = |name: &str| environment.get(name).map_or("", String::as_str);
+        let disabled = variable("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true");
+        Self { otel: self.otel && !disabled && variable("OTEL_METRICS_EXPORTER") != "none", ..self }
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! Pure, so that a recorded ring replays in a unit test. Numbers are in the processor's order, as the kernel wrote them.
 
+mod gc;
+
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
+pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 
 /// Buckets of the explicit form: 14 boundaries and what lies beyond.
 pub const EXPLICIT_BUCKETS: usize = 15;
@@ -48,6 +51,8 @@ pub enum Event {
     Exec(ProcessRecord),
     /// A process has ended.
     Exit(ProcessRecord),
+    /// A program runs on after its runtime had stopped it.
+    Gc(GcRecord),
 }
 
 /// The start or end of a process, observed or not.
@@ -363,7 +368,8 @@ impl Event {
                 let record = ProcessRecord { pid: b.u32(4), time_ns: b.u64(8) };
                 Ok(if kind == 2 { Self::Exec(record) } else { Self::Exit(record) })
             }
-            kind @ 1..=3 => Err(short(kind)),
+            4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
+            kind @ 1..=4 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -404,6 +410,16 @@ impl SpanRecord {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_record_or_an_error(kind in 0..6_u8, rest in prop::collection::vec(any::<u8>(), 0..700)) {
+            let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
+            let known = (1..=4).contains(&kind);
+            prop_assert!(Event::decode(&bytes).is_err() || known);
+        }
+    }
 
     #[test]
     fn the_overflow_key_decodes_to_itself() {

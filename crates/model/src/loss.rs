@@ -42,6 +42,10 @@ pub enum Loss {
     /// A handler replaced a text of the request (its target, host or method) that only the request holds on to: absent
     /// in the span, since the memory of what came may be in use for something else.
     SpanTextReplaced = 17,
+    /// The ring was full: a stop of a program, perhaps a garbage collection, is missing.
+    GcRingFull = 18,
+    /// A variable of the runtime could not be read: absent in the stop, or the stop itself in Go 1.21.
+    GcUnreadable = 19,
 }
 
 /// A loss as the exporters show it.
@@ -57,7 +61,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -76,6 +80,8 @@ impl Loss {
         Self::DurationClamped,
         Self::SpanTextUnreadable,
         Self::SpanTextReplaced,
+        Self::GcRingFull,
+        Self::GcUnreadable,
     ];
 
     /// Its labels.
@@ -99,6 +105,8 @@ impl Loss {
             Self::DurationClamped => ("buckets", "kernel", "duration_clamped"),
             Self::SpanTextUnreadable => ("span_attributes", "kernel", "read_fault"),
             Self::SpanTextReplaced => ("span_attributes", "kernel", "replaced_by_handler"),
+            Self::GcRingFull => ("gc", "ring", "ring_full"),
+            Self::GcUnreadable => ("gc", "kernel", "read_fault"),
         };
         LossPoint { signal, stage, reason }
     }

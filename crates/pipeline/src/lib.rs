@@ -5,22 +5,28 @@
 
 mod clock;
 mod endpoint;
+mod gc;
+mod go_runtime;
 mod http_server;
 mod losses;
 mod pipeline;
 mod processes;
 mod route;
+mod rules;
 mod span;
 mod table;
 mod target;
 mod trace_state;
 
 pub use clock::Clock;
+pub use gc::{EarlyStops, Gc, GcCycle, OtherStop, StopTimes};
+pub use go_runtime::{GoRuntimeMetrics, RuntimeSets};
 pub use http_server::HttpServerMetrics;
 pub use losses::Losses;
-pub use pipeline::{Pipeline, PipelineConfig};
+pub use pipeline::{Pipeline, PipelineConfig, Signal};
 pub use processes::{ProcessInfo, Processes, Switches};
 pub use route::{RouteName, RouteProblem, RouteSource, Routes};
+pub use rules::{Alert, AlertChange, Rules, RuntimeSample, Thresholds, rules_file};
 pub use span::{server_span, span_trace_state};
 pub use table::{Row, Samples, Table};
 pub use trace_state::BadTraceState;

@@ -1,6 +1,7 @@
 //! All parts together: what comes from the kernel goes in, spans and snapshots come out.
 
 use crate::clock::Clock;
+use crate::gc::{Gc, GcCycle, OtherStop, Told};
 use crate::http_server::HttpServerMetrics;
 use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
@@ -9,7 +10,7 @@ use crate::span::{server_span, span_trace_state};
 use crate::table::{Row, Samples, Table};
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{DecodeError, Event, RedKey, RedValue, SpanRecord};
+use trigon_model::kernel::{DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord};
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span};
 
 /// Bounds of what a [`Pipeline`] keeps.
@@ -57,10 +58,29 @@ const OVERFLOW: LossPoint = loss("attributes", "max_series_per_process");
 const REPLACED: LossPoint = loss("aggregates", "entry_replaced");
 /// `tracestate`s that are none.
 const BAD_TRACE_STATE: LossPoint = loss("trace_context", "tracestate_malformed");
+/// Stops of a process that is not there (any more).
+const UNKNOWN_STOP: LossPoint = loss("gc", "unknown_process");
+/// Garbage collections of which nothing was seen, by the gaps in their numbers.
+const MISSING_CYCLES: LossPoint = loss("gc", "cycles_missing");
+/// Garbage collections whose beginning was not seen: parts are absent.
+const MISSING_BEGIN: LossPoint = loss("gc", "begin_missing");
+/// Times and numbers of a program's memory that cannot be: absent.
+const IMPLAUSIBLE: LossPoint = loss("gc", "implausible");
 /// Processes that found no room.
 const NO_ROOM: LossPoint = loss("processes", "max_processes");
 /// Records of the ring that are not of the contract.
 const UNDECODABLE: LossPoint = LossPoint { signal: "events", stage: "ring", reason: "undecodable" };
+
+/// What an event completed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// A request.
+    Span(Box<Span>),
+    /// A garbage collection of a program.
+    GcCycle(GcCycle),
+    /// A stop of a program that is no part of a garbage collection.
+    Stop(OtherStop),
+}
 
 /// Turns what the kernel delivers into spans and metrics.
 ///
@@ -73,6 +93,7 @@ pub struct Pipeline {
     processes: Processes,
     routes: Routes,
     metrics: HttpServerMetrics,
+    gc: Gc,
     losses: Losses,
     table: Table,
     samples: Samples,
@@ -86,9 +107,17 @@ impl Pipeline {
     /// Begins at `now_unix_nano`; `own` is the agent itself, of which losses are told.
     pub fn new(config: PipelineConfig, own: Arc<Resource>, clock: Clock, now_unix_nano: u64) -> Self {
         let mut losses = Losses::default();
-        for point in
-            [UNKNOWN_SPAN, INVALID_ID, UNKNOWN_REQUESTS, OVERFLOW, REPLACED, BAD_TRACE_STATE, NO_ROOM, UNDECODABLE]
-        {
+        for point in [
+            UNKNOWN_SPAN,
+            INVALID_ID,
+            UNKNOWN_REQUESTS,
+            OVERFLOW,
+            REPLACED,
+            BAD_TRACE_STATE,
+            NO_ROOM,
+            UNDECODABLE,
+            UNKNOWN_STOP,
+        ] {
             losses.declare(point);
         }
         Self {
@@ -97,6 +126,7 @@ impl Pipeline {
             processes: Processes::bounded(config.max_processes),
             routes: Routes::new(config.max_routes),
             metrics: HttpServerMetrics::new(config.max_series_per_process),
+            gc: Gc::default(),
             losses,
             table: Table::default(),
             samples: Samples::new(config.max_samples),
@@ -157,6 +187,7 @@ impl Pipeline {
 
     fn forget(&mut self, id: ProcessId) {
         self.metrics.forget(id);
+        self.gc.forget(id);
         self.routes.forget(id);
         self.processes.forget(id);
     }
@@ -168,9 +199,10 @@ impl Pipeline {
         event: Result<Event, DecodeError>,
         now_unix_nano: u64,
         source: &mut dyn RouteSource,
-    ) -> Option<Span> {
+    ) -> Option<Signal> {
         match event {
-            Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source),
+            Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(|s| Signal::Span(Box::new(s))),
+            Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
                 self.losses.add(UNDECODABLE, 1);
@@ -199,6 +231,22 @@ impl Pipeline {
         not_after(&mut span, now_unix_nano);
         self.samples.keep(&span);
         Some(span)
+    }
+
+    fn on_stop(&mut self, record: &GcRecord) -> Option<Signal> {
+        if !self.knows(record.process) {
+            self.losses.add(UNKNOWN_STOP, 1);
+            return None;
+        }
+        self.gc.take(record, &self.clock).map(|told| match told {
+            Told::Cycle(cycle) => Signal::GcCycle(cycle),
+            Told::Stop(stop) => Signal::Stop(stop),
+        })
+    }
+
+    /// Garbage collections, e.g. the last ones of a process.
+    pub fn gc(&self) -> &Gc {
+        &self.gc
     }
 
     /// Takes one reading of all entries of the kernel's map.
@@ -239,7 +287,12 @@ impl Pipeline {
         for problem in RouteProblem::ALL {
             self.losses.set(loss("routes", problem.as_str()), self.routes.problems(problem));
         }
-        let families = vec![self.metrics.family(&self.processes), self.losses.family(&self.own, self.since_unix_nano)];
+        self.losses.set(MISSING_CYCLES, self.gc.missing());
+        self.losses.set(MISSING_BEGIN, self.gc.begin_missing());
+        self.losses.set(IMPLAUSIBLE, self.gc.implausible());
+        let mut families = vec![self.metrics.family(&self.processes)];
+        families.extend(self.gc.families(&self.processes));
+        families.push(self.losses.family(&self.own, self.since_unix_nano));
         Snapshot { time_unix_nano: now_unix_nano, own: Some(Arc::clone(&self.own)), families }
     }
 

@@ -1,7 +1,8 @@
 //! From struct fields found in an executable to the numbers that the kernel side reads with.
 
+use crate::fields::FIELDS;
 use crate::skeleton::types::{go_layout, request_layout, response_layout, window};
-use crate::table::{FIELDS, Structs};
+use crate::table::Structs;
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
@@ -12,8 +13,8 @@ const START_WINDOW: u16 = 256;
 const END_WINDOW: u16 = 256;
 const RESPONSE_WINDOW: u16 = 128;
 
-/// The struct fields of one executable, or why they are not known.
-#[derive(Debug)]
+/// The struct fields of one executable, or why they are not known; none where nothing reads them.
+#[derive(Debug, Default)]
 pub struct Fields {
     found: HashMap<(&'static str, &'static str, &'static str), Result<FieldInfo, FieldError>>,
 }
@@ -90,6 +91,30 @@ impl Fields {
         read.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))).collect()
     }
 
+    /// The layout of a program without requests: nothing of it is ever read.
+    pub fn nothing() -> go_layout {
+        go_layout {
+            start: request_layout::default(),
+            h2_start: request_layout::default(),
+            end: window::default(),
+            end_url: ABSENT,
+            end_pattern: ABSENT,
+            pattern_str: ABSENT,
+            response_conn: ABSENT,
+            response_req: ABSENT,
+            conn_hijacked: ABSENT,
+            h2_writer_state: ABSENT,
+            xnet_writer_state: ABSENT,
+            g_panic: ABSENT,
+            panic_arg: ABSENT,
+            panic_goexit: ABSENT,
+            response: response_layout::default(),
+            h2_state: response_layout::default(),
+            xnet_state: response_layout::default(),
+            reserved: [0; 2],
+        }
+    }
+
     /// The layout of `http.Request`, without which nothing can be observed; all else absent.
     pub fn request(&self) -> Result<go_layout, MissingField> {
         const P: &str = "net/http";
@@ -103,23 +128,14 @@ impl Fields {
         };
         Ok(go_layout {
             start,
-            h2_start: request_layout::default(),
             end,
             end_url,
             end_pattern: pattern,
             pattern_str: self.optional(P, "pattern", "str"),
-            response_conn: ABSENT,
-            response_req: ABSENT,
-            conn_hijacked: ABSENT,
-            h2_writer_state: ABSENT,
-            xnet_writer_state: ABSENT,
             g_panic: self.optional("runtime", "g", "_panic"),
             panic_arg: self.optional("runtime", "_panic", "arg"),
             panic_goexit: self.optional("runtime", "_panic", "goexit"),
-            response: response_layout::default(),
-            h2_state: response_layout::default(),
-            xnet_state: response_layout::default(),
-            reserved: [0; 2],
+            ..Self::nothing()
         })
     }
 

@@ -4,21 +4,28 @@
 
 mod batch;
 mod copy;
+mod fields;
+mod gc;
 mod kernel;
 mod layout;
 mod mapping;
 mod object;
+mod plain;
 mod plan;
 mod requests;
+mod settings;
 mod skeleton;
 mod stats;
 mod table;
 
 pub use copy::{FileCopy, copy_file};
+pub use fields::FIELDS;
+pub use gc::{GcPlaces, Go121Places};
 pub use kernel::{Capabilities, FLOOR, Kernel};
 pub use layout::{Fields, MissingField};
 pub use mapping::{FileId, Mapping};
-pub use object::{Attached, LoadError, ObservedProcess, Probes, Ring, Sampler, Settings, UprobeMulti};
-pub use plan::{NoPlan, Plan, PlannedSite, Refused, flags};
+pub use object::{Attached, LoadError, Probes, Ring};
+pub use plan::{NoHttp, Part, Plan, PlannedSite, Refused, flags};
+pub use settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 pub use stats::{ProgramRuns, RunStatistics, loaded_programs};
-pub use table::{FIELDS, Library, PROBES, Path, Probe, Program, Role, Structs, Target, When};
+pub use table::{Library, PROBES, Path, Probe, Program, Role, Structs, Target, When};

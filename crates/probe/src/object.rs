@@ -3,8 +3,10 @@
 use crate::batch;
 use crate::kernel::Capabilities;
 use crate::mapping::{self, FileId, Mapping};
-use crate::plan::{Plan, flags};
+use crate::plain::as_bytes;
+use crate::plan::{Part, Plan, flags};
 use crate::requests::{self, Places};
+use crate::settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
 use crate::stats::ProgramRuns;
 use crate::table::Program;
@@ -33,64 +35,6 @@ const REQUESTS_A_PLACE: u32 = 4;
 const PLACES: (u32, u32) = (64, 1 << 20);
 /// The ring's reader is woken for spans when one part in so many is full.
 const WAKE_SHARE: u32 = 8;
-
-/// Sizes and choices that are fixed before loading.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Bytes of the ring, a power of two of whole pages.
-    pub ring_bytes: u32,
-    /// Requests in flight plus open HTTP/1 connections.
-    pub max_requests: u32,
-    /// Aggregates of all processes.
-    pub max_aggregates: u32,
-    /// Texts of routes on the heap.
-    pub max_routes: u32,
-    /// Observed processes.
-    pub max_processes: u32,
-    /// Whether several uprobes attach at once.
-    pub uprobe_multi: UprobeMulti,
-}
-
-/// Whether several uprobes attach at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UprobeMulti {
-    /// Where the kernel has it.
-    Auto,
-    /// Never: one by one.
-    Never,
-}
-
-/// Which requests' spans cross the ring besides errors and slow ones.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampler {
-    /// Share of requests, 0 to 1: of those without a parent if `parent_based`.
-    pub ratio: f64,
-    /// An incoming `traceparent` decides.
-    pub parent_based: bool,
-    /// Errors are always due.
-    pub errors: bool,
-    /// From this duration on requests are always due, in nanoseconds.
-    pub slow_ns: u64,
-}
-
-/// What the kernel side must know about a process.
-#[derive(Debug, Clone)]
-pub struct ObservedProcess {
-    /// The agent's serial.
-    pub id: ProcessId,
-    /// Run-time addresses of the data that holds string literals.
-    pub read_only: std::ops::Range<u64>,
-    /// Whether spans are wanted.
-    pub spans: bool,
-    /// Whether metrics are wanted.
-    pub metrics: bool,
-    /// Whether the request's pattern means anything (not under `GODEBUG=httpmuxgo121=1`).
-    pub routes: bool,
-    /// Whether `traceparent` is read.
-    pub trace_context: bool,
-    /// Whose spans are due.
-    pub sampler: Sampler,
-}
 
 /// Why the object does not load.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +160,7 @@ impl Probes {
             (&mut maps.routes, settings.max_routes),
             (&mut maps.processes, settings.max_processes),
             (&mut maps.configurations, settings.max_processes),
+            (&mut maps.gc_processes, settings.max_processes),
         ];
         for (map, size) in sizes {
             map.set_max_entries(size).map_err(refused("the size of a map"))?;
@@ -240,6 +185,9 @@ impl Probes {
                 &mut progs.http1_connection_end,
                 &mut progs.http2_handler_end,
                 &mut progs.xnet_handler_end,
+                &mut progs.world_start,
+                &mut progs.world_start_go122,
+                &mut progs.world_start_go121,
             ] {
                 program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
             }
@@ -284,16 +232,19 @@ impl Probes {
             Program::Http1ConnectionEnd => &progs.http1_connection_end,
             Program::Http2HandlerEnd => &progs.http2_handler_end,
             Program::XNetHandlerEnd => &progs.xnet_handler_end,
+            Program::WorldStart => &progs.world_start,
+            Program::WorldStartGo122 => &progs.world_start_go122,
+            Program::WorldStartGo121 => &progs.world_start_go121,
         }
     }
 
-    /// Attaches a plan's sites to a file, for all processes that run it.
+    /// Attaches a part of a plan to a file, for all processes that run it.
     ///
     /// # Errors
     /// The kernel's refusal; nothing stays attached then.
-    pub fn attach(&self, path: &Path, plan: &Plan) -> io::Result<Attached> {
+    pub fn attach(&self, path: &Path, plan: &Plan, part: Part) -> io::Result<Attached> {
         let mut by_program: BTreeMap<Program, Vec<(usize, u64)>> = BTreeMap::new();
-        for site in &plan.sites {
+        for site in plan.sites_of(part) {
             let offset = usize::try_from(site.file_offset).map_err(io::Error::other)?;
             by_program.entry(site.probe.program).or_default().push((offset, site.cookie));
         }
@@ -312,7 +263,7 @@ impl Probes {
                 }
             }
         }
-        Ok(Attached { _links: links, sites: plan.sites.len() })
+        Ok(Attached { _links: links, sites: plan.sites_of(part).count() })
     }
 
     /// Begins to observe a process whose executable has probes.
@@ -348,13 +299,20 @@ impl Probes {
             pad: [0; 5],
             layout: plan.layout,
         };
-        debug_assert!(value.layout.start.window.size != 0);
-        let other = RedKey::encode_other(process.id);
-        let zero = [0_u8; RED_VALUE_SIZE];
-        self.skel.maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
-        let (key, slot) = (pid.to_ne_bytes(), self.slot(pid)?);
+        debug_assert!(value.layout.start.window.size != 0 || plan.http.is_err());
         let maps = &self.skel.maps;
-        let entered = maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY);
+        if plan.http.is_ok() {
+            let other = RedKey::encode_other(process.id);
+            let zero = [0_u8; RED_VALUE_SIZE];
+            maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
+        }
+        let (key, slot) = (pid.to_ne_bytes(), self.slot(pid)?);
+        let mut entered = Ok(());
+        // What an earlier process left in this place has that one's id, and counts for nobody.
+        if let Some(gc) = &process.gc {
+            entered = maps.gc_processes.update(&slot, as_bytes(&gc.of_process(process.id)), MapFlags::ANY);
+        }
+        let entered = entered.and_then(|()| maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY));
         let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
         if entered.is_err() {
             self.forget(pid);
@@ -513,7 +471,7 @@ impl Probes {
     /// Memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
         let maps = &self.skel.maps;
-        let all: [&dyn MapCore; 11] = [
+        let all: [&dyn MapCore; 12] = [
             &maps.ring,
             &maps.process_ring,
             &maps.request_places,
@@ -523,6 +481,7 @@ impl Probes {
             &maps.routes,
             &maps.processes,
             &maps.configurations,
+            &maps.gc_processes,
             &maps.losses,
             &maps.scratches,
         ];
@@ -546,12 +505,3 @@ impl Probes {
         Program::ALL.into_iter().map(count).collect()
     }
 }
-
-#[allow(unsafe_code, reason = "the kernel takes the struct as bytes")]
-fn as_bytes(value: &types::process) -> &[u8] {
-    // SAFETY: `repr(C)` without padding: the assertion below has the size as the sum of its fields.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<types::process>()) }
-}
-
-// 2 words, 4 double words, 8 bytes, and a layout of 2 x 11 + 13 + 3 x 5 + 2 half words: no padding.
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 104);

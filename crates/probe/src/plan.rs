@@ -1,8 +1,8 @@
 //! What is attached to an executable, and why the rest is not: decided from the file alone, before anything is touched.
 
-use crate::layout::Fields;
+use crate::layout::{Fields, MissingField};
 use crate::skeleton::types::go_layout;
-use crate::table::{Library, PROBES, Probe, Role, SERVE, SERVE_HTTP, Target, When, XNET_SERVERS};
+use crate::table::{PROBES, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Target, When, XNET_SERVERS};
 use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
@@ -73,40 +73,67 @@ pub struct Plan {
     pub flags: u32,
     /// What will be absent from the data, each with its reason.
     pub absent: Vec<String>,
-    /// The fields behind the layout.
+    /// The fields behind the layout; none where no server is linked.
     pub fields: Fields,
+    /// Whether requests are seen, or why none is.
+    pub http: Result<(), NoHttp>,
 }
 
-/// Why an executable cannot be observed at all.
-#[derive(Debug, thiserror::Error)]
-pub enum NoPlan {
+/// Why no request of a program is seen.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoHttp {
     /// It links no library that has probes.
     #[error("it links no HTTP server of net/http")]
     NothingLinked,
     /// Offsets are not known.
     #[error("{0}")]
-    Field(#[from] crate::layout::MissingField),
+    Field(#[from] MissingField),
     /// No begin and end could be placed.
     #[error("no usable pair of probe sites: {0}")]
     Sites(String),
 }
 
+/// A part of a plan, which is attached or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// What sees requests.
+    Requests,
+    /// What sees garbage collections and other stops.
+    Stops,
+}
+
 impl Plan {
-    /// Decides. `policy` says what the kernel emulates and whether stepped sites are allowed.
-    pub fn of(binary: &GoBinary<'_>, policy: &Policy) -> Result<Self, NoPlan> {
+    /// Decides. `policy` says what the kernel emulates and whether stepped sites are allowed. There may be no site at all:
+    /// then [`Self::http`] and [`Self::absent`] say why.
+    pub fn of(binary: &GoBinary<'_>, policy: &Policy) -> Self {
         let finder = Finder::new(binary, policy);
-        if finder.function("net/http.serverHandler.ServeHTTP").is_none()
-            && finder.function("net/http.(*conn).serve").is_none()
-        {
-            return Err(NoPlan::NothingLinked);
+        let mut plan = Self {
+            sites: Vec::new(),
+            refused: Vec::new(),
+            layout: Fields::nothing(),
+            flags: 0,
+            absent: Vec::new(),
+            fields: Fields::default(),
+            http: Ok(()),
+        };
+        plan.http = plan.place_http(&finder);
+        if let Err(why) = plan.place_stops(&finder) {
+            plan.absent.push(why);
         }
-        let fields = Fields::of(binary);
-        let mut layout = fields.request()?;
-        let mut absent = Vec::new();
-        let missing = fields.structs(&mut layout);
+        plan
+    }
+
+    /// Places what sees requests: pairs of begin and end. If there is none, nothing of it is left.
+    fn place_http(&mut self, finder: &Finder<'_, '_>) -> Result<(), NoHttp> {
+        if finder.function(SERVE_HTTP).is_none() && finder.function(SERVE).is_none() {
+            return Err(NoHttp::NothingLinked);
+        }
+        self.fields = Fields::of(finder.binary);
+        let mut layout = self.fields.request()?;
+        let missing = self.fields.structs(&mut layout);
         let apart = finder.why_apart();
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
-        for probe in PROBES {
+        for probe in PROBES.iter().filter(|probe| probe.role != Role::WorldStart) {
             if let Some(reason) = unwanted(probe.when, apart.as_deref()) {
                 refused.push(Refused { probe, reason, loss: false });
                 continue;
@@ -121,25 +148,47 @@ impl Plan {
         keep_pairs(&mut sites, &mut refused);
         if sites.is_empty() {
             let why: Vec<_> = refused.iter().filter(|r| r.loss).map(|r| r.reason.as_str()).collect();
-            return Err(NoPlan::Sites(why.join("; ")));
+            return Err(NoHttp::Sites(why.join("; ")));
         }
-        let flags = decide_flags(binary, &fields, &mut absent);
+        self.layout = layout;
+        self.flags = decide_flags(finder.binary, &self.fields, &mut self.absent);
         for site in &sites {
             // Its own function stays where others may call it; what passes by is unseen.
             if let Target::AfterCall { function, .. } = site.probe.target
                 && let Some(outer) = finder.handler_with_inlined(function)
             {
-                absent.push(format!("requests that pass {outer}, where the compiler inlined {function}"));
+                self.absent.push(format!("requests that pass {outer}, where the compiler inlined {function}"));
             }
         }
-        Ok(Self { sites, refused, layout, flags, absent, fields })
+        self.sites.extend(sites);
+        self.refused.extend(refused);
+        Ok(())
     }
 
-    /// The libraries that will be observed.
-    pub fn libraries(&self) -> Vec<Library> {
-        let mut libraries: Vec<_> = self.sites.iter().map(|site| site.probe.library).collect();
-        libraries.dedup();
-        libraries
+    /// Places what sees the program's stops: one site, by what the function's arguments are in this release.
+    fn place_stops(&mut self, finder: &Finder<'_, '_>) -> Result<(), String> {
+        let info = finder.binary.build_info();
+        let absent = |why: &str| format!("garbage collections and other stops: {why}");
+        let minor = info.go_version.as_ref().filter(|version| version.major == 1).map(|version| version.minor);
+        let fits = |probe: &&Probe| match probe.when {
+            When::Minors(first, last) => minor.is_some_and(|minor| (first..=last).contains(&minor)),
+            _ => false,
+        };
+        let probe = PROBES.iter().find(fits).ok_or_else(|| {
+            absent(&format!("the arguments of {START_WORLD} in {} were never checked", info.go_version_raw))
+        })?;
+        self.sites.extend(finder.place(probe).map_err(|why| absent(&why.reason))?);
+        Ok(())
+    }
+
+    /// The sites that see requests, or those that see the program's stops.
+    pub fn sites_of(&self, part: Part) -> impl Iterator<Item = &PlannedSite> {
+        self.sites.iter().filter(move |site| (site.probe.role == Role::WorldStart) == (part == Part::Stops))
+    }
+
+    /// Whether stops of the program are seen.
+    pub fn sees_stops(&self) -> bool {
+        self.sites.iter().any(|site| site.probe.role == Role::WorldStart)
     }
 }
 
@@ -160,6 +209,7 @@ fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
         Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
         Role::Settle(path) if !ends(path) => Some("end"),
         Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
+        Role::WorldStart => None,
     };
     sites.retain(|site| match lacks(site.probe.role) {
         None => true,

@@ -9,6 +9,7 @@ const _: () = {
     assert!(size_of::<types::red_key>() == trigon_model::kernel::RED_KEY_SIZE);
     assert!(size_of::<types::red_value>() == trigon_model::kernel::RED_VALUE_SIZE);
     assert!(size_of::<types::span_event>() == trigon_model::kernel::SPAN_EVENT_SIZE);
+    assert!(size_of::<types::world_event>() == trigon_model::kernel::WORLD_EVENT_SIZE);
     assert!(size_of::<types::process_event>() == 16);
     assert!(size_of::<types::request>() == crate::requests::REQUEST_SIZE);
     assert!(size_of::<types::mapping_record>() == crate::mapping::RECORD_SIZE);

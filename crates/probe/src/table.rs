@@ -1,7 +1,6 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
-use trigon_gobin::FieldRef;
 use trigon_gobin::site::Register;
 
 /// One probe: where it sits, what it costs, what it reads.
@@ -19,7 +18,7 @@ pub struct Probe {
     pub when: When,
     /// Structs that it reads besides `http.Request`.
     pub reads: &'static [Structs],
-    /// The BPF program in `bpf/http_server.h`.
+    /// The BPF program in `bpf/http_server.h` or `bpf/go_gc.h`.
     pub program: Program,
     /// Where it attaches.
     pub target: Target,
@@ -38,6 +37,8 @@ pub enum Library {
     NetHttp,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
+    /// Go's runtime: in every program.
+    Runtime,
 }
 
 /// How requests go through a server.
@@ -51,7 +52,7 @@ pub enum Path {
     XNetHttp2,
 }
 
-/// What a probe is to a request. A begin without an end, or the other way round, is not attached.
+/// What a probe is to a request, or to the program. A begin without an end, or the other way round, is not attached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// It begins requests on these paths.
@@ -60,11 +61,13 @@ pub enum Role {
     End(Path),
     /// It ends what had no other end.
     Settle(Path),
+    /// It sees each stop of the whole program end, those of the garbage collector among them.
+    WorldStart,
 }
 
 /// In which executables a probe is wanted.
 ///
-/// Usually `serverHandler.ServeHTTP` is the one begin of all requests. It is not where the compiler inlined it into the
+/// Of requests: usually `serverHandler.ServeHTTP` is the one begin of all requests. It is not where the compiler inlined it into the
 /// HTTP/2 server's handler (PGO with a load of HTTP/2), nor where `golang.org/x/net/http2` serves, which hands requests
 /// either to a handler of its own (h2c) or to the `http.Server` that it was configured for: some never get there, others
 /// would be begun twice. There each path has a begin of its own.
@@ -76,6 +79,8 @@ pub enum When {
     Together,
     /// Where each path begins its own.
     Apart,
+    /// In programs of these minors of Go 1, the first and the last, whose function has these arguments.
+    Minors(u16, u16),
 }
 
 /// Structs that are read together.
@@ -110,6 +115,12 @@ pub enum Program {
     Http2HandlerEnd,
     /// `xnet_handler_end`
     XNetHandlerEnd,
+    /// `world_start`
+    WorldStart,
+    /// `world_start_go122`
+    WorldStartGo122,
+    /// `world_start_go121`
+    WorldStartGo121,
 }
 
 /// Where in a program a probe sits.
@@ -170,6 +181,8 @@ pub enum Target {
 
 pub(crate) const SERVE: &str = "net/http.(*conn).serve";
 pub(crate) const SERVE_HTTP: &str = "net/http.serverHandler.ServeHTTP";
+/// Ends each stop of a Go program.
+pub(crate) const START_WORLD: &str = "runtime.startTheWorldWithSema";
 const FINISH: &str = "net/http.(*response).finishRequest";
 const RUN_HANDLER: &str = "net/http.(*http2serverConn).runHandler";
 const XNET_RUN_HANDLER: &str = "golang.org/x/net/http2.(*serverConn).runHandler";
@@ -333,11 +346,53 @@ pub const PROBES: &[Probe] = &[
         versions: "as above",
         misses: "",
     },
+    Probe {
+        id: "runtime.world.start",
+        library: Library::Runtime,
+        purpose: "the program runs on after a stop: cycles of the garbage collector and all other pauses",
+        role: Role::WorldStart,
+        when: When::Minors(23, 27),
+        reads: &[],
+        program: Program::WorldStart,
+        target: Target::Entry {
+            function: START_WORLD,
+            needs: &[Register::Ax, Register::Bx, Register::Cx, Register::Di],
+        },
+        hits: "2 a garbage collection, 1 any other stop",
+        versions: "Go 1.23 to 1.27",
+        misses: "the last microseconds of stops that are not the end of a cycle",
+    },
+    Probe {
+        id: "runtime.world.start.go1.22",
+        library: Library::Runtime,
+        purpose: "the same in Go 1.22",
+        role: Role::WorldStart,
+        when: When::Minors(22, 22),
+        reads: &[],
+        program: Program::WorldStartGo122,
+        target: Target::Entry { function: START_WORLD, needs: &[Register::Ax, Register::Bx, Register::Cx] },
+        hits: "2 a garbage collection, 1 any other stop",
+        versions: "Go 1.22",
+        misses: "as above; how long it took until all stood still",
+    },
+    Probe {
+        id: "runtime.world.start.go1.21",
+        library: Library::Runtime,
+        purpose: "the same in Go 1.21, by the runtime's variables: the function has no arguments",
+        role: Role::WorldStart,
+        when: When::Minors(21, 21),
+        reads: &[],
+        program: Program::WorldStartGo121,
+        target: Target::Entry { function: START_WORLD, needs: &[] },
+        hits: "2 a garbage collection, 1 any other stop",
+        versions: "Go 1.21",
+        misses: "as above; how long stops took that are not the collector's",
+    },
 ];
 
 impl Program {
     /// All, in a fixed order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::HttpServerBegin,
         Self::HttpServerBeginAfterRead,
         Self::Http2HandlerBegin,
@@ -346,6 +401,9 @@ impl Program {
         Self::Http1ConnectionEnd,
         Self::Http2HandlerEnd,
         Self::XNetHandlerEnd,
+        Self::WorldStart,
+        Self::WorldStartGo122,
+        Self::WorldStartGo121,
     ];
 
     /// The name in the object.
@@ -359,6 +417,9 @@ impl Program {
             Self::Http1ConnectionEnd => "http1_connection_end",
             Self::Http2HandlerEnd => "http2_handler_end",
             Self::XNetHandlerEnd => "xnet_handler_end",
+            Self::WorldStart => "world_start",
+            Self::WorldStartGo122 => "world_start_go122",
+            Self::WorldStartGo121 => "world_start_go121",
         }
     }
 }
@@ -369,69 +430,28 @@ impl Library {
         match self {
             Self::NetHttp => "net/http",
             Self::XNetHttp2 => "golang.org/x/net/http2",
+            Self::Runtime => "runtime",
         }
     }
 }
-
-const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
-    FieldRef { package, ty, field }
-}
-
-const HTTP: &str = "net/http";
-const HTTP2: &str = "net/http/internal/http2";
-const XNET: &str = "golang.org/x/net/http2";
-
-/// Struct fields that the programs read; [`crate::layout`] puts them where the kernel expects them.
-pub const FIELDS: &[FieldRef] = &[
-    field(HTTP, "Request", ""),
-    field(HTTP, "Request", "Method"),
-    field(HTTP, "Request", "URL"),
-    field(HTTP, "Request", "ProtoMajor"),
-    field(HTTP, "Request", "ProtoMinor"),
-    field(HTTP, "Request", "Header"),
-    field(HTTP, "Request", "Host"),
-    field(HTTP, "Request", "RemoteAddr"),
-    field(HTTP, "Request", "RequestURI"),
-    field(HTTP, "Request", "TLS"),
-    field(HTTP, "Request", "Pattern"),
-    field(HTTP, "Request", "pat"),
-    field(HTTP, "pattern", "str"),
-    field(HTTP, "response", "conn"),
-    field(HTTP, "response", "req"),
-    field(HTTP, "response", "status"),
-    field(HTTP, "response", "written"),
-    field(HTTP, "response", "wroteHeader"),
-    field(HTTP, "conn", "hijackedv"),
-    field(HTTP, "http2responseWriter", "rws"),
-    field(HTTP, "http2responseWriterState", "status"),
-    field(HTTP, "http2responseWriterState", "wroteBytes"),
-    field(HTTP, "http2responseWriterState", "wroteHeader"),
-    field(HTTP2, "ServerRequest", "Method"),
-    field(HTTP2, "ServerRequest", "ProtoMajor"),
-    field(HTTP2, "ServerRequest", "ProtoMinor"),
-    field(HTTP2, "ServerRequest", "Header"),
-    field(HTTP2, "ServerRequest", "Host"),
-    field(HTTP2, "ServerRequest", "RemoteAddr"),
-    field(HTTP2, "ServerRequest", "RequestURI"),
-    field(HTTP2, "ServerRequest", "URL"),
-    field(HTTP2, "ServerRequest", "TLS"),
-    field(HTTP2, "responseWriter", "rws"),
-    field(HTTP2, "responseWriterState", "status"),
-    field(HTTP2, "responseWriterState", "wroteBytes"),
-    field(HTTP2, "responseWriterState", "wroteHeader"),
-    field(XNET, "responseWriter", "rws"),
-    field(XNET, "responseWriterState", "status"),
-    field(XNET, "responseWriterState", "wroteBytes"),
-    field(XNET, "responseWriterState", "wroteHeader"),
-    field("runtime", "g", "_panic"),
-    field("runtime", "_panic", "arg"),
-    field("runtime", "_panic", "goexit"),
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn each_checked_minor_has_one_row_for_its_stops_and_no_other_has_any() {
+        let rows = |minor: u16| {
+            let holds =
+                |probe: &&Probe| matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor));
+            PROBES.iter().filter(holds).count()
+        };
+        assert!((21..=27).all(|minor| rows(minor) == 1) && rows(20) == 0 && rows(28) == 0);
+        // No place without a version, no version without this role.
+        let is_version = |probe: &Probe| matches!(probe.when, When::Minors(..));
+        assert!(PROBES.iter().all(|probe| is_version(probe) == (probe.role == Role::WorldStart)));
+    }
 
     #[test]
     fn ids_are_unique_and_every_program_has_a_row() {

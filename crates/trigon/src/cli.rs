@@ -29,6 +29,7 @@ pub(crate) const EXIT_USAGE: u8 = 2;
         sudo trigon run --pid 4711 --for 30s  observe one process for half a minute, then print a summary\n  \
         sudo trigon doctor                    can it work on this machine, and if not, what helps?\n  \
         trigon inspect ./server               what would be probed in this executable, and at what cost?\n  \
+        sudo trigon runtime 4711 --watch      memory, GC and scheduler of a process, every two seconds\n  \
         sudo trigon goroutines 4711           all goroutines of a process and where they are\n  \
         trigon config default > trigon.yaml   a configuration with every key and its comment\n\n\
         Answers go to stdout, everything else to stderr. NO_COLOR is honoured.\n\
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Show what Trigon knows of a Go program: version, modules, offsets, probes and their cost
     Inspect(Inspect),
+    /// Show everything that the Go runtime of a process counts: memory, GC, scheduler, settings
+    Runtime(Runtime),
     /// Dump all goroutines of a process, with their stacks, without stopping it
     Goroutines(Goroutines),
     /// Print the table of probes
@@ -77,6 +80,7 @@ pub(crate) enum Output {
     sudo trigon run\n  \
     sudo trigon run --config /etc/trigon.yaml\n  \
     sudo trigon run --pid 4711,4712 --for 30s --output json\n  \
+    sudo trigon run --pid 4711 --gc\n  \
     sudo TRIGON_TRACES_RATIO=1 OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 trigon run\n\n\
     Every key of the configuration has an environment variable: traces.slow is TRIGON_TRACES_SLOW.\n\
     A flag is stronger than TRIGON_*, that than the standard OTEL_* variables, those than the file.\n\
@@ -97,6 +101,9 @@ pub(crate) struct Run {
     /// Observe only these processes, instead of those of discovery.include
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Vec<u32>,
+    /// Also print each garbage collection and each other stop of the observed programs
+    #[arg(long)]
+    pub(crate) gc: bool,
 }
 
 /// `trigon doctor`.
@@ -128,6 +135,43 @@ pub(crate) struct Inspect {
     /// How to print
     #[arg(long, short, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// `trigon runtime`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    sudo trigon runtime 4711\n  \
+    sudo trigon runtime 4711 --watch\n  \
+    sudo trigon runtime 4711 --output prometheus     what client_golang's collectors would show\n  \
+    sudo trigon runtime 4711 --watch --output json | jq '.metrics[\"/sched/goroutines:goroutines\"]'\n\n\
+    The process is not stopped, and nothing is attached to it: its memory is read. The names are those of the package\n\
+    runtime/metrics. CPU times are as old as the last GC cycle, in the process, too.\n\
+    Exit code 1 says that values are missing; the reason is printed.")]
+pub(crate) struct Runtime {
+    /// The process
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: u32,
+    /// Go on showing, until the process ends or Ctrl-C
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// Time between two readings of --watch
+    #[arg(long, short, value_name = "DURATION", default_value = "2s", requires = "watch")]
+    pub(crate) interval: Period,
+    /// How to print
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: RuntimeOutput,
+}
+
+/// How `trigon runtime` prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeOutput {
+    /// For a person.
+    #[default]
+    Text,
+    /// One JSON value; with --watch one per line.
+    Json,
+    /// Prometheus's text format, with client_golang's names.
+    Prometheus,
 }
 
 /// `trigon goroutines`.
@@ -271,10 +315,19 @@ pub(crate) fn colour(stream: &impl IsTerminal) -> bool {
 /// # Errors
 /// Writing failed for another reason, such as a full disk.
 pub(crate) fn answer(text: &str) -> io::Result<()> {
+    answer_on(text).map(|_| ())
+}
+
+/// Writes one of several answers to stdout, and says whether its reader is still there for more.
+///
+/// # Errors
+/// As [`answer`].
+pub(crate) fn answer_on(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -26,4 +26,6 @@ pub fn encode(snapshot: &Snapshot, format: Format) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod client_names_tests;
+#[cfg(test)]
 mod tests;

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub memstats: Result<MemStats, Absent>,
     /// GC cycles and the newest pauses.
     pub pauses: Result<Pauses, Absent>,
+    /// Goroutines, without the runtime's own in every version: `runtime.NumGoroutine`.
+    pub goroutines: Result<u64, Absent>,
     /// Threads that were ever created and have not ended: `go_threads`.
     pub threads: Result<u64, Absent>,
     /// What the process is set to.

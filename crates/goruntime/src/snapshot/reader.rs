@@ -164,6 +164,7 @@ fn snapshot(now: Now<'_>, godebug: Result<Vec<GodebugCounter>, Absent>) -> Snaps
         absent,
         godebug,
         memstats: MemStats::of(&now),
+        goroutines: now.scheduler.goroutines(now.reading, false),
         threads: now.scheduler.threads.members().map(|threads| threads.len() as u64),
         settings: settings(&now),
         pauses: now.settled.pauses,

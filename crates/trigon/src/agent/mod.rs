@@ -3,14 +3,22 @@
 //! Everything here is driven by one loop, so that there is no lock around state and no order to get wrong. What may wait
 //! (sending, serving) runs in tasks of its own and is reached through bounded queues.
 
+mod cpu_limits;
+mod executables;
+mod gc;
+mod go;
+mod leaks;
 mod observer;
+mod runtime;
 mod self_metrics;
 mod settings;
 mod status;
+mod stops;
 
 use crate::config::Config;
 use anyhow::{Context, Result};
 use observer::{Observed, Observer, Verdict};
+use runtime::GoRuntimes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use self_metrics::SelfMetrics;
 use status::Status;
@@ -29,7 +37,7 @@ use trigon_export::http::{self, SnapshotRequest};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot};
-use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Switches};
+use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Rules, Signal, Switches};
 use trigon_probe::{Capabilities, Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
@@ -54,6 +62,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(crate) struct Run {
     pub(crate) format: Format,
     pub(crate) duration: Option<Duration>,
+    /// Whether each garbage collection and other stop is printed.
+    pub(crate) gc: bool,
 }
 
 /// Runs until a signal or the end of the given time.
@@ -71,6 +81,11 @@ struct Agent {
     ring: Ring,
     pipeline: Pipeline,
     ended: HashMap<ProcessId, Ended>,
+    /// Processes that are looked at (again) when they have settled, and when that is.
+    later: HashMap<u32, Instant>,
+    runtimes: GoRuntimes,
+    runtimes_read: Option<Instant>,
+    rules: Rules,
     exporter: Option<Exporter>,
     status: Status,
     self_metrics: SelfMetrics,
@@ -123,12 +138,19 @@ impl Agent {
         let own = Arc::new(self_metrics::resource(&host));
         let now = settings::unix_nanos();
         let observer = Observer::new(probes, kernel, settings::choices(config)?, host);
+        let mut pipeline =
+            Pipeline::new(settings::pipeline(config, run.format), Arc::clone(&own), settings::clock(), now);
+        let runtimes = GoRuntimes::new(settings::runtime(config), pipeline.losses_mut());
         Ok(Self {
             observer,
             inbox,
             ring,
-            pipeline: Pipeline::new(settings::pipeline(config, run.format), Arc::clone(&own), settings::clock(), now),
+            pipeline,
             ended: HashMap::new(),
+            later: HashMap::new(),
+            runtimes,
+            runtimes_read: None,
+            rules: Rules::new(settings::thresholds(config)),
             exporter: None,
             status: Status::new(run.format),
             self_metrics: SelfMetrics::new(own, now),
@@ -171,6 +193,7 @@ impl Agent {
         let mut shows = ticks(self.status.refresh());
         let end = self.run.duration.map(|duration| Instant::now() + duration);
         loop {
+            let look_at = self.next_look();
             let settle_at = self.ended.values().filter(|ended| !ended.settled).map(|ended| ended.at + GRACE).min();
             tokio::select! {
                 guard = async { sleep_until(ring_rests_until).await; ring_ready.readable().await } => {
@@ -181,11 +204,15 @@ impl Agent {
                 }
                 _ = ring_period.tick(), if self.observer.totals().processes > 0 || !self.ended.is_empty() => self.read_ring(),
                 Some(request) = scrapes.recv() => self.answer(request),
-                _ = reads.tick() => self.read_aggregates(),
+                _ = reads.tick() => {
+                    self.read_aggregates();
+                    self.judge_runtimes();
+                }
                 _ = exports.tick() => self.export_metrics(),
                 _ = tidy.tick() => self.tidy(),
                 _ = shows.tick(), if self.status.is_live() => self.show(),
                 () = at(settle_at) => self.settle(),
+                () = at(look_at) => self.look_again(),
                 () = at(end) => break,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -241,8 +268,13 @@ impl Agent {
                 let switches = Switches { emit_spans: process.spans, emit_metrics: process.metrics };
                 // Refused processes are counted there; the kernel's own bound on running ones is reached before.
                 let _ = self.pipeline.insert_process(process.id, info, switches);
+                // Its runtime is seen, yet not its requests.
+                let point = LossPoint { signal: "processes", stage: "attach", reason: "failed" };
+                self.pipeline.losses_mut().add(point, u64::from(process.requests_unseen));
                 self.status.observed(&process);
+                self.look_later(pid, process.age);
             }
+            Verdict::Later { pid, age } => self.look_later(pid, age),
             Verdict::Refused { pid, executable, reason, failed } => {
                 // Only that it was lost is counted here; the reason is told.
                 let point = LossPoint { signal: "processes", stage: "attach", reason: "failed" };
@@ -269,12 +301,18 @@ impl Agent {
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
                 Ok(Event::Span(_)) => self.spans_seen += 1,
-                Err(_) => {}
+                Ok(Event::Gc(_)) | Err(_) => {}
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };
-            let span = self.pipeline.on_event(event, now, &mut texts);
-            if let (Some(span), Some(exporter)) = (span, self.exporter.as_ref().filter(|e| e.takes_spans())) {
-                exporter.send_span(span);
+            match self.pipeline.on_event(event, now, &mut texts) {
+                Some(Signal::Span(span)) => {
+                    if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
+                        exporter.send_span(*span);
+                    }
+                }
+                Some(Signal::GcCycle(cycle)) => self.tell(cycle.process, |process| stops::cycle(&cycle, process)),
+                Some(Signal::Stop(stop)) => self.tell(stop.process, |process| stops::stop(&stop, process)),
+                None => {}
             }
         }
         // Its room serves the next reading.
@@ -283,8 +321,19 @@ impl Agent {
         }
     }
 
+    /// Prints a stop of a process, if that was asked for.
+    fn tell(&mut self, id: ProcessId, line: impl FnOnce(&Observed) -> stops::Line) {
+        if self.run.gc {
+            let ended = || self.ended.get(&id).map(|ended| &ended.process);
+            if let Some(line) = self.observer.by_id(id).or_else(ended).map(line) {
+                self.status.tell(&line);
+            }
+        }
+    }
+
     fn exited(&mut self, pid: u32) {
         if let Some(process) = self.observer.exited(pid) {
+            self.forget_runtime(&process);
             self.status.exited(&process);
             self.pipeline.process_ended(process.id, settings::unix_nanos());
             self.ended.insert(process.id, Ended { process, at: Instant::now(), settled: false });
@@ -357,7 +406,9 @@ impl Agent {
         for (point, count) in counters.iter().flat_map(|counters| counters.dropped()) {
             self.pipeline.losses_mut().set(point, count);
         }
+        let runtimes = self.read_runtimes();
         let mut snapshot = self.pipeline.snapshot(settings::unix_nanos());
+        snapshot.families.extend(runtimes);
         snapshot.families.extend(self.self_metrics.families(&self.observer, self.spans_seen, counters.as_deref()));
         snapshot
     }

@@ -1,15 +1,17 @@
 //! Decides on each process: is it a Go program with something to observe, and are its probes attached?
 
-use std::collections::HashMap;
-use std::fs::File;
+use super::executables::{Executable, Executables, Sites};
+use super::gc;
+use super::go::SETTLED;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use trigon_discover::{Candidate, Host, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals};
-use trigon_gobin::{GoBinary, Segment};
+use trigon_gobin::GoBinary;
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{Attached, FileCopy, FileId, Kernel, NoPlan, ObservedProcess, Plan, Probes, Sampler, copy_file};
+use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Sampler, copy_file};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
@@ -21,6 +23,10 @@ pub(crate) struct Choices {
     pub(crate) skip_sdk: bool,
     pub(crate) allow_stepped: bool,
     pub(crate) spans: bool,
+    /// Whether garbage collections and other stops are told one by one.
+    pub(crate) gc: bool,
+    /// Whether runtimes are read.
+    pub(crate) runtime: bool,
 }
 
 /// What became of a process.
@@ -28,6 +34,8 @@ pub(crate) struct Choices {
 pub(crate) enum Verdict {
     /// It is observed.
     Observed(Box<Observed>),
+    /// A Go program that serves no requests: it is looked at again when it has settled.
+    Later { pid: u32, age: Duration },
     /// It could be, and is not: `failed` if it was wanted.
     Refused { pid: u32, executable: PathBuf, reason: String, failed: bool },
     /// It is none of ours: no Go program, or gone.
@@ -40,6 +48,39 @@ enum Refusal {
     NotWanted(String),
     /// It was wanted.
     Failed(String),
+}
+
+/// What a look at a process found.
+enum Found {
+    Observed(Box<Observed>),
+    Later,
+    Nothing,
+}
+
+/// Why requests are not seen.
+#[derive(Debug, thiserror::Error)]
+enum Unseen {
+    #[error(transparent)]
+    Http(#[from] NoHttp),
+    #[error("it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)")]
+    OwnSdk,
+}
+
+impl Unseen {
+    /// Whether they would be there.
+    fn is_failure(&self) -> bool {
+        !matches!(self, Self::OwnSdk | Self::Http(NoHttp::NothingLinked))
+    }
+
+    fn as_refusal(&self) -> Refusal {
+        if self.is_failure() { failed(self) } else { Refusal::NotWanted(self.to_string()) }
+    }
+}
+
+/// What is seen of a process besides its requests.
+struct Seen {
+    stops: bool,
+    runtime: bool,
 }
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
@@ -59,43 +100,23 @@ pub(crate) struct Observed {
     pub(crate) sdk: SdkSignals,
     pub(crate) spans: bool,
     pub(crate) metrics: bool,
-    file: FileId,
-    start_ticks: u64,
-    bias: u64,
-    source: Arc<Source>,
-}
-
-/// An executable's file, kept open so that its literals can still be read when the process and the path are gone.
-#[derive(Debug)]
-struct Source {
-    file: File,
-    segments: Vec<Segment>,
-}
-
-impl Source {
-    /// The bytes at a link-time address.
-    fn read(&self, vaddr: u64, len: usize) -> Option<Vec<u8>> {
-        let within = |segment: &&Segment| vaddr >= segment.vaddr && vaddr - segment.vaddr < segment.filesz;
-        let segment = self.segments.iter().find(within)?;
-        let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, segment.offset.checked_add(vaddr - segment.vaddr)?).ok()?;
-        Some(bytes)
-    }
+    /// When it was found.
+    pub(crate) age: Duration,
+    /// `OTEL_*` and `GODEBUG` variables.
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) file: FileId,
+    pub(crate) facts: Arc<Executable>,
+    /// Why its requests are not seen, though they were wanted.
+    pub(crate) requests_unseen: bool,
+    pub(crate) bias: u64,
+    pub(crate) start_ticks: u64,
 }
 
 impl Observed {
     /// The bytes of a string literal, by its run-time address.
     pub(crate) fn literal(&self, address: u64, len: u16) -> Option<Vec<u8>> {
-        self.source.read(address.wrapping_sub(self.bias), usize::from(len))
+        self.facts.read(address.wrapping_sub(self.bias), usize::from(len))
     }
-}
-
-/// An executable with attached probes, shared by all processes that run it.
-struct Binary {
-    _attached: Attached,
-    plan: Plan,
-    source: Arc<Source>,
-    users: usize,
 }
 
 /// The processes and what is attached for them.
@@ -106,7 +127,7 @@ pub(crate) struct Observer {
     host: Host,
     next_id: u32,
     processes: HashMap<u32, Observed>,
-    binaries: HashMap<FileId, Binary>,
+    executables: Executables,
 }
 
 /// What is attached now.
@@ -114,14 +135,20 @@ pub(crate) struct Observer {
 pub(crate) struct Totals {
     pub(crate) processes: usize,
     pub(crate) executables: usize,
-    pub(crate) optimised: usize,
-    pub(crate) emulated: usize,
-    pub(crate) stepped: usize,
+    pub(crate) sites: Sites,
 }
 
 impl Observer {
     pub(crate) fn new(probes: Probes, kernel: Kernel, choices: Choices, host: Host) -> Self {
-        Self { probes, kernel, choices, host, next_id: 1, processes: HashMap::new(), binaries: HashMap::new() }
+        Self {
+            probes,
+            kernel,
+            choices,
+            host,
+            next_id: 1,
+            processes: HashMap::new(),
+            executables: Executables::default(),
+        }
     }
 
     pub(crate) fn probes(&self) -> &Probes {
@@ -133,12 +160,17 @@ impl Observer {
         self.processes.values().find(|process| process.id == id)
     }
 
+    /// A process by its own id.
+    pub(crate) fn by_pid(&self, pid: u32) -> Option<&Observed> {
+        self.processes.get(&pid)
+    }
+
     /// Lets go of everything.
     pub(crate) fn detach_all(&mut self) {
         for pid in self.processes.keys() {
             self.probes.forget(*pid);
         }
-        self.binaries.clear();
+        self.executables.clear();
     }
 
     /// Looks at a process that was there before, or that has just replaced its program.
@@ -160,8 +192,9 @@ impl Observer {
         }
         let refused = |reason, failed| Verdict::Refused { pid, executable: process.executable.clone(), reason, failed };
         match self.try_observe(&process) {
-            Ok(Some(observed)) => Verdict::Observed(Box::new(observed)),
-            Ok(None) => Verdict::Other,
+            Ok(Found::Observed(observed)) => Verdict::Observed(observed),
+            Ok(Found::Later) => Verdict::Later { pid, age: process.age() },
+            Ok(Found::Nothing) => Verdict::Other,
             // A process that ended meanwhile is no finding.
             Err(_) if !process.is_same() => Verdict::Other,
             Err(Refusal::NotWanted(reason)) => refused(reason, false),
@@ -169,12 +202,12 @@ impl Observer {
         }
     }
 
-    fn try_observe(&mut self, process: &Process) -> Result<Option<Observed>, Refusal> {
+    fn try_observe(&mut self, process: &Process) -> Result<Found, Refusal> {
         let file = process.open_executable().map_err(failed)?;
         let copy = copy_file(&file).map_err(failed)?;
         let unreadable = |error: trigon_gobin::Error| copy.failure().map_or_else(|| failed(error), failed);
         if !GoBinary::is_go(&copy) {
-            return copy.failure().map_or(Ok(None), |error| Err(failed(error)));
+            return copy.failure().map_or(Ok(Found::Nothing), |error| Err(failed(error)));
         }
         let binary = GoBinary::parse(&copy).map_err(unreadable)?;
         let resource = resource(process, binary.build_info(), &self.host);
@@ -190,15 +223,35 @@ impl Observer {
         let sdk = sdk_signals(&binary, &process.environment);
         let spans = self.choices.spans && !(self.choices.skip_sdk && sdk.spans);
         let metrics = !(self.choices.skip_sdk && sdk.metrics);
-        if !spans && !metrics {
-            let reason = "it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)";
-            return Err(Refusal::NotWanted(reason.to_owned()));
-        }
         let entry = process.entry_address().map_err(failed)?;
         let bias = entry.wrapping_sub(binary.entry_point());
         let file_id = self.probes.file_at(process.pid, entry).map_err(failed)?;
-        self.attach(process, &binary, &copy, file, file_id)?;
-        let shared = self.binaries.get_mut(&file_id).ok_or_else(|| failed("its probes were detached"))?;
+        let policy = self.kernel.policy(self.choices.allow_stepped);
+        let plan = self.executables.get(file_id).is_none().then(|| Plan::of(&binary, &policy));
+        copy.check().map_err(failed)?;
+        let http = plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan)).map(|plan| &plan.http);
+        let requests = match http {
+            Some(Err(why)) => Err(why.clone().into()),
+            _ if !spans && !metrics => Err(Unseen::OwnSdk),
+            _ => Ok(()),
+        };
+        let wants_runtime = self.choices.runtime || self.choices.gc;
+        match &requests {
+            Err(why) if !wants_runtime => return Err(why.as_refusal()),
+            Err(_) if process.age() < SETTLED => return Ok(Found::Later),
+            _ => {}
+        }
+        if let Some(plan) = plan {
+            self.executables.insert(file_id, &binary, file, plan);
+        }
+        let seen = self.attach(process, file_id, requests.is_ok())?;
+        if let Err(why) = &requests
+            && !seen.stops
+            && !seen.runtime
+        {
+            return Err(why.as_refusal());
+        }
+        let shared = self.executables.get(file_id).ok_or_else(|| failed("its probes were detached"))?;
         let id = ProcessId(self.next_id);
         self.next_id += 1;
         let read_only = binary.read_only_data().unwrap_or_default();
@@ -211,61 +264,63 @@ impl Observer {
             routes: !no_routes,
             trace_context: self.choices.trace_context,
             sampler: self.choices.sampler,
+            gc: seen.stops.then(|| gc::places(&shared.executable.layout.at(bias)).ok()).flatten(),
         };
         self.probes.observe(process.pid, &observed, &shared.plan).map_err(failed)?;
         let mut absent = shared.plan.absent.clone();
-        if no_routes {
-            absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());
+        match &requests {
+            Err(why) => absent.push(format!("requests: {why}")),
+            Ok(()) if no_routes => {
+                absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());
+            }
+            Ok(()) => {}
         }
+        absent.extend(shared.executable.unreadable.iter().map(|why| format!("the Go runtime: {why}")));
         let observed = Observed {
             pid: process.pid,
             id,
             executable: process.executable.clone(),
             resource: Arc::new(resource),
             go_version: binary.build_info().go_version_raw.clone(),
-            sites: shared.plan.sites.iter().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
+            sites: shared.sites().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
             absent,
             sdk,
-            spans,
-            metrics,
+            spans: spans && requests.is_ok(),
+            metrics: metrics && requests.is_ok(),
+            age: process.age(),
+            environment: process.environment.clone(),
             file: file_id,
+            facts: Arc::clone(&shared.executable),
+            requests_unseen: requests.is_err_and(|why| why.is_failure()),
             start_ticks: process.start_ticks,
             bias,
-            source: Arc::clone(&shared.source),
         };
-        shared.users += 1;
+        self.executables.used(file_id);
         // A program that was replaced without an exit event in between (exec) gives way to the new one.
         if let Some(old) = self.processes.insert(process.pid, observed.clone()) {
-            self.release(&old);
+            self.executables.released(old.file);
         }
         if !process.is_same() {
             self.exited(process.pid);
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
-        Ok(Some(observed))
+        Ok(Found::Observed(Box::new(observed)))
     }
 
-    fn attach(
-        &mut self,
-        process: &Process,
-        binary: &GoBinary<'_>,
-        copy: &FileCopy,
-        file: File,
-        id: FileId,
-    ) -> Result<(), Refusal> {
-        if self.binaries.contains_key(&id) {
-            return copy.check().map_err(failed);
-        }
-        let plan = Plan::of(binary, &self.kernel.policy(self.choices.allow_stepped)).map_err(|error| match error {
-            NoPlan::NothingLinked => Refusal::NotWanted(error.to_string()),
-            _ => failed(error),
-        })?;
-        copy.check().map_err(failed)?;
+    /// Attaches what is wanted of an executable, and says what will be seen besides requests.
+    fn attach(&mut self, process: &Process, id: FileId, requests: bool) -> Result<Seen, Refusal> {
+        let Some(entry) = self.executables.get(id) else { return Err(failed("its probes were detached")) };
+        let stops = self.choices.gc && entry.sees_stops();
+        let runtime = self.choices.runtime && entry.executable.unreadable.is_none();
         let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
-        let attached = self.probes.attach(&path, &plan).map_err(|e| failed(format!("attaching failed: {e}")))?;
-        let source = Arc::new(Source { file, segments: binary.load_segments().to_vec() });
-        self.binaries.insert(id, Binary { _attached: attached, plan, source, users: 0 });
-        Ok(())
+        for part in [(requests, Part::Requests), (stops, Part::Stops)]
+            .into_iter()
+            .filter_map(|(wanted, part)| wanted.then_some(part))
+        {
+            let attached = self.executables.attach(id, part, &self.probes, &path);
+            attached.map_err(|error| failed(format!("attaching failed: {error}")))?;
+        }
+        Ok(Seen { stops, runtime })
     }
 
     /// Processes that the kernel side closed at their end, though nothing was heard of it here.
@@ -277,33 +332,19 @@ impl Observer {
     pub(crate) fn exited(&mut self, pid: u32) -> Option<Observed> {
         let gone = self.processes.remove(&pid)?;
         self.probes.forget(pid);
-        self.release(&gone);
+        self.executables.released(gone.file);
         Some(gone)
-    }
-
-    fn release(&mut self, gone: &Observed) {
-        if let Some(binary) = self.binaries.get_mut(&gone.file) {
-            binary.users = binary.users.saturating_sub(1);
-        }
     }
 
     /// Detaches probes of executables that no process runs any more. Not at once: a program that crashes and starts
     /// again finds its probes in place.
     pub(crate) fn detach_unused(&mut self) {
-        self.binaries.retain(|_, binary| binary.users > 0);
+        self.executables.drop_unused();
     }
 
     pub(crate) fn totals(&self) -> Totals {
-        let mut totals =
-            Totals { processes: self.processes.len(), executables: self.binaries.len(), ..Totals::default() };
-        for site in self.binaries.values().flat_map(|binary| &binary.plan.sites) {
-            match site.site.cost {
-                trigon_gobin::site::CostClass::Optimised => totals.optimised += 1,
-                trigon_gobin::site::CostClass::Emulated => totals.emulated += 1,
-                trigon_gobin::site::CostClass::Stepped => totals.stepped += 1,
-            }
-        }
-        totals
+        let (processes, executables) = (self.processes.len(), self.executables.len());
+        Totals { processes, executables, sites: self.executables.sites() }
     }
 }
 

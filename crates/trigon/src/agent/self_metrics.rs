@@ -41,9 +41,13 @@ impl SelfMetrics {
                 "Attached probe sites by what a hit costs.",
                 "",
                 Data::Gauge(
-                    [("optimised", totals.optimised), ("emulated", totals.emulated), ("stepped", totals.stepped)]
-                        .map(|(cost, sites)| self.point(vec![("cost".into(), cost.into())], sites as f64))
-                        .into(),
+                    [
+                        ("optimised", totals.sites.optimised),
+                        ("emulated", totals.sites.emulated),
+                        ("stepped", totals.sites.stepped),
+                    ]
+                    .map(|(cost, sites)| self.point(vec![("cost".into(), cost.into())], sites as f64))
+                    .into(),
                 ),
             ),
             self.counter("trigon.spans.due", "Spans that were due in the kernel.", "", probes.spans_due() as f64),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trigon_discover::{Rule, Selection};
 use trigon_export::otlp::{Compression, Destination, HistogramForm, OtlpConfig, Protocol};
-use trigon_pipeline::{Clock, PipelineConfig};
+use trigon_pipeline::{Clock, PipelineConfig, RuntimeSets, Thresholds};
 use trigon_probe::{Sampler, Settings, UprobeMulti};
 
 pub(super) fn sizes(config: &Config) -> Settings {
@@ -44,8 +44,43 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
         skip_sdk: config.discovery.sdk_instrumented == config::SdkInstrumented::Skip,
         allow_stepped: config.kernel.allow_stepped,
         spans: true,
+        gc: config.runtime.gc_events,
+        runtime: config.runtime.enabled,
         trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
     })
+}
+
+/// What is exported of Go runtimes.
+pub(super) fn runtime(config: &Config) -> super::runtime::Choices {
+    let runtime = &config.runtime;
+    let sets = RuntimeSets {
+        client_golang: runtime.client_golang,
+        runtime_metrics: runtime.runtime_metrics,
+        process: runtime.process,
+        semconv: runtime.semconv,
+    };
+    let rules = &config.rules;
+    super::runtime::Choices {
+        sets,
+        skip_own: runtime.own_collector == config::OwnCollector::Skip,
+        leaks: rules.enabled.then(|| (rules.goroutines, rules.window.duration())),
+    }
+}
+
+/// From where on alerts hold.
+pub(super) fn thresholds(config: &Config) -> Thresholds {
+    let rules = &config.rules;
+    Thresholds {
+        window_ns: nanos(rules.window.duration()),
+        gc_cpu_share: rules.gc_cpu_share,
+        memory_limit_share: rules.memory_limit_share,
+        gc_pause_seconds: rules.gc_pause.duration().as_secs_f64(),
+        scheduler_latency_seconds: rules.scheduler_latency.duration().as_secs_f64(),
+        goroutines: rules.goroutines,
+        threads: rules.threads,
+        allocation_factor: rules.allocation_factor,
+        allocation_bytes_per_second: rules.allocation_bytes as f64,
+    }
 }
 
 /// How long the totals of an ended process are still shown, so that a scrape or an export finds them.

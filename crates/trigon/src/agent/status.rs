@@ -1,6 +1,7 @@
 //! What `trigon run` tells while it runs: a live table for a person at a terminal, lines elsewhere, JSON for programs.
 
 use super::observer::{Observed, Totals};
+use super::stops::Line;
 use crate::cli;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -8,7 +9,7 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trigon_model::{Span, SpanStatus};
-use trigon_pipeline::{Row, Samples};
+use trigon_pipeline::{Alert, Row, Samples};
 
 /// How often the live table is drawn at a terminal, and how often elsewhere, where it only grows a file.
 const REFRESH: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
@@ -140,6 +141,34 @@ impl Status {
         }
     }
 
+    /// An alert holds from now on, with its value and what that says, or no longer.
+    pub(super) fn alert(&mut self, process: &Observed, alert: Alert, active: bool, seen: Option<(f64, String)>) {
+        let (service, pid, name) = (process.resource.service_name(), process.pid, alert.name());
+        let (value, detail) = seen.unzip();
+        let detail = detail.unwrap_or_default();
+        if self.format == Format::Json {
+            self.event(&json!({
+                "event": "alert", "alert": name, "active": active, "pid": pid, "service": service, "value": value,
+                "detail": detail,
+            }));
+        }
+        // The log goes where the table is drawn.
+        self.drawn = 0;
+        if active {
+            tracing::warn!(alert = name, service, pid, "{detail}");
+        } else {
+            tracing::info!(alert = name, service, pid, "the alert is over");
+        }
+    }
+
+    /// Tells of a stop of a program.
+    pub(super) fn tell(&mut self, line: &Line) {
+        match self.format {
+            Format::Json => self.event(&line.json),
+            Format::Text => self.line(&line.text),
+        }
+    }
+
     /// Draws the table, over the last one at a terminal.
     pub(super) fn show(&mut self, rows: &[Row], samples: &Samples, totals: Totals) {
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
@@ -187,8 +216,8 @@ impl Status {
             text,
             "{} processes, {} probe sites ({} stepped); http://{}/metrics",
             totals.processes,
-            totals.optimised + totals.emulated + totals.stepped,
-            totals.stepped,
+            totals.sites.optimised + totals.sites.emulated + totals.sites.stepped,
+            totals.sites.stepped,
             self.address
         );
         let drawn = text.get(begin..).unwrap_or_default().lines().count();

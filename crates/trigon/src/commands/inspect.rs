@@ -39,7 +39,7 @@ pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
     copy.failure().map_or(Ok(()), Err).with_context(|| name.display().to_string())?;
     let binary = binary.with_context(|| name.display().to_string())?;
     let plan = Plan::of(&binary, &Kernel::detect().policy(false));
-    let report = report(&subject, &name, &binary, plan.as_ref());
+    let report = report(&subject, &name, &binary, &plan);
     copy.check().with_context(|| name.display().to_string())?;
     match args.output {
         Output::Json => cli::answer_json(&report)?,
@@ -49,10 +49,10 @@ pub(crate) fn execute(args: &Inspect) -> Result<ExitCode> {
             cli::answer(&String::from_utf8_lossy(&text))?;
         }
     }
-    Ok(cli::verdict(plan.is_ok()))
+    Ok(cli::verdict(!plan.sites.is_empty()))
 }
 
-fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: Result<&Plan, &trigon_probe::NoPlan>) -> Value {
+fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: &Plan) -> Value {
     let info = binary.build_info();
     let modules: Vec<_> = info.deps.iter().map(|m| json!({"path": m.path, "version": m.version})).collect();
     let mut report = json!({
@@ -72,35 +72,32 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: Result<&P
         let sdk = sdk_signals(binary, &process.environment);
         fields.insert("sdk_exports".into(), json!({"spans": sdk.spans, "metrics": sdk.metrics}));
     }
-    match plan {
-        Ok(plan) => {
-            let sites = plan.sites.iter().map(|site| {
-                json!({
-                    "probe": site.probe.id,
-                    "function": site.function,
-                    "address": format!("{:#x}", site.site.vaddr),
-                    "file_offset": site.file_offset,
-                    "instruction": site.site.shape.to_string(),
-                    "cost": site.site.cost.to_string(),
-                    "hits": site.probe.hits,
-                })
-            });
-            let refused = plan.refused.iter().map(
-                |refused| json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss}),
-            );
-            let offsets = plan.fields.iter().map(|(field, result)| match result {
-                Ok(info) => json!({"field": field, "offset": info.offset, "source": info.source.to_string()}),
-                Err(reason) => json!({"field": field, "absent": reason.to_string()}),
-            });
-            fields.insert("probes".into(), sites.collect());
-            fields.insert("not_probed".into(), refused.collect());
-            fields.insert("absent".into(), json!(plan.absent));
-            fields.insert("offsets".into(), offsets.collect());
-        }
-        Err(reason) => {
-            fields.insert("not_observed".into(), json!(reason.to_string()));
-        }
+    let sites = plan.sites.iter().map(|site| {
+        json!({
+            "probe": site.probe.id,
+            "function": site.function,
+            "address": format!("{:#x}", site.site.vaddr),
+            "file_offset": site.file_offset,
+            "instruction": site.site.shape.to_string(),
+            "cost": site.site.cost.to_string(),
+            "hits": site.probe.hits,
+        })
+    });
+    let refused = plan
+        .refused
+        .iter()
+        .map(|refused| json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss}));
+    let offsets = plan.fields.iter().map(|(field, result)| match result {
+        Ok(info) => json!({"field": field, "offset": info.offset, "source": info.source.to_string()}),
+        Err(reason) => json!({"field": field, "absent": reason.to_string()}),
+    });
+    fields.insert("probes".into(), sites.collect());
+    fields.insert("not_probed".into(), refused.collect());
+    fields.insert("absent".into(), json!(plan.absent));
+    if let Err(reason) = &plan.http {
+        fields.insert("requests_not_observed".into(), json!(reason.to_string()));
     }
+    fields.insert("offsets".into(), offsets.collect());
     report
 }
 
@@ -150,6 +147,9 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
         let unseen = refused.get("requests_unseen").and_then(Value::as_bool) == Some(true);
         let mark = if unseen { "REQUESTS UNSEEN" } else { "not needed" };
         writeln!(out, "{:<34} {mark}: {}", text(refused, "probe"), text(refused, "reason"))?;
+    }
+    if let Some(reason) = report.get("requests_not_observed").and_then(Value::as_str) {
+        writeln!(out, "requests are not observed: {reason}")?;
     }
     for absent in list("absent") {
         writeln!(out, "absent: {}", absent.as_str().unwrap_or_default())?;

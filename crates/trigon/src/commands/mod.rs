@@ -7,6 +7,7 @@ mod goroutines;
 mod inspect;
 mod probes;
 mod run;
+mod runtime;
 mod version;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub(crate) fn execute(command: &Command) -> ExitCode {
         Command::Doctor(args) => doctor::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Goroutines(args) => goroutines::execute(args),
+        Command::Runtime(args) => runtime::execute(args),
         Command::Probes(args) => probes::execute(args),
     };
     done.unwrap_or_else(|error| {

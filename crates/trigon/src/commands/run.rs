@@ -28,7 +28,8 @@ pub(crate) fn execute(args: &Run) -> Result<ExitCode> {
         Output::Text => Format::Text,
         Output::Json => Format::Json,
     };
-    agent::run(&loaded.config, agent::Run { format, duration: args.duration.map(|period| period.duration()) })?;
+    let duration = args.duration.map(|period| period.duration());
+    agent::run(&loaded.config, agent::Run { format, duration, gc: args.gc })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ mod otel;
 mod period;
 mod problem;
 mod reference;
+mod runtime;
 mod suggest;
 mod traces;
 mod tree;
@@ -29,6 +30,7 @@ pub(crate) use self::metrics::{Kernel, Metrics, UprobeMulti};
 pub(crate) use self::period::Period;
 pub(crate) use self::problem::Report;
 pub(crate) use self::reference::{default_yaml, json_schema, markdown};
+pub(crate) use self::runtime::{OwnCollector, Rules, Runtime};
 pub(crate) use self::traces::{Propagator, Traces};
 
 /// Port of `/metrics`, as users and dashboards know it.
@@ -44,6 +46,10 @@ pub(crate) struct Config {
     pub(crate) traces: Traces,
     /// The metrics of requests.
     pub(crate) metrics: Metrics,
+    /// The Go runtime of each process: memory, garbage collector, scheduler, goroutines.
+    pub(crate) runtime: Runtime,
+    /// Alerts on Go runtimes.
+    pub(crate) rules: Rules,
     /// The kernel side: sizes of its maps, and how it attaches. Sizes bound its memory; `trigon doctor` prints the total.
     pub(crate) kernel: Kernel,
     /// The HTTP server of the agent.
@@ -122,6 +128,7 @@ impl Config {
         self.discovery.check(found);
         self.traces.check(found);
         self.metrics.check(found);
+        self.rules.check(found);
         self.kernel.check(found);
         self.export.otlp.check(found);
     }

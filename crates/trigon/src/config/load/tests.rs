@@ -153,7 +153,7 @@ xyzzy: 1
         "F:24:17: export.otlp.client_key: needs export.otlp.client_certificate as well",
         "F:25:14: export.otlp.timeout: is 120m, must be from 1ms to 10m",
         "F:26:6: log: expected a mapping of keys to values",
-        "F:27:1: unknown key `xyzzy`; known are discovery, traces, metrics, kernel, server, export, log",
+        "F:27:1: unknown key `xyzzy`; known are discovery, traces, metrics, runtime, rules, kernel, server, export, log",
     ];
     assert_eq!(problems(yaml, &[]), expected);
     let rules = "discovery:\n  include: [{pid: 0}, {}, {cgroup: \"a[\"}]\n  exclude:\n    - service: ''\n";

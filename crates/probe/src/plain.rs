@@ -1,0 +1,25 @@
+//! Structs of the kernel side as bytes.
+
+#![allow(unsafe_code, reason = "the kernel takes structs as bytes")]
+
+use crate::skeleton::types;
+
+/// Its bytes, as a map takes them.
+pub(crate) fn as_bytes<T: Plain>(value: &T) -> &[u8] {
+    // SAFETY: what is `Plain` has no padding.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// A struct of the kernel side whose every byte belongs to a field.
+///
+/// # Safety
+/// It is `repr(C)`, and its size is the sum of its fields'.
+pub(crate) unsafe trait Plain {}
+
+// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 11 + 13 + 3 x 5 + 2 half words.
+unsafe impl Plain for types::process {}
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 104);
+
+// SAFETY: `repr(C)`, a word, 2 half words and 9 double words.
+unsafe impl Plain for types::gc_places {}
+const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);

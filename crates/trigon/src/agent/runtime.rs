@@ -1,0 +1,156 @@
+//! What the Go runtimes of the observed processes count, read from their memory at each scrape and export.
+
+use super::executables::Executable;
+use super::leaks::{Leak, Leaks};
+use super::observer::Observed;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use trigon_discover::{CpuController, CpuLimit, Statistics};
+use trigon_goruntime::{
+    Absent, Build, GoProcess, OpenError, ReadError, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader,
+};
+use trigon_model::{LossPoint, ProcessId, ProcessStats, Resource};
+use trigon_pipeline::{Losses, RuntimeSets};
+
+/// Snapshots that could not be taken.
+const FAILED: LossPoint = LossPoint { signal: "runtime", stage: "read", reason: "failed" };
+/// Values that changed each time they were read, and so are absent in one reading.
+const RESTLESS: LossPoint = LossPoint { signal: "runtime", stage: "read", reason: "restless" };
+/// Processes whose runtime cannot be read.
+const NOT_OPENED: LossPoint = LossPoint { signal: "runtime", stage: "open", reason: "failed" };
+
+/// The processes whose runtime is read.
+pub(super) struct GoRuntimes {
+    choices: Choices,
+    cpu: Option<CpuController>,
+    watched: BTreeMap<ProcessId, Watched>,
+}
+
+/// What is shown of each process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choices {
+    pub(super) sets: RuntimeSets,
+    /// Whether what a program's own collectors show is left to them.
+    pub(super) skip_own: bool,
+    /// Goroutines from which on leaks are looked for, if they are, and the rules' window.
+    pub(super) leaks: Option<(u64, Duration)>,
+}
+
+/// A process.
+struct Watched {
+    process: GoProcess,
+    reader: SnapshotReader,
+    layout: RuntimeLayout,
+    leaks: Option<Leaks>,
+    executable: Arc<Executable>,
+    statistics: Statistics,
+    resource: Arc<Resource>,
+    sets: RuntimeSets,
+}
+
+/// One reading of one process.
+pub(super) struct Reading<'r> {
+    pub(super) process: ProcessId,
+    pub(super) resource: &'r Arc<Resource>,
+    pub(super) sets: RuntimeSets,
+    pub(super) build: &'r Build,
+    pub(super) start_unix_nano: u64,
+    pub(super) snapshot: Snapshot,
+    pub(super) stats: ProcessStats,
+    pub(super) cpu_limit: Option<CpuLimit>,
+    pub(super) leak: Option<Leak>,
+}
+
+impl GoRuntimes {
+    pub(super) fn new(choices: Choices, losses: &mut Losses) -> Self {
+        [FAILED, RESTLESS, NOT_OPENED].into_iter().for_each(|point| losses.declare(point));
+        let cpu = CpuController::find();
+        if let Err(error) = &cpu {
+            tracing::warn!(%error, "CPU limits of containers are absent");
+        }
+        Self { choices, cpu: cpu.ok(), watched: BTreeMap::new() }
+    }
+
+    /// From now on a process is read, if it can be.
+    pub(super) fn watch(&mut self, observed: &Observed, losses: &mut Losses) {
+        match self.open(observed) {
+            Ok(watched) => {
+                self.watched.insert(observed.id, watched);
+            }
+            Err(error) => {
+                let pid = observed.pid;
+                let ended = error.downcast_ref::<OpenError>();
+                if !matches!(ended, Some(OpenError::Gone(_))) {
+                    losses.add(NOT_OPENED, 1);
+                    tracing::warn!(pid, "its Go runtime cannot be read: {error:#}");
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, observed: &Observed) -> anyhow::Result<Watched> {
+        let process = GoProcess::open(observed.pid)?;
+        if process.start_ticks() != observed.start_ticks {
+            return Err(OpenError::Gone(observed.pid).into());
+        }
+        let executable = Arc::clone(&observed.facts);
+        let layout = executable.layout.at(observed.bias);
+        let reader = SnapshotReader::new(&layout)?;
+        let mut sets = self.choices.sets;
+        if self.choices.skip_own {
+            let own = executable.own.in_environment(&observed.environment);
+            sets.client_golang &= !own.client_golang;
+            sets.runtime_metrics &= !own.client_golang;
+            sets.process &= !own.client_golang;
+            sets.semconv &= !own.otel;
+        }
+        let (statistics, resource) = (Statistics::open(observed.pid)?, Arc::clone(&observed.resource));
+        let leaks = self.choices.leaks.map(|(at_least, window)| Leaks::new(window, at_least));
+        Ok(Watched { process, reader, layout, leaks, executable, statistics, resource, sets })
+    }
+
+    /// A process ended, or is another one now.
+    pub(super) fn forget(&mut self, id: ProcessId) {
+        self.watched.remove(&id);
+    }
+
+    /// Reads all of them, one after the other, in the order in which they were found.
+    pub(super) fn read(&mut self, losses: &mut Losses, mut take: impl FnMut(Reading<'_>)) {
+        for (id, watched) in &mut self.watched {
+            let snapshot = match watched.process.snapshot(&mut watched.reader) {
+                Ok(snapshot) => snapshot,
+                // Its end is told elsewhere.
+                Err(SnapshotError::Read(ReadError::Gone) | SnapshotError::Replaced) => continue,
+                Err(error) => {
+                    losses.add(FAILED, 1);
+                    tracing::debug!(pid = watched.process.pid(), %error, "its Go runtime could not be read");
+                    continue;
+                }
+            };
+            losses.add(RESTLESS, restless(&snapshot));
+            let goroutines = snapshot.goroutines.clone().unwrap_or_default();
+            let leaks = watched.leaks.as_mut();
+            let leak = leaks.and_then(|leaks| leaks.look(&watched.process, &watched.layout, goroutines).cloned());
+            take(Reading {
+                leak,
+                process: *id,
+                resource: &watched.resource,
+                sets: watched.sets,
+                build: &watched.executable.build,
+                start_unix_nano: watched.statistics.start_unix_nano().unwrap_or_default(),
+                snapshot,
+                stats: watched.statistics.read(),
+                cpu_limit: self.cpu.as_ref().and_then(|cpu| cpu.limit(watched.process.pid()).ok()?),
+            });
+        }
+    }
+}
+
+fn restless(snapshot: &Snapshot) -> u64 {
+    let is = |absent: &Absent| matches!(absent, Absent::Restless(_));
+    let metrics = snapshot.absent.iter().filter(|(_, absent)| is(absent)).count();
+    let pauses = snapshot.pauses.as_ref().is_err_and(is);
+    let memstats = snapshot.memstats.as_ref().is_err_and(is);
+    metrics as u64 + u64::from(pauses) + u64::from(memstats)
+}

@@ -81,11 +81,15 @@ static __always_inline int stopped(const struct gc_places *places, const struct 
 	event->finished_ns = stop->finished;
 	if (stop->reason == STOP_MARK_TERMINATION || stop->reason == STOP_SWEEP_TERMINATION) {
 		known |= read_variable(&event->cycles, sizeof(event->cycles), places->cycles, WORLD_CYCLES);
-		known |= read_variable(&event->paused_ns, sizeof(event->paused_ns), places->paused, WORLD_PAUSED);
 		known |= read_variable(&event->forced, sizeof(event->forced), places->forced, WORLD_FORCED);
+	}
+	/* The program stands still meanwhile: only what is new by now. */
+	if (stop->reason == STOP_SWEEP_TERMINATION) {
 		known |= read_variable(&event->heap_live, 8, places->heap_live, WORLD_HEAP_LIVE);
-		known |= read_variable(&event->heap_marked, 8, places->heap_marked, WORLD_HEAP_MARKED);
 		known |= read_variable(&event->triggered, 8, places->triggered, WORLD_TRIGGERED);
+	} else if (stop->reason == STOP_MARK_TERMINATION) {
+		known |= read_variable(&event->paused_ns, sizeof(event->paused_ns), places->paused, WORLD_PAUSED);
+		known |= read_variable(&event->heap_marked, 8, places->heap_marked, WORLD_HEAP_MARKED);
 	}
 	event->known = known;
 	bpf_ringbuf_submit(event, wake_up());

@@ -80,15 +80,16 @@ pub struct GcRecord {
     pub finished_ns: Option<u64>,
     /// Cycles that were completed.
     pub cycles: Option<u32>,
-    /// Nanoseconds of those stops of the current cycle, or the one that just ended, that have been added up.
+    /// Nanoseconds of those stops of the current cycle, or the one that just ended, that have been added up; not at the
+    /// first.
     pub paused_ns: Option<u64>,
     /// Whether the program asked for the cycle.
     pub forced: Option<bool>,
-    /// Bytes in use, by the collector's account.
+    /// Bytes in use, by the collector's account; at a cycle's first stop.
     pub heap_live: Option<u64>,
-    /// Bytes that the last cycle found in use.
+    /// Bytes that were found in use; at a cycle's end.
     pub heap_marked: Option<u64>,
-    /// Bytes in use that set off the cycle; none while no cycle is under way.
+    /// Bytes in use that set off the cycle; at its first stop.
     pub triggered: Option<u64>,
 }
 

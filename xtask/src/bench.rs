@@ -12,7 +12,7 @@ use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::Receiver;
 
 const ROUNDS: usize = 3;
-const PROGRAMS: [&str; 2] = ["hello", "routes10"];
+const PROGRAMS: [&str; 3] = ["hello", "routes10", "runtime"];
 
 /// An agent's settings, and how they are called in the output.
 struct Setting {
@@ -41,8 +41,8 @@ struct Figures {
     map_memory: f64,
 }
 
-/// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all, and `big` for the start
-/// of an executable of more than 100 MB besides.
+/// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all (`runtime`: the reading of
+/// runtimes), and `big` for the start of an executable of more than 100 MB besides.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (numbers, names): (Vec<_>, Vec<_>) =
         arguments.iter().map(String::as_str).partition(|argument| argument.parse::<u64>().is_ok());
@@ -52,6 +52,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let chosen = |name: &str| names.iter().all(|n| *n == "big") || names.contains(&name);
     trigon_tests::require_root()?;
+    if PROGRAMS.iter().any(|program| *program != "runtime" && chosen(program)) {
+        requests(seconds, chosen)?;
+    }
+    if chosen("runtime") {
+        crate::bench_runtime::run()?;
+    }
+    if names.contains(&"big") {
+        start_up("big")?;
+    }
+    Ok(())
+}
+
+/// What the probes of requests cost.
+fn requests(seconds: u64, chosen: impl Fn(&str) -> bool) -> Result<()> {
     println!("medians of {ROUNDS} rounds of {seconds} s, in alternation; the server has GOMAXPROCS=1\n");
     println!(
         "{:<10} {:<22} {:<16} {:>9} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8}",
@@ -69,16 +83,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         "RSS MiB",
         "maps MiB"
     );
-    for program in PROGRAMS.into_iter().filter(|program| chosen(program)) {
+    for program in PROGRAMS.into_iter().filter(|program| *program != "runtime" && chosen(program)) {
         for (connections, rate) in [("64", None), ("1", None), ("64", Some("2000"))] {
             compare(program, connections, rate, seconds)?;
         }
     }
-    start_up("hello")?;
-    if names.contains(&"big") {
-        start_up("big")?;
-    }
-    Ok(())
+    start_up("hello")
 }
 
 fn compare(program: &str, connections: &str, rate: Option<&str>, seconds: u64) -> Result<()> {
@@ -211,7 +221,7 @@ fn micros(report: &Value, key: &str) -> f64 {
 }
 
 /// User and system time of a process, in seconds: fields 14 and 15 of its stat.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     // schedstat counts nanoseconds, for all threads by task; stat only hundredths of a second.
     let mut nanos = 0_u64;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {

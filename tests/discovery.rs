@@ -19,10 +19,13 @@ fn hello(address: &str, requests: u64) -> Result<()> {
     Ok(())
 }
 
+/// Other Go programs of the machine have stops, too, and would be counted.
+const ONE_AND_TWO: (&str, &str) = ("TRIGON_DISCOVERY_INCLUDE", "[{service: one}, {service: two}]");
+
 #[test]
 fn processes_are_found_at_exec_and_forgotten_at_exit() -> Result<()> {
     let program = build("server", &Build::default())?;
-    // Whatever else the machine runs is not counted.
+    // Other Go programs of the machine have stops, too, and would be counted.
     let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_INCLUDE", "[{service: 'round*'}]")])?;
     for round in 1..=3 {
         let name = format!("round{round}");
@@ -47,7 +50,7 @@ fn one_file_in_two_processes_attaches_once() -> Result<()> {
     let program = build("server", &Build::default())?;
     let one = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", "one")])?;
     let two = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", "two")])?;
-    let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_INCLUDE", "[{service: one}, {service: two}]")])?;
+    let mut agent = Agent::start(&[], &[ONE_AND_TWO])?;
     agent.observes(one.pid())?;
     agent.observes(two.pid())?;
     hello(&one.address, 300)?;
@@ -97,7 +100,7 @@ fn two_overlay_mounts_of_one_file_count_once() -> Result<()> {
     std::fs::copy(build("server", &Build::default())?, lower.path().join("server"))?;
     let (first, second) = (Overlay::new(lower.path())?, Overlay::new(lower.path())?);
     let one = Server::start(&first.path("server"), &[], &[("OTEL_SERVICE_NAME", "one")])?;
-    let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_INCLUDE", "[{service: one}, {service: two}]")])?;
+    let mut agent = Agent::start(&[], &[ONE_AND_TWO])?;
     agent.observes(one.pid())?;
     let two = Server::start(&second.path("server"), &[], &[("OTEL_SERVICE_NAME", "two")])?;
     agent.observes(two.pid())?;

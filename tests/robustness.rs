@@ -209,7 +209,8 @@ fn a_file_that_is_cut_short_while_the_agent_reads_it_does_no_harm() -> Result<()
 #[test]
 fn processes_that_end_at_once_do_no_harm() -> Result<()> {
     let program = build("server", &Build::default())?;
-    let mut agent = Agent::start(&[], &[])?;
+    let include = format!("[{{executable: '{}'}}]", program.display());
+    let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_INCLUDE", &include)])?;
     for delay in 0..30 {
         let mut child = Command::new(&program).stdout(std::process::Stdio::null()).spawn()?;
         std::thread::sleep(Duration::from_millis(delay));

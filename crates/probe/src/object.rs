@@ -1,7 +1,7 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
 use crate::batch;
-use crate::kernel::Capabilities;
+use crate::load_error::{LoadError, refused};
 use crate::mapping::{self, FileId, Mapping};
 use crate::plain::as_bytes;
 use crate::plan::{Part, Plan, flags};
@@ -35,27 +35,6 @@ const REQUESTS_A_PLACE: u32 = 4;
 const PLACES: (u32, u32) = (64, 1 << 20);
 /// The ring's reader is woken for spans when one part in so many is full.
 const WAKE_SHARE: u32 = 8;
-
-/// Why the object does not load.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The kernel does not describe its types.
-    #[error(
-        "the kernel has no type information (/sys/kernel/btf/vmlinux is missing): it must be built with CONFIG_DEBUG_INFO_BTF=y"
-    )]
-    NoBtf,
-    /// Privileges are missing.
-    #[error("not permitted to load BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE")]
-    Privileges,
-    /// The kernel's or libbpf's refusal.
-    #[error("the kernel refused {what}: {error}")]
-    Refused {
-        /// Which step.
-        what: &'static str,
-        /// Its words.
-        error: libbpf_rs::Error,
-    },
-}
 
 /// The probes attached to one executable; they are gone when this is dropped.
 #[derive(Debug)]
@@ -107,19 +86,6 @@ pub struct Probes {
 struct Slots {
     free: Vec<u32>,
     used: BTreeMap<u32, u32>,
-}
-
-fn lacks_privileges() -> bool {
-    let capabilities = Capabilities::effective();
-    ![Capabilities::BPF, Capabilities::PERFMON].into_iter().all(|number| capabilities.has(number))
-}
-
-fn refused(what: &'static str) -> impl Fn(libbpf_rs::Error) -> LoadError {
-    move |error| match error.kind() {
-        // The verifier's refusal is called so, too.
-        libbpf_rs::ErrorKind::PermissionDenied if lacks_privileges() => LoadError::Privileges,
-        _ => LoadError::Refused { what, error },
-    }
 }
 
 impl Probes {

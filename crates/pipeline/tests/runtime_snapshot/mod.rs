@@ -60,6 +60,7 @@ pub(crate) fn snapshot() -> Snapshot {
         godebug: Ok(godebug),
         memstats: Ok(MemStats { alloc: 1, total_alloc: 2, sys: 3, mallocs: 4, frees: 5, ..MemStats::default() }),
         pauses: Ok(Pauses { cycles: 4, forced: 1, total: 1_000_100_000, last_end: 1_700_000_000_500_000_000, recent }),
+        goroutines: Ok(7),
         threads: Ok(7),
         settings: Settings { gogc: Ok(Some(100)), memory_limit: Ok(Some(1 << 30)), gomaxprocs: Ok(2), cpus: Ok(2) },
     }

@@ -12,4 +12,4 @@ pub use identity::{Host, OtelEnvironment, resource};
 pub use proc::{Process, ProcessError, all_pids};
 pub use rules::{Candidate, Rule, RuleError, Selection};
 pub use sdk::{OwnCollectors, SdkSignals, own_collectors, sdk_signals};
-pub use statistics::Statistics;
+pub use statistics::{Networks, Statistics};

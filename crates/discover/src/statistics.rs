@@ -2,16 +2,26 @@
 
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcError, ProcResult};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::Read;
 use trigon_model::ProcessStats;
 
 /// `/proc/PID/net/netstat` has a line of names and one of values for each protocol, some kilobytes in all.
 const MAX_NETSTAT: u64 = 64 << 10;
 
+/// What network namespaces have received and sent, read once for all processes of a namespace.
+#[derive(Debug, Default)]
+pub struct Networks {
+    known: HashMap<u64, Option<(u64, u64)>>,
+}
+
 /// One process, opened once: an id that is used again later does not lead to another one.
 #[derive(Debug)]
 pub struct Statistics {
     process: Process,
+    /// The inode of its network namespace.
+    network: Option<u64>,
     /// When it started, in seconds since 1970.
     start_time_seconds: Option<f64>,
     ticks_per_second: f64,
@@ -27,8 +37,10 @@ impl Statistics {
         let process = Process::new(pid.try_into().map_err(|_| ProcError::NotFound(None))?)?;
         let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
         let started = process.stat()?.starttime as f64 / ticks_per_second;
+        let network = process.namespaces().ok().and_then(|spaces| Some(spaces.0.get(OsStr::new("net"))?.identifier));
         Ok(Self {
             process,
+            network,
             start_time_seconds: procfs::boot_time_secs().ok().map(|boot| boot as f64 + started),
             ticks_per_second,
             page_size: rustix::param::page_size() as u64,
@@ -40,8 +52,8 @@ impl Statistics {
         self.start_time_seconds.map(|seconds| (seconds * 1e9) as u64)
     }
 
-    /// Looks. What cannot be read is absent.
-    pub fn read(&self) -> ProcessStats {
+    /// Looks. What cannot be read is absent; `networks` begins empty in each round.
+    pub fn read(&self, networks: &mut Networks) -> ProcessStats {
         let stat = self.process.stat().ok();
         let limits = self.process.limits().ok();
         let limit = |limit: LimitValue| match limit {
@@ -49,7 +61,10 @@ impl Statistics {
             // As client_golang shows it.
             LimitValue::Unlimited => u64::MAX,
         };
-        let network = self.network();
+        let network = match self.network {
+            Some(id) => *networks.known.entry(id).or_insert_with(|| self.network()),
+            None => self.network(),
+        };
         ProcessStats {
             cpu_seconds: stat.as_ref().map(|stat| stat.utime.wrapping_add(stat.stime) as f64 / self.ticks_per_second),
             open_fds: self.process.fd_count().ok().and_then(|count| count.try_into().ok()),
@@ -96,7 +111,7 @@ mod tests {
         child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let statistics = Statistics::open(child.id()).unwrap();
-        let stats = statistics.read();
+        let stats = statistics.read(&mut Networks::default());
         let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
         assert_eq!(stats.open_fds, u64::try_from(open).ok());
         assert!(stats.cpu_seconds.is_some() && stats.max_fds.unwrap() > 3);
@@ -108,7 +123,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         let after = ProcessStats { start_time_seconds: stats.start_time_seconds, ..ProcessStats::default() };
-        assert_eq!(statistics.read(), after);
+        assert_eq!(statistics.read(&mut Networks::default()), after);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub(super) struct CpuLimits {
 }
 
 impl CpuLimits {
-    pub(super) fn add(&mut self, reading: &Reading<'_>) {
-        let Some(CpuLimit { cpus, throttling }) = reading.cpu_limit else { return };
+    pub(super) fn add(&mut self, reading: &Reading<'_>, limit: Option<CpuLimit>) {
+        let Some(CpuLimit { cpus, throttling }) = limit else { return };
         let point = |value| NumberPoint {
             resource: Arc::clone(reading.resource),
             attributes: Vec::new(),

@@ -6,12 +6,18 @@ use super::runtime::Reading;
 use super::{Agent, settings};
 use std::time::Duration;
 use tokio::time::Instant;
-use trigon_model::{Family, ProcessId};
+use trigon_model::{Family, LossPoint, ProcessId};
 use trigon_pipeline::{AlertChange, GoRuntimeMetrics, RuntimeSample};
 
 /// A process younger than this may be one of the many that end at once, as compilers do: nothing of its runtime is looked
 /// at yet, and if it serves no requests nothing at all.
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
+
+/// Of the time between two readings: runtimes that were read so lately need not be read for the rules.
+const RECENTLY: f64 = 0.9;
+
+/// Names of GODEBUG settings that are none, or too many.
+const REFUSED_NAMES: LossPoint = LossPoint { signal: "runtime", stage: "names", reason: "refused" };
 
 impl Agent {
     /// Looks at a process again when it will have settled.
@@ -53,30 +59,47 @@ impl Agent {
 
     /// Reads all runtimes, judges them, and gives their metrics.
     pub(super) fn read_runtimes(&mut self) -> Vec<Family> {
-        let (mut metrics, mut limits, mut changes) = (GoRuntimeMetrics::new(), CpuLimits::default(), Vec::new());
+        let (mut metrics, mut limits) = (GoRuntimeMetrics::new(), CpuLimits::default());
+        self.look_at_runtimes(true, |reading| {
+            let Some(kernel) = &reading.kernel else { return };
+            let Reading { resource, sets, build, start_unix_nano, snapshot, .. } = reading;
+            metrics.add(resource, *sets, *start_unix_nano, build, snapshot, &kernel.stats);
+            limits.add(reading, kernel.cpu_limit);
+        });
+        self.pipeline.losses_mut().add(REFUSED_NAMES, metrics.refused());
+        let mut families = metrics.families();
+        families.extend(limits.families());
+        families.push(self.rules.family());
+        families
+    }
+
+    /// Reads runtimes for the rules' sake, unless a scrape or an export has just done so.
+    pub(super) fn judge_runtimes(&mut self) {
+        let recently = self.config.metrics.read_interval.duration().mul_f64(RECENTLY);
+        if self.config.rules.enabled && self.runtimes_read.is_none_or(|at| at.elapsed() >= recently) {
+            self.look_at_runtimes(false, |_| {});
+        }
+    }
+
+    fn look_at_runtimes(&mut self, with_kernel: bool, mut take: impl FnMut(&Reading<'_>)) {
         let now = settings::unix_nanos();
         self.runtimes_read = Some(Instant::now());
+        let mut changes = Vec::new();
         let (rules, judges) = (&mut self.rules, self.config.rules.enabled);
-        self.runtimes.read(self.pipeline.losses_mut(), |reading: Reading<'_>| {
-            let Reading { process, resource, sets, build, start_unix_nano, snapshot, stats, leak, .. } = &reading;
-            metrics.add(resource, *sets, *start_unix_nano, build, snapshot, stats);
-            limits.add(&reading);
+        self.runtimes.read(with_kernel, self.pipeline.losses_mut(), |reading| {
+            take(&reading);
             if judges {
+                let Reading { process, resource, snapshot, leak, .. } = reading;
                 let leaking = leak.as_ref().map(|leak| leak.goroutines);
-                let sample = RuntimeSample { leaking, ..RuntimeSample::of(snapshot, now) };
-                let place = leak.as_ref().map(|leak| leak.place.clone());
-                changes.extend(
-                    rules.observe(*process, resource, sample).into_iter().map(|change| (change, place.clone())),
-                );
+                let sample = RuntimeSample { leaking, ..RuntimeSample::of(&snapshot, now) };
+                let place = leak.map(|leak| leak.place);
+                let changed = rules.observe(process, resource, sample).into_iter();
+                changes.extend(changed.map(|change| (change, place.clone())));
             }
         });
         for (AlertChange { process, alert, active, value }, place) in changes {
             self.tell_alert(process, alert, active, value, place);
         }
-        let mut families = metrics.families();
-        families.extend(limits.families());
-        families.push(self.rules.family());
-        families
     }
 
     fn tell_alert(
@@ -93,14 +116,5 @@ impl Agent {
             _ => alert.describe(value),
         });
         self.status.alert(process, alert, active, detail.map(|detail| (value, detail)));
-    }
-
-    /// Reads runtimes for the rules' sake, unless somebody has just done so.
-    pub(super) fn judge_runtimes(&mut self) {
-        let recently = self.config.metrics.read_interval.duration() / 2;
-        let is_due = self.runtimes_read.is_none_or(|at| at.elapsed() >= recently);
-        if self.config.rules.enabled && is_due {
-            self.read_runtimes();
-        }
     }
 }

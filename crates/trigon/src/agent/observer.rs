@@ -3,8 +3,10 @@
 use super::executables::{Executable, Executables, Sites};
 use super::gc;
 use super::go::SETTLED;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +130,28 @@ pub(crate) struct Observer {
     next_id: u32,
     processes: HashMap<u32, Observed>,
     executables: Executables,
+    /// Executables that serve no requests: of a build, each compiler after the first is not even opened.
+    quiet: HashSet<Stamp>,
+}
+
+/// Executables that are remembered to serve no requests.
+const MAX_QUIET: usize = 1024;
+
+/// Which file it is, and in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &File) -> std::io::Result<Self> {
+        let metadata = file.metadata()?;
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        Ok(Self { device, inode, size: metadata.size(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
 }
 
 /// What is attached now.
@@ -148,6 +172,7 @@ impl Observer {
             next_id: 1,
             processes: HashMap::new(),
             executables: Executables::default(),
+            quiet: HashSet::new(),
         }
     }
 
@@ -204,6 +229,11 @@ impl Observer {
 
     fn try_observe(&mut self, process: &Process) -> Result<Found, Refusal> {
         let file = process.open_executable().map_err(failed)?;
+        let is_young = process.age() < SETTLED;
+        let stamp = Stamp::of(&file).map_err(failed)?;
+        if is_young && self.quiet.contains(&stamp) {
+            return Ok(Found::Later);
+        }
         let copy = copy_file(&file).map_err(failed)?;
         let unreadable = |error: trigon_gobin::Error| copy.failure().map_or_else(|| failed(error), failed);
         if !GoBinary::is_go(&copy) {
@@ -238,7 +268,13 @@ impl Observer {
         let wants_runtime = self.choices.runtime || self.choices.gc;
         match &requests {
             Err(why) if !wants_runtime => return Err(why.as_refusal()),
-            Err(_) if process.age() < SETTLED => return Ok(Found::Later),
+            Err(_) if is_young => {
+                if self.quiet.len() >= MAX_QUIET {
+                    self.quiet.clear();
+                }
+                self.quiet.insert(stamp);
+                return Ok(Found::Later);
+            }
             _ => {}
         }
         if let Some(plan) = plan {

@@ -6,7 +6,7 @@ use super::observer::Observed;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use trigon_discover::{CpuController, CpuLimit, Statistics};
+use trigon_discover::{CpuController, CpuLimit, Networks, Statistics};
 use trigon_goruntime::{
     Absent, Build, GoProcess, OpenError, ReadError, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader,
 };
@@ -57,9 +57,15 @@ pub(super) struct Reading<'r> {
     pub(super) build: &'r Build,
     pub(super) start_unix_nano: u64,
     pub(super) snapshot: Snapshot,
+    pub(super) leak: Option<Leak>,
+    /// What the kernel counts, if it was asked for.
+    pub(super) kernel: Option<KernelCounts>,
+}
+
+/// What the kernel counts of a process.
+pub(super) struct KernelCounts {
     pub(super) stats: ProcessStats,
     pub(super) cpu_limit: Option<CpuLimit>,
-    pub(super) leak: Option<Leak>,
 }
 
 impl GoRuntimes {
@@ -115,8 +121,10 @@ impl GoRuntimes {
         self.watched.remove(&id);
     }
 
-    /// Reads all of them, one after the other, in the order in which they were found.
-    pub(super) fn read(&mut self, losses: &mut Losses, mut take: impl FnMut(Reading<'_>)) {
+    /// Reads all of them, one after the other, in the order in which they were found; with what the kernel counts of them,
+    /// or without.
+    pub(super) fn read(&mut self, with_kernel: bool, losses: &mut Losses, mut take: impl FnMut(Reading<'_>)) {
+        let mut networks = Networks::default();
         for (id, watched) in &mut self.watched {
             let snapshot = match watched.process.snapshot(&mut watched.reader) {
                 Ok(snapshot) => snapshot,
@@ -140,8 +148,10 @@ impl GoRuntimes {
                 build: &watched.executable.build,
                 start_unix_nano: watched.statistics.start_unix_nano().unwrap_or_default(),
                 snapshot,
-                stats: watched.statistics.read(),
-                cpu_limit: self.cpu.as_ref().and_then(|cpu| cpu.limit(watched.process.pid()).ok()?),
+                kernel: with_kernel.then(|| KernelCounts {
+                    stats: watched.statistics.read(&mut networks),
+                    cpu_limit: self.cpu.as_ref().and_then(|cpu| cpu.limit(watched.process.pid()).ok()?),
+                }),
             });
         }
     }

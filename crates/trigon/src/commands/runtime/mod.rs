@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use trigon_discover::{CpuController, CpuLimit, Statistics};
+use trigon_discover::{CpuController, CpuLimit, Networks, Statistics};
 use trigon_export::prometheus::{Format, encode};
 use trigon_gobin::GoBinary;
 use trigon_goruntime::{Build, GoProcess, ReadError, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader};
@@ -92,7 +92,7 @@ impl Subject {
         let at = Instant::now();
         let snapshot = self.process.snapshot(&mut self.reader)?;
         let cpu_limit = self.cpu.as_ref().and_then(|cpu| cpu.limit(self.process.pid()).ok()?);
-        Ok(View { at, snapshot, stats: self.statistics.read(), cpu_limit })
+        Ok(View { at, snapshot, stats: self.statistics.read(&mut Networks::default()), cpu_limit })
     }
 }
 

@@ -102,7 +102,7 @@ impl Status {
                 for absent in &process.absent {
                     let _ = write!(line, "\n    absent: {absent}");
                 }
-                if !process.spans || !process.metrics {
+                if (process.sdk.spans || process.sdk.metrics) && process.spans != process.metrics {
                     let what = if process.spans { "metrics" } else { "spans" };
                     let _ = write!(
                         line,

@@ -30,12 +30,15 @@ fn every_value_of_an_idle_program_is_equal() -> Result<()> {
 #[test]
 fn behaviour_that_was_asked_for_is_counted() -> Result<()> {
     for version in ["go1.21.13", "go1.22.12", "go1.23.12", "go1.24.11", "go1.25.14", "go1.26.11", "go1.27.4"] {
-        let program = build("runtimevalues", &Build::with(version))?;
-        let mut program = RuntimeValues::start(&program, &[], &[("GODEBUG", "randautoseed=0,panicnil=1")])?;
-        compare_idle(&mut program).context(version)?;
-        let counters = program.snapshot()?.godebug?;
-        let of = |setting: &str| counters.iter().find(|counter| &*counter.setting == setting).map(|c| c.events);
-        assert_eq!((of("randautoseed"), of("panicnil"), of("execerrdot")), (Some(1), Some(2), Some(0)), "{version}");
+        for flags in ["", "-s -w"] {
+            let program = build("runtimevalues", &Build::with(version).flag(format!("-ldflags={flags}")))?;
+            let mut program = RuntimeValues::start(&program, &[], &[("GODEBUG", "randautoseed=0,panicnil=1")])?;
+            compare_idle(&mut program).context(version)?;
+            let counters = program.snapshot()?.godebug?;
+            let of = |setting: &str| counters.iter().find(|counter| &*counter.setting == setting).map(|c| c.events);
+            let counted = (of("randautoseed"), of("panicnil"), of("execerrdot"));
+            assert_eq!(counted, (Some(1), Some(2), Some(0)), "{version} {flags}");
+        }
     }
     Ok(())
 }

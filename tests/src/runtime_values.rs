@@ -1,7 +1,7 @@
 //! The program `runtimevalues` says what the Go runtime says of itself; this compares it with what is read from outside.
 
 use crate::golang::Build;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use trigon_gobin::GoBinary;
 use trigon_goruntime::{
-    Absent, GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
+    GoProcess, Histogram, MemStats, Pauses, RuntimeLayout, Snapshot, SnapshotError, SnapshotReader, Value,
 };
 
 /// Metrics that change as soon as the program waits for its next line.
@@ -45,7 +45,6 @@ pub struct RuntimeValues {
     stdout: BufReader<ChildStdout>,
     process: GoProcess,
     version: String,
-    stripped: bool,
     reader: SnapshotReader,
 }
 
@@ -73,8 +72,7 @@ impl RuntimeValues {
         let layout = RuntimeLayout::resolve(&binary, 0).at(process.bias(&binary));
         let reader = SnapshotReader::new(&layout)?;
         let version = layout.go_version_raw().to_owned();
-        let stripped = binary.is_stripped();
-        Ok(Self { child, stdin, stdout, process, version, stripped, reader })
+        Ok(Self { child, stdin, stdout, process, version, reader })
     }
 
     /// The process.
@@ -169,7 +167,10 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     let found: Vec<_> = after.metrics.iter().map(|metric| metric.description.name).collect();
     ensure!(names == found, "other metrics: {names:?}, {found:?}");
     let mut differences = Vec::new();
-    compare_godebug(program.stripped, &after, metrics)?;
+    // Before the program first reads its metrics it has no map of them.
+    for snapshot in [&before, &after] {
+        compare_godebug(snapshot, metrics)?;
+    }
     for (name, expected) in expected {
         let value = after.metric(name).context("not there")?;
         let moved = MOVING.contains(&name.as_str());
@@ -189,13 +190,8 @@ fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
     Ok(())
 }
 
-/// The variables that are needed for this are found by the symbol table only.
-fn compare_godebug(stripped: bool, after: &Snapshot, metrics: &Map<String, Json>) -> Result<()> {
-    let counters = match &after.godebug {
-        Ok(counters) => counters,
-        Err(Absent::Symbol { .. }) if stripped => return Ok(()),
-        Err(absent) => bail!("no metrics of GODEBUG: {absent}"),
-    };
+fn compare_godebug(snapshot: &Snapshot, metrics: &Map<String, Json>) -> Result<()> {
+    let counters = snapshot.godebug.as_ref().map_err(|absent| anyhow!("no metrics of GODEBUG: {absent}"))?;
     let found = counters.iter().map(|counter| (counter.metric_name(), counter.events));
     let expected = metrics.iter().filter(|(name, _)| name.starts_with(GODEBUG));
     let expected = expected.map(|(name, events)| (name.clone(), events.as_u64().unwrap_or(u64::MAX)));

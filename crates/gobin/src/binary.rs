@@ -251,16 +251,16 @@ impl<'d> GoBinary<'d> {
         self.module.at
     }
 
-    /// Gives the functions whose names begin with a prefix and are wanted.
+    /// Gives the functions whose names begin with one of the prefixes and are wanted.
     pub(crate) fn functions_among(
         &self,
-        prefix: &str,
+        prefixes: &[&str],
         wanted: impl Fn(&[u8]) -> bool,
         mut each: impl FnMut(Function<'d>),
     ) {
         for index in 0..self.functions.count() {
             let Some(name) = self.functions.name_bytes(index) else { continue };
-            if name.starts_with(prefix.as_bytes())
+            if prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
                 && let Some(function) = self.functions.function(index)
                 && wanted(function.name.as_bytes())
             {

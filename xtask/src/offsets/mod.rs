@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         for argument in arguments {
             let named = |release: &&Release| release.to_string() == argument.trim_start_matches("go");
-            releases.iter().find(named).with_context(|| format!("no release {argument}"))?.build()?;
+            releases.iter().find(named).with_context(|| format!("no release {argument}"))?.build(&releases)?;
         }
         return Ok(());
     }
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (mut of_runtime, mut of_others) = (Block::new("std", "*"), Block::new("std", "*"));
     let mut described = Vec::new();
     for release in &releases {
-        if !release.build()? {
+        if !release.build(&releases)? {
             println!("{release}: not to be had");
             continue;
         }
@@ -73,12 +73,15 @@ fn cells(release: Release, program: &str, fields: &[FieldRef]) -> Result<Cells> 
     layout::cells(&binary, fields, &release.types()?).with_context(|| release.to_string())
 }
 
-/// What the runtime's functions refer to, in a program that does nothing but what all do.
+/// What the runtime's functions refer to, in a program that does nothing but what all do; and what is said only where a
+/// program reads its metrics. Position-independent code has other forms of the former; of the latter, tests say that it has
+/// none.
 fn describe(release: Release) -> Result<references::Release> {
     let of = |program| {
         let bytes = fs::read(release.program(program))?;
         let binary = GoBinary::parse(&bytes).with_context(|| release.to_string())?;
         references::describe(&binary, RUNTIME_SYMBOLS).context("a program without symbols")
     };
-    Ok(references::with_forms(&references::select(&of("empty")?, REFERENCES), &of("pie")?))
+    let (all, some) = (references::select(&of("empty")?, REFERENCES), of("metrics")?);
+    Ok(references::with_variables(&references::with_forms(&all, &of("pie")?), &some))
 }

@@ -25,6 +25,18 @@ func main() {
 	pprof.Do(context.Background(), pprof.Labels("a", "b"), func(context.Context) {})
 }
 "#;
+/// Reads its own metrics and may count behaviour that `GODEBUG` asked for: only such programs have this part of the runtime.
+const METRICS: &str = r#"package main
+
+import (
+	"math/rand"
+	"runtime/metrics"
+)
+
+func main() {
+	metrics.Read([]metrics.Sample{{Name: metrics.All()[rand.Int()&1].Name}})
+}
+"#;
 const HTTP: &str =
     "package main\n\nimport \"net/http\"\n\nfunc main() { panic(http.ListenAndServe(\"127.0.0.1:0\", nil)) }\n";
 /// Packages whose structs are asked for.
@@ -85,7 +97,7 @@ impl Release {
         work().join(format!("go{self}"))
     }
 
-    /// A program that [`Self::build`] has built: `empty`, `pie`, or `pprof` and `http` for the outermost releases.
+    /// A program that [`Self::build`] has built: `empty`, `pie`, `metrics`, or `pprof` and `http` for the outermost releases.
     pub(super) fn program(self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
@@ -96,11 +108,17 @@ impl Release {
         Ok(fs::read_to_string(self.folder().join("types"))?.lines().map(str::to_owned).collect())
     }
 
-    /// Builds the programs, unless that is done. The toolchain goes where nobody else looks, and away afterwards: all of
+    /// Builds the programs that are not there yet. The toolchain goes where nobody else looks, and away afterwards: all of
     /// them together have 20 GB. False if the release is not published.
-    pub(super) fn build(self) -> Result<bool> {
-        let (done, missing) = (self.folder().join("done"), self.folder().join("missing"));
-        if done.exists() {
+    pub(super) fn build(self, all: &[Self]) -> Result<bool> {
+        // Code of position-independent programs differs where the runtime loads g.
+        let mut programs = vec![("empty", EMPTY, "exe"), ("pie", EMPTY, "pie"), ("metrics", METRICS, "exe")];
+        if self.is_outermost(all) {
+            programs.extend([("pprof", PPROF, "exe"), ("http", HTTP, "exe")]);
+        }
+        programs.retain(|(name, ..)| !self.program(name).exists());
+        let (types, missing) = (self.folder().join("types"), self.folder().join("missing"));
+        if programs.is_empty() && types.exists() {
             return Ok(true);
         }
         if missing.exists() {
@@ -114,27 +132,19 @@ impl Release {
             }
             other => other?,
         };
-        // Code of position-independent programs differs where the runtime loads g.
-        let mut programs = vec![("empty", EMPTY, "exe"), ("pie", EMPTY, "pie")];
-        if self.is_outermost(&all()?) {
-            programs.extend([("pprof", PPROF, "exe"), ("http", HTTP, "exe")]);
-        }
         for (name, text, mode) in programs {
             let folder = work().join("src").join(name);
             fs::create_dir_all(&folder)?;
             fs::write(folder.join("main.go"), text)?;
             fs::write(folder.join("go.mod"), "module offsets\n\ngo 1.21\n")?;
-            output(
-                self.go(&folder)
-                    .args(["build", "-trimpath", "-buildmode", mode, "-o"])
-                    .arg(self.program(name))
-                    .arg("."),
-            )?;
+            // Half a program, of a run that was interrupted, must not be taken for one.
+            let unfinished = self.folder().join("unfinished");
+            output(self.go(&folder).args(["build", "-trimpath", "-buildmode", mode, "-o"]).arg(&unfinished).arg("."))?;
+            fs::rename(unfinished, self.program(name))?;
         }
-        let types: BTreeSet<_> =
+        let declared: BTreeSet<_> =
             PACKAGES.into_iter().flat_map(|package| declared(Path::new(goroot.trim()), package)).collect();
-        fs::write(self.folder().join("types"), types.into_iter().collect::<String>())?;
-        fs::write(done, "")?;
+        fs::write(types, declared.into_iter().collect::<String>())?;
         clean()?;
         Ok(true)
     }

@@ -1,9 +1,9 @@
 //! The making of the table: what the functions of a program with a symbol table refer to.
 
 use super::code::Code;
-use super::{ARCH, FunctionReferences, PACKAGE, Reference, Release};
+use super::{ARCH, FunctionReferences, PACKAGES, Reference, Release};
 use crate::GoBinary;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Describes a program's runtime; `None` if it has no symbol table, or is for a processor that is not read.
 pub fn describe(binary: &GoBinary<'_>, symbols: &[&'static str]) -> Option<Release> {
@@ -22,7 +22,7 @@ pub fn describe(binary: &GoBinary<'_>, symbols: &[&'static str]) -> Option<Relea
     };
     let mut functions = Vec::new();
     binary.functions_among(
-        PACKAGE,
+        &PACKAGES,
         |_| true,
         |function| {
             let Some(code) = Code::read(function.entry, binary.code(&function)) else { return };
@@ -71,4 +71,53 @@ pub fn with_forms(release: &Release, other: &Release) -> Release {
     };
     both.functions.extend(other.functions.iter().filter(known).cloned());
     both
+}
+
+/// Adds the variables that only another program has, one that does more. Of others its functions say nothing here: a program
+/// that lacks them must not be less sure for that.
+#[must_use]
+pub fn with_variables(release: &Release, other: &Release) -> Release {
+    let mut both = release.clone();
+    let known: HashSet<_> = referred(&release.functions).collect();
+    let more = other.functions.iter().filter_map(|function| {
+        let mut function = function.clone();
+        function.references.retain(|reference| !known.contains(reference.symbol.as_str()));
+        Some(function).filter(|function| !function.references.is_empty())
+    });
+    both.functions.extend(more);
+    let sized: HashSet<_> = release.sizes.iter().map(|(symbol, _)| symbol).collect();
+    let added: HashSet<_> = referred(&both.functions).filter(|symbol| !known.contains(symbol)).collect();
+    let needed = |(symbol, _): &&(String, u64)| added.contains(symbol.as_str()) && !sized.contains(symbol);
+    both.sizes.extend(other.sizes.iter().filter(needed).cloned());
+    both
+}
+
+/// What functions refer to.
+fn referred(functions: &[FunctionReferences]) -> impl Iterator<Item = &str> {
+    functions.iter().flat_map(|function| &function.references).map(|reference| reference.symbol.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(name: &str, symbols: &[&str]) -> FunctionReferences {
+        let reference = |symbol: &&str| Reference { operand: 0, symbol: (*symbol).to_owned(), addend: 0 };
+        let references = symbols.iter().map(reference).collect();
+        FunctionReferences { name: name.to_owned(), fingerprint: 1, references }
+    }
+
+    #[test]
+    fn a_program_that_does_more_adds_only_what_it_alone_has() {
+        let release = |sizes: &[&str], functions| Release {
+            version: String::new(),
+            sizes: sizes.iter().map(|symbol| ((*symbol).to_owned(), 8)).collect(),
+            functions,
+        };
+        let empty = release(&["a", "b"], vec![function("f", &["a"])]);
+        let more = vec![function("f", &["a"]), function("g", &["a", "b", "c"]), function("h", &["a"])];
+        // No function of the empty program refers to b, although it is there; nothing at all refers to d.
+        let both = with_variables(&empty, &release(&["a", "b", "c", "d"], more));
+        assert_eq!(both, release(&["a", "b", "c"], vec![function("f", &["a"]), function("g", &["b", "c"])]));
+    }
 }

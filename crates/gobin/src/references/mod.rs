@@ -10,7 +10,7 @@ mod code;
 mod describe;
 mod format;
 
-pub use describe::{describe, select, with_forms};
+pub use describe::{describe, select, with_forms, with_variables};
 pub use format::encode;
 
 use crate::symbol::{SymbolError, SymbolInfo, SymbolSource};
@@ -21,8 +21,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 const TABLE: &[u8] = include_bytes!("table.bin");
 /// The only processor that the table is about.
 const ARCH: Arch = Arch::Amd64;
-/// All functions that are known are this package's.
-const PACKAGE: &str = "runtime.";
+/// Where functions that are known are from: the runtime, and what else refers to its variables where a program reads its
+/// metrics or counts behaviour that `GODEBUG` asked for.
+const PACKAGES: [&str; 4] = ["runtime.", "runtime/metrics.", "internal/godebug.", "internal/godebugs."];
 /// Code that is decoded of one program: the functions of the largest release have some hundred KiB.
 const MAX_CODE: usize = 4 << 20;
 /// Functions that must say the same of a variable, unless only one refers to it in the release. Few are enough, since each is
@@ -122,7 +123,7 @@ impl<'r> Votes<'r> {
         }
         let mut budget = MAX_CODE;
         let wanted = |name: &[u8]| known.contains_key(name);
-        binary.functions_among(PACKAGE, wanted, |function| {
+        binary.functions_among(&PACKAGES, wanted, |function| {
             let bytes = binary.code(&function);
             let Some(left) = budget.checked_sub(bytes.len().min(code::MAX_CODE)) else { return };
             budget = left;

@@ -46,6 +46,10 @@ pub enum Loss {
     GcRingFull = 18,
     /// A variable of the runtime could not be read: absent in the stop, or the stop itself in Go 1.21.
     GcUnreadable = 19,
+    /// No memory to follow a thread of an observed process: what it waits is missing.
+    ThreadNotFollowed = 20,
+    /// A thread ran whose wake-up was not seen: that it was blocked, and waited for a CPU, is missing.
+    WakeUpNotSeen = 21,
 }
 
 /// A loss as the exporters show it.
@@ -61,7 +65,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -82,6 +86,8 @@ impl Loss {
         Self::SpanTextReplaced,
         Self::GcRingFull,
         Self::GcUnreadable,
+        Self::ThreadNotFollowed,
+        Self::WakeUpNotSeen,
     ];
 
     /// Its labels.
@@ -107,6 +113,8 @@ impl Loss {
             Self::SpanTextReplaced => ("span_attributes", "kernel", "replaced_by_handler"),
             Self::GcRingFull => ("gc", "ring", "ring_full"),
             Self::GcUnreadable => ("gc", "kernel", "read_fault"),
+            Self::ThreadNotFollowed => ("threads", "kernel", "no_memory"),
+            Self::WakeUpNotSeen => ("threads", "kernel", "wake_up_not_seen"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -51,6 +51,9 @@ pub(crate) struct Kernel {
     /// Let the kernel count how often each probe runs, shown as `trigon_probe_hits_total`. This costs every BPF program
     /// of the machine some 20 ns a run, so it is for measurements only.
     pub(crate) run_statistics: bool,
+    /// Count how long threads of observed processes wait for a CPU and for anything else:
+    /// `trigon_go_thread_run_queue_duration_seconds` and `trigon_go_thread_blocked_duration_seconds`.
+    pub(crate) scheduler: bool,
 }
 
 /// `kernel.uprobe_multi`.
@@ -94,6 +97,7 @@ impl Default for Kernel {
             allow_stepped: false,
             uprobe_multi: UprobeMulti::Auto,
             run_statistics: false,
+            scheduler: false,
         }
     }
 }

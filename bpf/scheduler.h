@@ -75,6 +75,8 @@ int BPF_PROG(thread_switch, _Bool preempt, struct task_struct *prev, struct task
 
 	if (thread) {
 		now = bpf_ktime_get_ns();
+		if (thread->state != THREAD_RUNNING)
+			lose(LOSS_THREAD_EVENT_MISSED); /* it was never switched in */
 		/* Preempted on its way to sleep it stays in the run queue. */
 		thread->state = preempt || prev->__state == 0 ? THREAD_RUNNABLE : THREAD_BLOCKED;
 		thread->since_ns = now;
@@ -87,7 +89,7 @@ int BPF_PROG(thread_switch, _Bool preempt, struct task_struct *prev, struct task
 	if (thread->state == THREAD_RUNNABLE)
 		waited(thread, now);
 	else if (thread->state == THREAD_BLOCKED)
-		lose(LOSS_WAKE_UP_NOT_SEEN);
+		lose(LOSS_THREAD_EVENT_MISSED); /* nobody woke it */
 	thread->state = THREAD_RUNNING;
 	return 0;
 }

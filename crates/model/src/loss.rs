@@ -48,8 +48,8 @@ pub enum Loss {
     GcUnreadable = 19,
     /// No memory to follow a thread of an observed process: what it waits is missing.
     ThreadNotFollowed = 20,
-    /// A thread ran whose wake-up was not seen: that it was blocked, and waited for a CPU, is missing.
-    WakeUpNotSeen = 21,
+    /// A thread's wake-up or switch was not seen, by what came after it: what it waited then is missing.
+    ThreadEventMissed = 21,
 }
 
 /// A loss as the exporters show it.
@@ -87,7 +87,7 @@ impl Loss {
         Self::GcRingFull,
         Self::GcUnreadable,
         Self::ThreadNotFollowed,
-        Self::WakeUpNotSeen,
+        Self::ThreadEventMissed,
     ];
 
     /// Its labels.
@@ -114,7 +114,7 @@ impl Loss {
             Self::GcRingFull => ("gc", "ring", "ring_full"),
             Self::GcUnreadable => ("gc", "kernel", "read_fault"),
             Self::ThreadNotFollowed => ("threads", "kernel", "no_memory"),
-            Self::WakeUpNotSeen => ("threads", "kernel", "wake_up_not_seen"),
+            Self::ThreadEventMissed => ("threads", "kernel", "event_missed"),
         };
         LossPoint { signal, stage, reason }
     }

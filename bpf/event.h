@@ -13,6 +13,7 @@
 #define HOST_MAX_BYTES       128
 #define PEER_MAX_BYTES       64 /* "[v6]:port" needs at most 47, with a zone a little more */
 #define METHOD_MAX_BYTES     16
+#define TIME_BUCKETS         34  /* up to 2^10 ns, each power of two up to 2^42 ns, and what lies beyond */
 #define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
 
 enum trigon_event_kind {
@@ -168,6 +169,21 @@ struct world_event {
 };
 _Static_assert(sizeof(struct world_event) == 80, "wire contract");
 
+/* Counts of intervals; only ever added to. Bucket i holds those of at most 2^(i + 10) ns. */
+struct times {
+	__u64 sum_ns;
+	__u64 buckets[TIME_BUCKETS];
+};
+
+/* What the threads of a process waited for a CPU, and for anything else. */
+struct thread_times {
+	__u32 process; /* whose they are; 0: nobody's, and nothing is added */
+	__u32 pad;
+	struct times run_queue;
+	struct times blocked;
+};
+_Static_assert(sizeof(struct thread_times) == 8 + 2 * 280, "wire contract");
+
 /* What could not be done; indices of the map `losses`, names in crates/model/src/loss.rs. */
 enum trigon_loss {
 	LOSS_STATE_FULL = 0,
@@ -190,7 +206,9 @@ enum trigon_loss {
 	LOSS_SPAN_TEXT_REPLACED = 17,
 	LOSS_GC_RING_FULL = 18,
 	LOSS_GC_UNREADABLE = 19,
-	LOSSES = 20,
+	LOSS_THREAD_NOT_FOLLOWED = 20,
+	LOSS_THREAD_EVENT_MISSED = 21,
+	LOSSES = 22,
 };
 
 #endif

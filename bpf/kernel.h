@@ -25,6 +25,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
 	BPF_ANY = 0,
@@ -38,6 +39,9 @@ enum {
 enum {
 	BPF_F_NO_PREALLOC = 1,
 	BPF_F_MMAPABLE = 1024,
+};
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 #include <bpf/bpf_helpers.h>
@@ -54,10 +58,14 @@ struct signal_struct {
 	atomic_t live; /* threads of the process that have not begun to exit */
 };
 
+struct bpf_local_storage;
+
 struct task_struct {
+	unsigned int __state; /* `volatile long state` before 5.14, below the floor; 0: TASK_RUNNING */
 	int pid;
 	int tgid;
 	struct signal_struct *signal;
+	struct bpf_local_storage *bpf_storage; /* null: no program has stored anything with this thread */
 };
 
 struct super_block {
@@ -85,6 +93,11 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_vma {

@@ -125,6 +125,37 @@ struct {
 	__type(value, struct gc_places);
 } gc_processes SEC(".maps");
 
+/* By a process's place in `configurations`; one entry that nobody uses unless the scheduler is watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread_times);
+} process_times SEC(".maps");
+
+enum thread_state {
+	THREAD_RUNNING = 0, /* or not known yet */
+	THREAD_RUNNABLE = 1,
+	THREAD_BLOCKED = 2,
+};
+
+/* A thread of an observed process, while the scheduler is watched. */
+struct thread {
+	__u64 since_ns; /* of its state, unless that is THREAD_RUNNING */
+	__u32 process;  /* whose it is: after exec the thread belongs to another */
+	__u32 slot;
+	__u32 state;
+	__u32 pad;
+};
+
+/* Kept with the thread itself, so that it goes with it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
 struct request_key {
 	__u64 g; /* address; unique while the goroutine lives, and the connection's end deletes the entry */
 	__u32 tgid;

@@ -22,6 +22,7 @@ static __always_inline void report(__u32 kind, __u32 tgid)
 static __always_inline int close_process(__u32 tgid)
 {
 	__u32 *slot = bpf_map_lookup_elem(&processes, &tgid);
+	struct thread_times *times;
 	struct process *p;
 
 	if (!slot)
@@ -29,6 +30,9 @@ static __always_inline int close_process(__u32 tgid)
 	p = bpf_map_lookup_elem(&configurations, slot);
 	if (p)
 		p->id = 0;
+	times = bpf_map_lookup_elem(&process_times, slot);
+	if (times)
+		times->process = 0; /* after exec its thread goes on, as another program's */
 	bpf_map_delete_elem(&processes, &tgid);
 	return 1;
 }

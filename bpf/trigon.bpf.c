@@ -16,6 +16,7 @@
 #include "http_server.h"
 #include "go_gc.h"
 #include "process.h"
+#include "scheduler.h"
 
 /* For user space: types that only cross as bytes must be in the object's BTF. */
 const struct span_event_with_state *unused_span_event;

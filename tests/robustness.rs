@@ -58,6 +58,7 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
         max_routes: 64,
         max_processes: 8,
         uprobe_multi: UprobeMulti::Auto,
+        scheduler: false,
     };
     let probes = Probes::load(&settings)?;
     let path = build("server", &Build::default())?;

@@ -3,10 +3,12 @@
 //! Pure, so that a recorded ring replays in a unit test. Numbers are in the processor's order, as the kernel wrote them.
 
 mod gc;
+mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
+pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
 /// Buckets of the explicit form: 14 boundaries and what lies beyond.
 pub const EXPLICIT_BUCKETS: usize = 15;

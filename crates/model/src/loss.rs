@@ -46,6 +46,10 @@ pub enum Loss {
     GcRingFull = 18,
     /// A variable of the runtime could not be read: absent in the stop, or the stop itself in Go 1.21.
     GcUnreadable = 19,
+    /// No memory to follow a thread of an observed process: what it waits is missing.
+    ThreadNotFollowed = 20,
+    /// A thread's wake-up or switch was not seen, by what came after it: what it waited then is missing.
+    ThreadEventMissed = 21,
 }
 
 /// A loss as the exporters show it.
@@ -61,7 +65,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -82,6 +86,8 @@ impl Loss {
         Self::SpanTextReplaced,
         Self::GcRingFull,
         Self::GcUnreadable,
+        Self::ThreadNotFollowed,
+        Self::ThreadEventMissed,
     ];
 
     /// Its labels.
@@ -107,6 +113,8 @@ impl Loss {
             Self::SpanTextReplaced => ("span_attributes", "kernel", "replaced_by_handler"),
             Self::GcRingFull => ("gc", "ring", "ring_full"),
             Self::GcUnreadable => ("gc", "kernel", "read_fault"),
+            Self::ThreadNotFollowed => ("threads", "kernel", "no_memory"),
+            Self::ThreadEventMissed => ("threads", "kernel", "event_missed"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -16,6 +16,7 @@ mod rules;
 mod span;
 mod table;
 mod target;
+mod thread_times;
 mod trace_state;
 
 pub use clock::Clock;

@@ -8,9 +8,10 @@ use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::route::{RouteProblem, RouteSource, Routes};
 use crate::span::{server_span, span_trace_state};
 use crate::table::{Row, Samples, Table};
+use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord};
+use trigon_model::kernel::{DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span};
 
 /// Bounds of what a [`Pipeline`] keeps.
@@ -94,6 +95,7 @@ pub struct Pipeline {
     routes: Routes,
     metrics: HttpServerMetrics,
     gc: Gc,
+    thread_waits: ThreadWaits,
     losses: Losses,
     table: Table,
     samples: Samples,
@@ -127,6 +129,7 @@ impl Pipeline {
             routes: Routes::new(config.max_routes),
             metrics: HttpServerMetrics::new(config.max_series_per_process),
             gc: Gc::default(),
+            thread_waits: ThreadWaits::default(),
             losses,
             table: Table::default(),
             samples: Samples::new(config.max_samples),
@@ -188,6 +191,7 @@ impl Pipeline {
     fn forget(&mut self, id: ProcessId) {
         self.metrics.forget(id);
         self.gc.forget(id);
+        self.thread_waits.forget(id);
         self.routes.forget(id);
         self.processes.forget(id);
     }
@@ -270,6 +274,16 @@ impl Pipeline {
         }
     }
 
+    /// Takes one reading of what the threads of processes waited. One that is not known found no room, and was counted
+    /// then.
+    pub fn on_thread_times(&mut self, readings: impl IntoIterator<Item = (ProcessId, ThreadTimes)>) {
+        for (process, times) in readings {
+            if self.knows(process) {
+                self.thread_waits.take(process, times);
+            }
+        }
+    }
+
     /// Takes the kernel's loss counts, by the numbers of [`trigon_model::Loss`], summed over CPUs.
     pub fn on_losses(&mut self, counts: &[u64]) {
         self.losses.set_kernel(counts.to_vec());
@@ -292,6 +306,7 @@ impl Pipeline {
         self.losses.set(IMPLAUSIBLE, self.gc.implausible());
         let mut families = vec![self.metrics.family(&self.processes)];
         families.extend(self.gc.families(&self.processes));
+        families.extend(self.thread_waits.families(&self.processes));
         families.push(self.losses.family(&self.own, self.since_unix_nano));
         Snapshot { time_unix_nano: now_unix_nano, own: Some(Arc::clone(&self.own)), families }
     }

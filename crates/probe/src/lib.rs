@@ -4,8 +4,10 @@
 
 mod batch;
 mod copy;
+mod costs;
 mod fields;
 mod gc;
+mod iterate;
 mod kernel;
 mod layout;
 mod load_error;
@@ -14,6 +16,7 @@ mod object;
 mod plain;
 mod plan;
 mod requests;
+mod scheduler;
 mod settings;
 mod skeleton;
 mod stats;

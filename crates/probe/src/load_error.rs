@@ -21,6 +21,9 @@ pub enum LoadError {
         /// Its words.
         error: libbpf_rs::Error,
     },
+    /// All else loads.
+    #[error("the kernel refuses what kernel.scheduler needs, all else would work: {0}")]
+    Scheduler(libbpf_rs::Error),
 }
 
 fn lacks_privileges() -> bool {

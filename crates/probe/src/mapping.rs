@@ -3,11 +3,9 @@
 //! A path, or `/proc/PID/maps`, shows an overlay mount's device and inode numbers; two mounts of one lower file look like
 //! two files. The mapping's own file is the lower one, and so is the inode that a uprobe belongs to.
 
-#![allow(unsafe_code, reason = "libbpf-rs has no option for an iterator of one process")]
-
-use libbpf_rs::{AsRawLibbpf, Iter, Link, ProgramMut};
+use crate::iterate;
+use libbpf_rs::{Iter, ProgramMut};
 use std::io::{self, Read};
-use std::ptr::NonNull;
 
 /// `sizeof(struct mapping_record)` in `bpf/process.h`.
 pub(crate) const RECORD_SIZE: usize = 40;
@@ -40,28 +38,12 @@ pub struct Mapping {
 
 /// The executable file mappings of a process, in the order of their addresses.
 pub(crate) fn of_process(program: &ProgramMut<'_>, pid: u32) -> io::Result<Vec<Mapping>> {
-    let link = attach(program, pid)?;
+    let link = iterate::over_process(program, pid)?;
     let iterator = Iter::new(&link).map_err(io::Error::other)?;
     let mut bytes = Vec::new();
     iterator.take((MAX_MAPPINGS * RECORD_SIZE) as u64).read_to_end(&mut bytes)?;
     let (records, _) = bytes.as_chunks::<RECORD_SIZE>();
     Ok(records.iter().map(decode).filter(|(owner, _)| *owner == pid).map(|(_, mapping)| mapping).collect())
-}
-
-fn attach(program: &ProgramMut<'_>, pid: u32) -> io::Result<Link> {
-    let mut info = libbpf_sys::bpf_iter_link_info::default();
-    info.task.pid = pid;
-    let options = libbpf_sys::bpf_iter_attach_opts {
-        sz: size_of::<libbpf_sys::bpf_iter_attach_opts>() as _,
-        link_info: &raw mut info,
-        link_info_len: size_of::<libbpf_sys::bpf_iter_link_info>() as _,
-        ..Default::default()
-    };
-    // SAFETY: the program is loaded and outlives the call; the options and what they point to live on this stack frame.
-    let raw = unsafe { libbpf_sys::bpf_program__attach_iter(program.as_libbpf_object().as_ptr(), &raw const options) };
-    let link = NonNull::new(raw).ok_or_else(io::Error::last_os_error)?;
-    // SAFETY: libbpf returned a link that nobody else owns.
-    Ok(unsafe { Link::from_ptr(link) })
 }
 
 fn decode(record: &[u8; RECORD_SIZE]) -> (u32, Mapping) {

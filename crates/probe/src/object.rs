@@ -6,9 +6,9 @@ use crate::mapping::{self, FileId, Mapping};
 use crate::plain::as_bytes;
 use crate::plan::{Part, Plan, flags};
 use crate::requests::{self, Places};
+use crate::scheduler::Scheduler;
 use crate::settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
-use crate::stats::ProgramRuns;
 use crate::table::Program;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -73,10 +73,11 @@ impl Ring {
 
 /// The loaded object.
 pub struct Probes {
-    skel: TrigonSkel<'static>,
+    pub(crate) skel: TrigonSkel<'static>,
     multi: bool,
     places: Places,
     slots: RefCell<Slots>,
+    pub(crate) scheduler: Option<Scheduler>,
     _tracepoints: Vec<Link>,
 }
 
@@ -98,9 +99,19 @@ impl Probes {
             return Err(LoadError::NoBtf);
         }
         let wants_multi = settings.uprobe_multi == UprobeMulti::Auto;
-        match Self::load_as(settings, wants_multi) {
+        let loaded = match Self::load_as(settings, wants_multi) {
             // An older kernel refuses the attach type at load or attach time: fall back to one by one.
             Err(LoadError::Refused { .. }) if wants_multi => Self::load_as(settings, false),
+            done => done,
+        };
+        match loaded {
+            // The kernel refuses the object as a whole: whether this is why shows only without it.
+            Err(LoadError::Refused { error, .. })
+                if settings.scheduler
+                    && Self::load_as(&Settings { scheduler: false, ..settings.clone() }, false).is_ok() =>
+            {
+                Err(LoadError::Scheduler(error))
+            }
             done => done,
         }
     }
@@ -131,6 +142,7 @@ impl Probes {
         for (map, size) in sizes {
             map.set_max_entries(size).map_err(refused("the size of a map"))?;
         }
+        Scheduler::prepare(&mut open.progs, maps, settings).map_err(refused("the size of a map"))?;
         if let Some(constants) = maps.rodata_data.as_deref_mut() {
             constants.exponential_limits = histogram::kernel_thresholds();
             constants.request_place_mask = places - 1;
@@ -167,7 +179,9 @@ impl Probes {
         let slots = RefCell::new(Slots { free, used: BTreeMap::new() });
         let memory = Places::map(&skel.maps.request_places, places)
             .map_err(|error| LoadError::Refused { what: "to map the requests' places", error: error.into() })?;
-        let probes = Self { skel, multi, places: memory, slots, _tracepoints: tracepoints };
+        let scheduler = settings.scheduler.then(|| Scheduler::attach(&skel.progs)).transpose();
+        let scheduler = scheduler.map_err(refused("the tracepoints of kernel.scheduler"))?;
+        let probes = Self { skel, multi, places: memory, slots, scheduler, _tracepoints: tracepoints };
         if multi {
             probes.try_multi()?;
         }
@@ -187,7 +201,7 @@ impl Probes {
         self.multi
     }
 
-    fn program(&self, program: Program) -> &ProgramMut<'static> {
+    pub(crate) fn program(&self, program: Program) -> &ProgramMut<'static> {
         let progs = &self.skel.progs;
         match program {
             Program::HttpServerBegin => &progs.http_server_begin,
@@ -273,17 +287,25 @@ impl Probes {
             maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
         }
         let (key, slot) = (pid.to_ne_bytes(), self.slot(pid)?);
-        let mut entered = Ok(());
+        let mut entered = match &self.scheduler {
+            Some(scheduler) => scheduler.enter(&maps.process_times, slot, process.id),
+            None => Ok(()),
+        };
         // What an earlier process left in this place has that one's id, and counts for nobody.
         if let Some(gc) = &process.gc {
-            entered = maps.gc_processes.update(&slot, as_bytes(&gc.of_process(process.id)), MapFlags::ANY);
+            entered = entered
+                .and_then(|()| maps.gc_processes.update(&slot, as_bytes(&gc.of_process(process.id)), MapFlags::ANY));
         }
         let entered = entered.and_then(|()| maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY));
         let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
-        if entered.is_err() {
+        let followed = entered.map_err(io::Error::other).and_then(|()| match &self.scheduler {
+            Some(_) => Scheduler::follow(&self.skel.progs.follow_threads, pid),
+            None => Ok(()),
+        });
+        if followed.is_err() {
             self.forget(pid);
         }
-        entered.map_err(io::Error::other)
+        followed
     }
 
     /// The place of a process among the configurations: its own, or a free one.
@@ -309,6 +331,9 @@ impl Probes {
         let Some(slot) = slots.used.remove(&pid) else { return };
         // Not there where the kernel side was first.
         let _ = maps.processes.delete(&pid.to_ne_bytes());
+        if let Some(scheduler) = &self.scheduler {
+            scheduler.leave(&maps.process_times, slot.to_ne_bytes());
+        }
         // Requests that it left behind are no longer taken for open ones.
         let nobody = [0_u8; size_of::<types::process>()];
         if maps.configurations.update(&slot.to_ne_bytes(), &nobody, MapFlags::ANY).is_ok() {
@@ -383,19 +408,12 @@ impl Probes {
 
     /// What the kernel side could not do, by the numbers of [`Loss`].
     pub fn losses(&self) -> Vec<u64> {
-        let sum = |loss: Loss| {
-            let values = self.skel.maps.losses.lookup_percpu(&(loss as u32).to_ne_bytes(), MapFlags::ANY);
-            let values = values.ok().flatten().unwrap_or_default();
-            values.iter().filter_map(|v| v.as_slice().try_into().ok()).map(u64::from_ne_bytes).sum()
-        };
-        Loss::ALL.into_iter().map(sum).collect()
+        Loss::ALL.into_iter().map(|loss| sum_of_cpus(&self.skel.maps.losses, loss as u32)).collect()
     }
 
     /// Spans that were due so far, whether or not they found room in the ring.
     pub fn spans_due(&self) -> u64 {
-        let values = self.skel.maps.spans_due.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY);
-        let values = values.ok().flatten().unwrap_or_default();
-        values.iter().filter_map(|v| v.as_slice().try_into().ok()).map(u64::from_ne_bytes).sum()
+        sum_of_cpus(&self.skel.maps.spans_due, 0)
     }
 
     /// The executable file mappings of a process.
@@ -433,41 +451,9 @@ impl Probes {
         builder.add(&maps.ring, move |bytes| event.borrow_mut()(bytes)).map_err(refused("to read the ring"))?;
         builder.build().map(|ring| Ring { ring }).map_err(refused("to read the ring"))
     }
+}
 
-    /// Memory of all maps in bytes, as the kernel accounts for it.
-    pub fn map_bytes(&self) -> u64 {
-        let maps = &self.skel.maps;
-        let all: [&dyn MapCore; 12] = [
-            &maps.ring,
-            &maps.process_ring,
-            &maps.request_places,
-            &maps.requests,
-            &maps.tracestates,
-            &maps.aggregates,
-            &maps.routes,
-            &maps.processes,
-            &maps.configurations,
-            &maps.gc_processes,
-            &maps.losses,
-            &maps.scratches,
-        ];
-        let bytes = |map: &&dyn MapCore| {
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd())).ok()?;
-            info.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse::<u64>().ok())
-        };
-        all.iter().filter_map(bytes).sum()
-    }
-
-    /// Run counts of the programs that attach to applications.
-    pub fn runs(&self) -> Vec<ProgramRuns> {
-        let count = |program: Program| {
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program(program).as_fd().as_raw_fd()))
-                .unwrap_or_default();
-            let number = |key: &str| {
-                info.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or_default()
-            };
-            ProgramRuns { name: program.name(), count: number("run_cnt:"), time_ns: number("run_time_ns:") }
-        };
-        Program::ALL.into_iter().map(count).collect()
-    }
+fn sum_of_cpus<M: MapCore>(map: &M, key: u32) -> u64 {
+    let values = map.lookup_percpu(&key.to_ne_bytes(), MapFlags::ANY).ok().flatten().unwrap_or_default();
+    values.iter().filter_map(|value| value.as_slice().try_into().ok()).map(u64::from_ne_bytes).sum()
 }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub max_processes: u32,
     /// Whether several uprobes attach at once.
     pub uprobe_multi: UprobeMulti,
+    /// Whether the scheduler is watched for the threads of observed processes.
+    pub scheduler: bool,
 }
 
 /// Whether several uprobes attach at once.

@@ -348,6 +348,7 @@ impl Agent {
             }
             Err(error) => tracing::warn!(%error, "the aggregates could not be read"),
         }
+        self.pipeline.on_thread_times(self.observer.probes().thread_times());
         self.pipeline.on_losses(&self.observer.probes().losses());
     }
 

@@ -21,6 +21,7 @@ pub(super) fn sizes(config: &Config) -> Settings {
             config::UprobeMulti::Auto => UprobeMulti::Auto,
             config::UprobeMulti::Never => UprobeMulti::Never,
         },
+        scheduler: config.kernel.scheduler,
     }
 }
 

@@ -105,6 +105,7 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
         max_routes: config.kernel.max_routes,
         max_processes: config.kernel.max_processes,
         uprobe_multi: UprobeMulti::Auto,
+        scheduler: config.kernel.scheduler,
     };
     match Probes::load(&settings) {
         Ok(probes) => {
@@ -138,6 +139,7 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
             let remedy = match &error {
                 LoadError::NoBtf => "see kernel types (BTF)",
                 LoadError::Privileges => "run as root, or grant the capabilities above; unprivileged BPF is not enough",
+                LoadError::Scheduler(_) => "set kernel.scheduler to false",
                 LoadError::Refused { .. } => "the kernel's words are above; a security module may forbid bpf(2)",
             };
             checks.push(check("programs and tracepoints", false, error.to_string(), remedy));

@@ -51,6 +51,13 @@ pub(crate) struct Kernel {
     /// Let the kernel count how often each probe runs, shown as `trigon_probe_hits_total`. This costs every BPF program
     /// of the machine some 20 ns a run, so it is for measurements only.
     pub(crate) run_statistics: bool,
+    /// Count how long threads of observed processes wait: `trigon_go_thread_run_queue_duration_seconds` from their
+    /// wake-up, or from when they were preempted, until they run; `trigon_go_thread_blocked_duration_seconds` from when
+    /// they give their CPU up until their wake-up, without the run queue. A wait is counted when it ends. This costs the
+    /// whole machine, observed or not, some 0.1 µs for each switch between threads and each wake-up: 0.2 % of a CPU at
+    /// 10,000 of both a second, 4 to 13 % of two processes that do nothing but wake each other. Of observed threads a
+    /// switch costs 0.17 µs, a wake-up 0.12 µs (measured on Linux 6.18, amd64).
+    pub(crate) scheduler: bool,
 }
 
 /// `kernel.uprobe_multi`.
@@ -94,6 +101,7 @@ impl Default for Kernel {
             allow_stepped: false,
             uprobe_multi: UprobeMulti::Auto,
             run_statistics: false,
+            scheduler: false,
         }
     }
 }

@@ -137,7 +137,8 @@ fn what_a_program_shows_itself_is_not_shown_twice() -> Result<()> {
     let plain = Server::start(&build("hello", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "plain")])?;
     let pids = format!("{},{}", collector.pid(), plain.pid());
     let mut agent = Agent::start(&["--pid", &pids], &[])?;
-    agent.observes(collector.pid())?;
+    let told = agent.observes(collector.pid())?["absent"].to_string();
+    assert!(told.contains("runtime.own_collector"), "{told}");
     scrape(&agent, "plain", "go_goroutines")?;
     let page = scrape(&agent, "own", "go_goroutine_count")?;
     let of = |service: &str| shapes(&page, Some(service)).into_keys().collect::<BTreeSet<_>>();

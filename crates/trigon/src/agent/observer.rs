@@ -10,7 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use trigon_discover::{Candidate, Host, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals};
+use trigon_discover::{
+    Candidate, Host, OwnCollectors, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals,
+};
 use trigon_gobin::GoBinary;
 use trigon_model::{ProcessId, Resource};
 use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Sampler, copy_file};
@@ -29,6 +31,8 @@ pub(crate) struct Choices {
     pub(crate) gc: bool,
     /// Whether runtimes are read.
     pub(crate) runtime: bool,
+    /// Whether what a program's own collectors show of its runtime is left to them.
+    pub(crate) skip_own_collector: bool,
 }
 
 /// What became of a process.
@@ -312,6 +316,9 @@ impl Observer {
             Ok(()) => {}
         }
         absent.extend(shared.executable.unreadable.iter().map(|why| format!("the Go runtime: {why}")));
+        if seen.runtime && self.choices.skip_own_collector {
+            absent.extend(left_to(shared.executable.own.in_environment(&process.environment)));
+        }
         let observed = Observed {
             pid: process.pid,
             id,
@@ -382,6 +389,14 @@ impl Observer {
         let (processes, executables) = (self.processes.len(), self.executables.len());
         Totals { processes, executables, sites: self.executables.sites() }
     }
+}
+
+/// What is left to a program's own collectors.
+fn left_to(own: OwnCollectors) -> impl Iterator<Item = String> {
+    let client_golang = "go_* and process_*: its own client_golang shows them (runtime.own_collector)";
+    let otel = "go.*: its own OpenTelemetry runtime instrumentation sends them (runtime.own_collector)";
+    let all = [(own.client_golang, client_golang), (own.otel, otel)];
+    all.into_iter().filter(|(is, _)| *is).map(|(_, what)| what.to_owned())
 }
 
 fn shifted(range: &Range<u64>, bias: u64) -> Range<u64> {

@@ -47,6 +47,7 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
         spans: true,
         gc: config.runtime.gc_events,
         runtime: config.runtime.enabled,
+        skip_own_collector: config.runtime.own_collector == config::OwnCollector::Skip,
         trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
     })
 }

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trigon_discover::{Host, Process, resource, sdk_signals};
+use trigon_discover::{Host, Process, own_collectors, resource, sdk_signals};
 use trigon_gobin::GoBinary;
+use trigon_goruntime::{RuntimeLayout, SnapshotReader};
 use trigon_probe::{Kernel, Plan, copy_file};
 
 /// What to look at.
@@ -72,6 +73,10 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: &Plan) ->
         let sdk = sdk_signals(binary, &process.environment);
         fields.insert("sdk_exports".into(), json!({"spans": sdk.spans, "metrics": sdk.metrics}));
     }
+    let layout = RuntimeLayout::resolve(binary, 0);
+    fields.insert("runtime_unreadable".into(), json!(SnapshotReader::new(&layout).err().map(|why| why.to_string())));
+    let own = own_collectors(binary);
+    fields.insert("own_collectors".into(), json!({"client_golang": own.client_golang, "opentelemetry": own.otel}));
     let sites = plan.sites.iter().map(|site| {
         json!({
             "probe": site.probe.id,
@@ -122,6 +127,17 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
             if sdk.get(signal).and_then(Value::as_bool) == Some(true) {
                 writeln!(out, "  own SDK       exports {signal} of its HTTP server itself: not counted twice")?;
             }
+        }
+    }
+    let unreadable = report.get("runtime_unreadable").and_then(Value::as_str);
+    writeln!(
+        out,
+        "  Go runtime    {}",
+        unreadable.map_or_else(|| "readable".to_owned(), |why| format!("not readable: {why}"))
+    )?;
+    for (key, what) in [("client_golang", "go_* and process_*"), ("opentelemetry", "go.*")] {
+        if report.pointer(&format!("/own_collectors/{key}")).and_then(Value::as_bool) == Some(true) {
+            writeln!(out, "  own collector for {what}: not shown twice (runtime.own_collector)")?;
         }
     }
     let mut sources: Vec<_> =

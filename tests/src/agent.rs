@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// Bounds a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const INCLUDE: &str = "TRIGON_DISCOVERY_INCLUDE";
+
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
@@ -59,13 +61,19 @@ pub fn executable() -> Result<PathBuf> {
 }
 
 impl Agent {
-    /// Starts it with environment variables, and waits until it is ready.
+    /// Starts it with environment variables, and waits until it is ready. It observes the programs of the tests alone, unless
+    /// a rule or process is given: what else runs on the machine, other tests among it, must not be counted.
     ///
     /// # Errors
     /// It ended before.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         crate::require_root()?;
+        let chosen = arguments.iter().any(|argument| ["--pid", "--config"].contains(argument));
+        let own =
+            [golang::cache(), std::env::temp_dir()].map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
+        let own = (!chosen).then(|| (INCLUDE, format!("[{}]", own.join(", "))));
         let mut child = Command::new(executable()?)
+            .envs(own)
             .args(["run", "--output", "json", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .env_remove("TRIGON_BIN")

@@ -27,12 +27,17 @@ pub enum ProcessError {
         /// The kernel's word.
         error: io::Error,
     },
-    /// A thread of the kernel, which has none.
-    #[error("process {0} has no executable: it is the kernel's own")]
+    /// A thread of the kernel, which has none, or a process that is about to end and has none any more.
+    #[error("process {0} has no executable: it is the kernel's own, or ends")]
     NoExecutable(u32),
 }
 
 impl ProcessError {
+    /// Whether there is nothing to look at any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::NoExecutable(_))
+    }
+
     /// Whether the kernel lets this user not look.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Refused { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)

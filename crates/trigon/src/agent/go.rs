@@ -73,10 +73,11 @@ impl Agent {
         families
     }
 
-    /// Reads runtimes for the rules' sake, unless a scrape or an export has just done so.
-    pub(super) fn judge_runtimes(&mut self) {
-        let recently = self.config.metrics.read_interval.duration().mul_f64(RECENTLY);
-        if self.config.rules.enabled && self.runtimes_read.is_none_or(|at| at.elapsed() >= recently) {
+    /// Reads runtimes for the rules and the live table, unless a scrape or an export has just done so.
+    pub(super) fn judge_runtimes(&mut self, interval: Duration) {
+        let recently = interval.mul_f64(RECENTLY);
+        let wanted = self.config.rules.enabled || self.status.is_live();
+        if wanted && self.runtimes_read.is_none_or(|at| at.elapsed() >= recently) {
             self.look_at_runtimes(false, |_| {});
         }
     }

@@ -10,6 +10,7 @@ mod go;
 mod leaks;
 mod observer;
 mod runtime;
+mod runtime_row;
 mod self_metrics;
 mod settings;
 mod status;
@@ -206,7 +207,7 @@ impl Agent {
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => {
                     self.read_aggregates();
-                    self.judge_runtimes();
+                    self.judge_runtimes(self.config.metrics.read_interval.duration());
                 }
                 _ = exports.tick() => self.export_metrics(),
                 _ = tidy.tick() => self.tidy(),
@@ -430,8 +431,9 @@ impl Agent {
 
     fn show(&mut self) {
         self.read_aggregates();
-        let rows = self.pipeline.rows();
-        self.status.show(&rows, self.pipeline.samples(), self.observer.totals());
+        self.judge_runtimes(self.status.refresh());
+        let (rows, runtimes) = (self.pipeline.rows(), self.runtimes.rows());
+        self.status.show(&rows, runtimes, self.pipeline.samples(), self.observer.totals());
     }
 
     fn show_last(&mut self) {

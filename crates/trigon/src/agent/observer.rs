@@ -10,9 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use trigon_discover::{
-    Candidate, Host, OwnCollectors, Process, ProcessError, SdkSignals, Selection, resource, sdk_signals,
-};
+use trigon_discover::{Candidate, Host, OwnCollectors, Process, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::GoBinary;
 use trigon_model::{ProcessId, Resource};
 use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Sampler, copy_file};
@@ -209,7 +207,7 @@ impl Observer {
         }
         let process = match Process::read(pid) {
             Ok(process) => process,
-            Err(ProcessError::Gone(_) | ProcessError::NoExecutable(_)) => return Verdict::Other,
+            Err(error) if error.is_over() => return Verdict::Other,
             // Where the agent may not look, nobody knows whether it wanted to. Of missing privileges it was warned.
             Err(error) => {
                 let (reason, failed) = (error.to_string(), !error.is_denied());
@@ -232,7 +230,10 @@ impl Observer {
     }
 
     fn try_observe(&mut self, process: &Process) -> Result<Found, Refusal> {
-        let file = process.open_executable().map_err(failed)?;
+        let file = match process.open_executable() {
+            Err(error) if error.is_over() => return Ok(Found::Nothing),
+            file => file.map_err(failed)?,
+        };
         let is_young = process.age() < SETTLED;
         let stamp = Stamp::of(&file).map_err(failed)?;
         if is_young && self.quiet.contains(&stamp) {
@@ -257,7 +258,10 @@ impl Observer {
         let sdk = sdk_signals(&binary, &process.environment);
         let spans = self.choices.spans && !(self.choices.skip_sdk && sdk.spans);
         let metrics = !(self.choices.skip_sdk && sdk.metrics);
-        let entry = process.entry_address().map_err(failed)?;
+        let entry = match process.entry_address() {
+            Err(error) if error.is_over() => return Ok(Found::Nothing),
+            entry => entry.map_err(failed)?,
+        };
         let bias = entry.wrapping_sub(binary.entry_point());
         let file_id = self.probes.file_at(process.pid, entry).map_err(failed)?;
         let policy = self.kernel.policy(self.choices.allow_stepped);

@@ -3,6 +3,7 @@
 use super::executables::Executable;
 use super::leaks::{Leak, Leaks};
 use super::observer::Observed;
+use super::runtime_row::RuntimeRow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ struct Watched {
     statistics: Statistics,
     resource: Arc<Resource>,
     sets: RuntimeSets,
+    /// As it was last seen.
+    row: Option<RuntimeRow>,
 }
 
 /// One reading of one process.
@@ -80,6 +83,10 @@ impl GoRuntimes {
 
     /// From now on a process is read, if it can be.
     pub(super) fn watch(&mut self, observed: &Observed, losses: &mut Losses) {
+        // What was told when it was found needs no second word.
+        if observed.facts.unreadable.is_some() {
+            return;
+        }
         match self.open(observed) {
             Ok(watched) => {
                 self.watched.insert(observed.id, watched);
@@ -113,7 +120,12 @@ impl GoRuntimes {
         }
         let (statistics, resource) = (Statistics::open(observed.pid)?, Arc::clone(&observed.resource));
         let leaks = self.choices.leaks.map(|(at_least, window)| Leaks::new(window, at_least));
-        Ok(Watched { process, reader, layout, leaks, executable, statistics, resource, sets })
+        Ok(Watched { process, reader, layout, leaks, executable, statistics, resource, sets, row: None })
+    }
+
+    /// All of them as they were last seen.
+    pub(super) fn rows(&self) -> Vec<RuntimeRow> {
+        self.watched.values().filter_map(|watched| watched.row.clone()).collect()
     }
 
     /// A process ended, or is another one now.
@@ -137,6 +149,7 @@ impl GoRuntimes {
                 }
             };
             losses.add(RESTLESS, restless(&snapshot));
+            watched.row = Some(RuntimeRow::of(watched.resource.service_name(), &snapshot));
             let goroutines = snapshot.goroutines.clone().unwrap_or_default();
             let leaks = watched.leaks.as_mut();
             let leak = leaks.and_then(|leaks| leaks.look(&watched.process, &watched.layout, goroutines).cloned());

@@ -1,6 +1,7 @@
 //! What `trigon run` tells while it runs: a live table for a person at a terminal, lines elsewhere, JSON for programs.
 
 use super::observer::{Observed, Totals};
+use super::runtime_row::RuntimeRow;
 use super::stops::Line;
 use crate::cli;
 use serde_json::{Value, json};
@@ -170,7 +171,7 @@ impl Status {
     }
 
     /// Draws the table, over the last one at a terminal.
-    pub(super) fn show(&mut self, rows: &[Row], samples: &Samples, totals: Totals) {
+    pub(super) fn show(&mut self, rows: &[Row], runtimes: Vec<RuntimeRow>, samples: &Samples, totals: Totals) {
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         self.last = Instant::now();
         let bold = cli::colour(&stderr());
@@ -206,6 +207,7 @@ impl Status {
         if rows.is_empty() {
             let _ = writeln!(text, "no requests yet");
         }
+        RuntimeRow::table(runtimes, (on, off), &mut text);
         for (index, span) in samples.iter().enumerate() {
             if index == 0 {
                 let _ = writeln!(text, "{on}LATEST TRACES{off}");
@@ -279,7 +281,7 @@ fn sample(span: &Span) -> String {
     )
 }
 
-fn short(text: &str, max: usize) -> String {
+pub(super) fn short(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
@@ -289,7 +291,7 @@ fn short(text: &str, max: usize) -> String {
 }
 
 /// A duration in seconds, for people: three digits.
-fn duration(seconds: Option<f64>) -> String {
+pub(super) fn duration(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".to_owned(),
         Some(s) if s < 1e-3 => format!("{:.0} µs", s * 1e6),

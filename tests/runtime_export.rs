@@ -154,6 +154,62 @@ fn what_a_program_shows_itself_is_not_shown_twice() -> Result<()> {
 }
 
 #[test]
+fn processes_with_one_identity_are_one_series_and_it_is_told() -> Result<()> {
+    let claim = [("OTEL_SERVICE_NAME", "twins"), ("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=one")];
+    let program = build("hello", &Build::default())?;
+    let (first, second) = (Server::start(&program, &[], &claim)?, Server::start(&program, &[], &claim)?);
+    let pids = format!("{},{}", first.pid(), second.pid());
+    let mut agent = Agent::start(&["--pid", &pids], &[])?;
+    let told = [agent.observes(first.pid())?, agent.observes(second.pid())?].map(|event| event["absent"].to_string());
+    assert_eq!(told.iter().filter(|absent| absent.contains("service.instance.id")).count(), 1, "{told:?}");
+    let labels = [("service_name", "twins")];
+    until(PATIENCE, "the sum of both", || {
+        let page = agent.scrape()?;
+        let series = page.find("go_goroutine_count", &labels).count();
+        let (sum, one) = (page.sum("go_goroutine_count", &labels), page.sum("go_goroutines", &labels));
+        Ok((series == 1 && sum > one && one > 0.0, (series, sum, one)))
+    })?;
+    agent.stop()?;
+    first.kill()?;
+    second.kill()
+}
+
+/// The linker leaves out what it can: there is no counter of GODEBUG settings then, and nothing is missing.
+#[test]
+fn nothing_is_absent_in_the_smallest_programs() -> Result<()> {
+    trigon_tests::require_root()?;
+    for version in ["go1.21.13", "go1.24.11", "go1.27.4"] {
+        for flag in ["-ldflags=-s -w", "-ldflags="] {
+            let mut idle = Command::new(build("idle", &Build::with(version).flag(flag))?).spawn()?;
+            // From its exec on it is a Go program whose runtime soon has begun.
+            let done = until(PATIENCE, "a complete view", || {
+                let done = Command::new(executable()?)
+                    .args(["runtime", &idle.id().to_string(), "--output", "json"])
+                    .output()?;
+                Ok((done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned()))
+            });
+            idle.kill()?;
+            idle.wait()?;
+            done.with_context(|| format!("{version} {flag}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `--gc` asks for what the configuration leaves out.
+#[test]
+fn who_asks_for_collections_sees_them() -> Result<()> {
+    let mut worker = RuntimeValues::start(&build("runtimevalues", &Build::default())?, &[], &[])?;
+    let pid = worker.process().pid();
+    let mut agent = Agent::start(&["--gc", "--pid", &pid.to_string()], &[("TRIGON_RUNTIME_GC_EVENTS", "false")])?;
+    agent.observes(pid)?;
+    worker.ask("busy")?;
+    agent.wait_for(|event| event["event"] == "gc" && event["pid"] == pid)?;
+    agent.stop()?;
+    Ok(())
+}
+
+#[test]
 fn a_program_without_a_server_is_observed_once_it_has_settled() -> Result<()> {
     let program = build("runtimevalues", &Build::with("go1.24.11").flag("-ldflags=-s -w"))?;
     let mut agent = Agent::start(&[], &[])?;

@@ -36,8 +36,8 @@ pub enum Absent {
     /// What was read contradicts itself: the memory is corrupt or hostile.
     #[error("{0}")]
     Unsound(Cow<'static, str>),
-    /// It changed each time that it was read.
-    #[error("{0} changed each time that it was read")]
+    /// Each time that it was read it changed, or contradicted itself.
+    #[error("{0} changed, or contradicted itself, each time that it was read")]
     Restless(&'static str),
 }
 

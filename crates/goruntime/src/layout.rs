@@ -10,7 +10,9 @@ use trigon_gobin::{Arch, FieldError, FieldInfo, GoBinary, GoVersion, SymbolError
 const RUNTIME: &str = "runtime";
 
 /// Functions that values in memory may refer to.
-const FUNCTIONS: [&str; 3] = [COMPUTE_ZERO, COMPUTE_COUNTER, LOAD_COUNTER];
+const FUNCTIONS: [&str; 4] = [COMPUTE_ZERO, COMPUTE_COUNTER, LOAD_COUNTER, INIT_METRICS];
+/// Makes the map of all metrics; without it nothing of them is linked.
+pub(crate) const INIT_METRICS: &str = "runtime.initMetrics";
 /// Gives zero for a metric.
 pub(crate) const COMPUTE_ZERO: &str = "runtime.compute0";
 /// Gives what another function gives.

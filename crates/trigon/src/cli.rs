@@ -15,7 +15,7 @@ pub(crate) const EXIT_FAILED: u8 = 1;
 /// The command line or the configuration is wrong; trying again will not help. clap uses the same.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// Metrics and traces of every Go HTTP server on this machine, without a change to any of them.
+/// Metrics, traces and runtime internals of every Go program on this machine, without a change to any of them.
 #[derive(Debug, Parser)]
 #[command(
     name = "trigon",

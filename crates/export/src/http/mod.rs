@@ -1,5 +1,6 @@
 //! The agent's HTTP server: `/metrics`, `/healthz`, `/readyz`.
 
+mod pages;
 mod server;
 
 use crate::prometheus::{accepts_gzip, encode, negotiate};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use pages::{Page, PageKind, Pages, Refusal};
 pub use server::serve_router;
 use std::future::Future;
 use std::io::{self, Write};
@@ -19,14 +21,17 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use trigon_model::Snapshot;
 
 /// A request for a snapshot: whoever has the state answers through the channel.
 pub type SnapshotRequest = oneshot::Sender<Snapshot>;
 
-/// Scrapes that may wait at once; more are refused, so that a flood of them is no load on the agent.
-const MAX_WAITING: usize = 16;
+/// Snapshots that may be asked for at once: one for each kind of page, since those who want the same wait for one.
+const MAX_WAITING: usize = pages::KINDS;
+
+/// An agent that takes no request for so long is not ready.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// Pages that are written at once: each is held in memory as a whole.
 const MAX_ENCODING: usize = 2;
@@ -54,7 +59,8 @@ pub async fn serve(
 
 /// `/metrics`, `/healthz`, `/readyz` and an index at `/`, for [`serve_router`] or to be merged with others.
 pub fn router(snapshots: mpsc::Sender<SnapshotRequest>) -> Router {
-    let source = Source { snapshots, turns: Arc::new(Semaphore::new(MAX_ENCODING)) };
+    let turns = Arc::new(Semaphore::new(MAX_ENCODING));
+    let source = Source { snapshots, turns, pages: Arc::default() };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
@@ -67,49 +73,62 @@ pub fn router(snapshots: mpsc::Sender<SnapshotRequest>) -> Router {
 struct Source {
     snapshots: mpsc::Sender<SnapshotRequest>,
     turns: Arc<Semaphore>,
+    pages: Arc<Pages>,
 }
 
 /// Ready as long as somebody takes requests for snapshots.
 async fn ready(State(source): State<Source>) -> (StatusCode, &'static str) {
-    if source.snapshots.is_closed() || source.snapshots.capacity() == 0 {
-        return (StatusCode::SERVICE_UNAVAILABLE, "busy or shutting down\n");
+    let taken = async {
+        while source.snapshots.capacity() < source.snapshots.max_capacity() {
+            sleep(READY_WITHIN / 20).await;
+        }
+    };
+    if source.snapshots.is_closed() || timeout(READY_WITHIN, taken).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Refusal::Busy.reason());
     }
     (StatusCode::OK, "ok\n")
 }
 
 async fn metrics(State(source): State<Source>, headers: HeaderMap) -> Response {
-    match timeout(PATIENCE, page(&source, &headers)).await {
-        Ok(Some(response)) => response,
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "busy or shutting down\n").into_response(),
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let gzip = text(header::ACCEPT_ENCODING).is_some_and(accepts_gzip);
+    let kind = PageKind { format: negotiate(text(header::ACCEPT)), gzip };
+    let page = source.pages.get(kind, || page(&source, kind));
+    match timeout(PATIENCE, page).await {
+        Ok(Ok(page)) => answer(kind, page),
+        Ok(Err(refusal)) => (StatusCode::SERVICE_UNAVAILABLE, refusal.reason()).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, Refusal::Busy.reason()).into_response(),
     }
 }
 
-async fn page(source: &Source, headers: &HeaderMap) -> Option<Response> {
+fn answer(kind: PageKind, page: Page) -> Response {
+    let encoded = page.is_compressed();
+    let mut response = Response::new(Body::from(page.into_bytes()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.format.content_type()));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if encoded {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// A page anew: its bytes, and whether they are compressed.
+async fn page(source: &Source, kind: PageKind) -> Result<(Vec<u8>, bool), Refusal> {
     let (sender, receiver) = oneshot::channel();
-    source.snapshots.try_send(sender).ok()?;
-    let snapshot = receiver.await.ok()?;
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let format = negotiate(text(header::ACCEPT));
-    let gzip = text(header::ACCEPT_ENCODING).is_some_and(accepts_gzip);
-    let turn = Arc::clone(&source.turns).acquire_owned().await.ok()?;
+    source.snapshots.try_send(sender).map_err(|_| Refusal::Busy)?;
+    let snapshot = receiver.await.map_err(|_| Refusal::Busy)?;
+    let turn = Arc::clone(&source.turns).acquire_owned().await.map_err(|_| Refusal::Busy)?;
     // A large page takes tens of milliseconds, in which the agent must go on reading the ring.
     let written = spawn_blocking(move || {
         let _turn = turn;
-        let plain = encode(&snapshot, format);
-        match gzip.then(|| compress(&plain)) {
+        let plain = encode(&snapshot, kind.format);
+        match kind.gzip.then(|| compress(&plain)) {
             Some(Ok(small)) => (small, true),
             _ => (plain, false),
         }
     });
-    let (bytes, gzip) = written.await.ok()?;
-    let mut response = Response::new(Body::from(bytes));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    Some(response)
+    written.await.map_err(|_| Refusal::Busy)
 }
 
 pub(crate) fn compress(body: &[u8]) -> io::Result<Vec<u8>> {

@@ -14,6 +14,8 @@ pub(crate) struct Family<'s> {
     pub(crate) unit: Option<String>,
     pub(crate) help: &'s str,
     pub(crate) kind: Kind,
+    /// Whether the values of several processes have a sum that means something.
+    pub(crate) additive: bool,
     /// Whether this counter is of unknown type in OpenMetrics, because its name there is another's.
     pub(crate) unknown: bool,
     pub(crate) series: Vec<Series<'s>>,
@@ -83,7 +85,7 @@ pub(crate) fn families(snapshot: &Snapshot) -> Vec<Family<'_>> {
     }
     for family in &mut families {
         let series = std::mem::take(&mut family.series);
-        family.series = merged(family.kind, series);
+        family.series = merged(family.additive, series);
     }
     families.retain(|family| !family.series.is_empty());
     families
@@ -116,16 +118,17 @@ fn translate<'s>(family: &'s trigon_model::Family, identities: &Identities) -> O
         Spelling::Translated => names::metric(&family.name, family.unit, of)?,
         Spelling::Verbatim => names::verbatim(&family.name, family.unit, of)?,
     };
-    Some(Family { name, unit, help: &family.description, kind, unknown: false, series })
+    let additive = !matches!(family.data, Data::Gauge(_) | Data::Summary(_));
+    Some(Family { name, unit, help: &family.description, kind, additive, unknown: false, series })
 }
 
 /// Sorted, and no series twice, for which Prometheus refuses the whole page: processes that claim the same identity, e.g.
 /// by an inherited `OTEL_RESOURCE_ATTRIBUTES`, are shown as their sum; of what has no sum the first is shown.
-fn merged(kind: Kind, mut series: Vec<Series<'_>>) -> Vec<Series<'_>> {
+fn merged(additive: bool, mut series: Vec<Series<'_>>) -> Vec<Series<'_>> {
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     series.dedup_by(|later, first| {
         let same = later.labels == first.labels;
-        if same && matches!(kind, Kind::Counter | Kind::Histogram) {
+        if same && additive {
             first.start_unix_nano = first.start_unix_nano.min(later.start_unix_nano);
             first.value.add(&later.value);
         }
@@ -165,6 +168,7 @@ fn target_info<'s>(identities: &Identities) -> Family<'s> {
         name: "target_info".to_owned(),
         unit: None,
         help: "Attributes of the observed process.",
+        additive: false,
         kind: Kind::Info,
         unknown: false,
         series: identities.about().map(series).collect(),

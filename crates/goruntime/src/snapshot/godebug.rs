@@ -5,7 +5,7 @@
 //! either gives zero or loads a counter. Both are recognised by their code, and nothing else is believed.
 
 use crate::absent::Absent;
-use crate::layout::{COMPUTE_COUNTER, COMPUTE_ZERO, LOAD_COUNTER, Place, RuntimeLayout};
+use crate::layout::{COMPUTE_COUNTER, COMPUTE_ZERO, INIT_METRICS, LOAD_COUNTER, Place, RuntimeLayout};
 use crate::memory::Memory;
 use crate::reading::{Reading, Word};
 use crate::snapshot::catalogue::CATALOGUE;
@@ -51,7 +51,9 @@ pub(crate) struct Godebug {
     initialised: Word,
     metrics: Word,
     all: Result<Place, Absent>,
-    functions: Result<Functions, Absent>,
+    functions: Functions,
+    /// Whether the program can count anything.
+    is_linked: bool,
     language: (u16, u16),
     known: Known,
     /// What the functions of entries were found to be: they are never changed, nor freed.
@@ -82,25 +84,28 @@ enum Compute {
     Load(Word),
 }
 
-/// Addresses of the functions that are recognised.
+/// Addresses of the functions that are recognised. The linker drops those that nothing can come to: of a program without
+/// internal/godebug there is only the first.
 #[derive(Debug, Clone)]
 struct Functions {
-    zero: u64,
-    counter: u64,
-    load: u64,
+    zero: Option<u64>,
+    counter: Option<u64>,
+    load: Option<u64>,
 }
 
 impl Godebug {
     pub(crate) fn resolve(layout: &RuntimeLayout, language: (u16, u16)) -> Self {
-        let functions = || {
-            let (zero, counter) = (layout.function(COMPUTE_ZERO)?, layout.function(COMPUTE_COUNTER)?);
-            Ok(Functions { zero, counter, load: layout.function(LOAD_COUNTER)? })
-        };
+        let function = |name| layout.function(name).ok();
         Self {
             initialised: Word::variable(layout, "runtime.metricsInit", 1),
             metrics: Word::variable(layout, "runtime.metrics", 8),
             all: layout.symbol("internal/godebugs.All").map(|address| Place { address, size: 16 }),
-            functions: functions(),
+            functions: Functions {
+                zero: function(COMPUTE_ZERO),
+                counter: function(COMPUTE_COUNTER),
+                load: function(LOAD_COUNTER),
+            },
+            is_linked: function(INIT_METRICS).is_some(),
             language,
             known: Known::Nothing,
             computes: HashMap::new(),
@@ -114,6 +119,10 @@ impl Godebug {
 
     /// The counters, given what was read together with all the rest.
     pub(crate) fn read(&mut self, reading: &Reading, memory: &impl Memory) -> Result<Vec<GodebugCounter>, Absent> {
+        // Nothing makes the map, so that nothing can be counted, nor read by the program itself.
+        if !self.is_linked && (self.initialised.place().is_none() || self.all.is_err()) {
+            return Ok(Vec::new());
+        }
         if self.initialised.get(reading)? == 0 {
             if !matches!(self.known, Known::Settings(_)) {
                 self.known = Known::Settings(self.settings(memory)?);
@@ -158,7 +167,7 @@ impl Godebug {
 
     /// What a function does that was not met before, and what it gives.
     fn follow(&self, memory: &impl Memory, function: u64) -> Result<(Compute, u64), Absent> {
-        let known = self.functions.as_ref().map_err(Clone::clone)?;
+        let known = &self.functions;
         let pair = |at: u64| {
             let mut bytes = [0; 16];
             memory.read(at, &mut bytes)?;
@@ -166,12 +175,12 @@ impl Godebug {
             Ok((u64::from_le_bytes(code), u64::from_le_bytes(captured)))
         };
         let (code, captured) = pair(function)?;
-        if code == known.zero {
+        if Some(code) == known.zero {
             return Ok((Compute::Zero, 0));
         }
-        if code == known.counter {
+        if Some(code) == known.counter {
             let (code, counter) = pair(captured)?;
-            if code == known.load {
+            if Some(code) == known.load {
                 let counter = Word::at(Ok(Place { address: counter, size: 8 }));
                 let mut reading = Reading::of(counter.place(), []);
                 reading.fill(memory)?;

@@ -137,7 +137,9 @@ pub(super) fn judge(alert: Alert, window: &Window, thresholds: &Thresholds) -> O
             enough.then(|| over(gc / used, thresholds.gc_cpu_share))
         }
         Alert::MemoryLimit => {
-            let share = |sample: &RuntimeSample| Some(sample.memory? as f64 / sample.memory_limit? as f64);
+            // Of a limit of nothing there is no share.
+            let limit = |sample: &RuntimeSample| sample.memory_limit.filter(|limit| *limit > 0);
+            let share = |sample: &RuntimeSample| Some(sample.memory? as f64 / limit(sample)? as f64);
             Some(over(window.lowest(share)?, thresholds.memory_limit_share))
         }
         Alert::GcPause => {

@@ -121,6 +121,8 @@ impl Rules {
                 value: f64::from(u8::from(state.active)),
             }));
         }
+        // Of processes with one identity, one for which it holds is shown.
+        points.sort_by(|a, b| b.value.total_cmp(&a.value));
         Family::new(
             "trigon.alert.active",
             "Alerts on Go runtimes: 1 while one holds, 0 after it did.",

@@ -44,7 +44,8 @@ impl Agent {
 
     fn watch_runtime(&mut self, process: &Observed) {
         if self.config.runtime.enabled {
-            self.runtimes.watch(process, self.pipeline.losses_mut());
+            let absent = self.runtimes.watch(process, self.pipeline.losses_mut());
+            self.status.runtime_absent(process, &absent);
         }
     }
 

@@ -138,7 +138,10 @@ impl Agent {
         let host = Host { name: rustix::system::uname().nodename().to_string_lossy().into_owned() };
         let own = Arc::new(self_metrics::resource(&host));
         let now = settings::unix_nanos();
-        let observer = Observer::new(probes, kernel, settings::choices(config)?, host);
+        let mut choices = settings::choices(config)?;
+        // Who asks to see them wants them told.
+        choices.gc |= run.gc;
+        let observer = Observer::new(probes, kernel, choices, host);
         let mut pipeline =
             Pipeline::new(settings::pipeline(config, run.format), Arc::clone(&own), settings::clock(), now);
         let runtimes = GoRuntimes::new(settings::runtime(config), pipeline.losses_mut());
@@ -180,6 +183,11 @@ impl Agent {
             let _ = stopped.await;
         }));
 
+        for pid in self.config.discovery.include.iter().filter_map(|rule| rule.pid) {
+            if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+                tracing::warn!(pid, "there is no process of this id now");
+            }
+        }
         for pid in all_pids()? {
             self.examine(pid);
         }

@@ -312,6 +312,12 @@ impl Observer {
         };
         self.probes.observe(process.pid, &observed, &shared.plan).map_err(failed)?;
         let mut absent = shared.plan.absent.clone();
+        if let Some(other) = self.namesake(process.pid, &resource) {
+            absent.push(format!(
+                "gauges of its own: process {} has the same service.instance.id; of both, sums are shown, and gauges of one",
+                other.pid
+            ));
+        }
         match &requests {
             Err(why) => absent.push(format!("requests: {why}")),
             Ok(()) if no_routes => {
@@ -354,6 +360,11 @@ impl Observer {
         Ok(Found::Observed(Box::new(observed)))
     }
 
+    /// Another process with the same identity.
+    fn namesake(&self, pid: u32, resource: &Resource) -> Option<&Observed> {
+        self.processes.values().find(|other| other.pid != pid && identity(&other.resource) == identity(resource))
+    }
+
     /// Attaches what is wanted of an executable, and says what will be seen besides requests.
     fn attach(&mut self, process: &Process, id: FileId, requests: bool) -> Result<Seen, Refusal> {
         let Some(entry) = self.executables.get(id) else { return Err(failed("its probes were detached")) };
@@ -393,6 +404,11 @@ impl Observer {
         let (processes, executables) = (self.processes.len(), self.executables.len());
         Totals { processes, executables, sites: self.executables.sites() }
     }
+}
+
+/// What tells processes apart in metrics.
+fn identity(resource: &Resource) -> [Option<&str>; 3] {
+    ["service.name", "service.namespace", "service.instance.id"].map(|key| resource.text(key))
 }
 
 /// What is left to a program's own collectors.

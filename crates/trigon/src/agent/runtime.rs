@@ -1,7 +1,7 @@
 //! What the Go runtimes of the observed processes count, read from their memory at each scrape and export.
 
 use super::executables::Executable;
-use super::leaks::{Leak, Leaks};
+use super::leaks::{Leak, Leaks, UNSEEN};
 use super::observer::Observed;
 use super::runtime_row::RuntimeRow;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ use trigon_pipeline::{Losses, RuntimeSets};
 const FAILED: LossPoint = LossPoint { signal: "runtime", stage: "read", reason: "failed" };
 /// Values that changed each time they were read, and so are absent in one reading.
 const RESTLESS: LossPoint = LossPoint { signal: "runtime", stage: "read", reason: "restless" };
+/// Values that could not be read for other reasons, counted at each reading; which and why is told when a process is found.
+const UNREADABLE: LossPoint = LossPoint { signal: "runtime", stage: "read", reason: "unreadable" };
 /// Processes whose runtime cannot be read.
 const NOT_OPENED: LossPoint = LossPoint { signal: "runtime", stage: "open", reason: "failed" };
 
@@ -73,7 +75,7 @@ pub(super) struct KernelCounts {
 
 impl GoRuntimes {
     pub(super) fn new(choices: Choices, losses: &mut Losses) -> Self {
-        [FAILED, RESTLESS, NOT_OPENED].into_iter().for_each(|point| losses.declare(point));
+        [FAILED, RESTLESS, UNREADABLE, NOT_OPENED, UNSEEN].into_iter().for_each(|point| losses.declare(point));
         let cpu = CpuController::find();
         if let Err(error) = &cpu {
             tracing::warn!(%error, "CPU limits of containers are absent");
@@ -81,15 +83,18 @@ impl GoRuntimes {
         Self { choices, cpu: cpu.ok(), watched: BTreeMap::new() }
     }
 
-    /// From now on a process is read, if it can be.
-    pub(super) fn watch(&mut self, observed: &Observed, losses: &mut Losses) {
+    /// From now on a process is read, if it can be. Returns which values are absent in it from the beginning, and why.
+    pub(super) fn watch(&mut self, observed: &Observed, losses: &mut Losses) -> Vec<(&'static str, String)> {
         // What was told when it was found needs no second word.
         if observed.facts.unreadable.is_some() {
-            return;
+            return Vec::new();
         }
         match self.open(observed) {
-            Ok(watched) => {
+            Ok(mut watched) => {
+                let first = watched.process.snapshot(&mut watched.reader);
                 self.watched.insert(observed.id, watched);
+                let absent = first.as_ref().map(reasons).unwrap_or_default();
+                absent.into_iter().map(|(what, reason)| (what, reason.to_string())).collect()
             }
             Err(error) => {
                 let pid = observed.pid;
@@ -98,6 +103,7 @@ impl GoRuntimes {
                     losses.add(NOT_OPENED, 1);
                     tracing::warn!(pid, "its Go runtime cannot be read: {error:#}");
                 }
+                Vec::new()
             }
         }
     }
@@ -136,7 +142,7 @@ impl GoRuntimes {
     /// Reads all of them, one after the other, in the order in which they were found; with what the kernel counts of them,
     /// or without.
     pub(super) fn read(&mut self, with_kernel: bool, losses: &mut Losses, mut take: impl FnMut(Reading<'_>)) {
-        let mut networks = Networks::default();
+        let (mut networks, mut has_looked) = (Networks::default(), false);
         for (id, watched) in &mut self.watched {
             let snapshot = match watched.process.snapshot(&mut watched.reader) {
                 Ok(snapshot) => snapshot,
@@ -148,11 +154,20 @@ impl GoRuntimes {
                     continue;
                 }
             };
-            losses.add(RESTLESS, restless(&snapshot));
+            let (restless, unreadable) = absent(&snapshot);
+            losses.add(RESTLESS, restless);
+            losses.add(UNREADABLE, unreadable);
             watched.row = Some(RuntimeRow::of(watched.resource.service_name(), &snapshot));
             let goroutines = snapshot.goroutines.clone().unwrap_or_default();
             let leaks = watched.leaks.as_mut();
-            let leak = leaks.and_then(|leaks| leaks.look(&watched.process, &watched.layout, goroutines).cloned());
+            let leak = leaks.and_then(|leaks| {
+                // One process a round, so that all else need not wait for several.
+                if !has_looked && leaks.is_due(goroutines) {
+                    has_looked = true;
+                    leaks.look(&watched.process, &watched.layout, losses);
+                }
+                leaks.found(goroutines).cloned()
+            });
             take(Reading {
                 leak,
                 process: *id,
@@ -170,10 +185,22 @@ impl GoRuntimes {
     }
 }
 
-fn restless(snapshot: &Snapshot) -> u64 {
-    let is = |absent: &Absent| matches!(absent, Absent::Restless(_));
-    let metrics = snapshot.absent.iter().filter(|(_, absent)| is(absent)).count();
-    let pauses = snapshot.pauses.as_ref().is_err_and(is);
-    let memstats = snapshot.memstats.as_ref().is_err_and(is);
-    metrics as u64 + u64::from(pauses) + u64::from(memstats)
+/// Values that are absent because they moved, and for other reasons.
+fn absent(snapshot: &Snapshot) -> (u64, u64) {
+    let reasons = reasons(snapshot);
+    let restless = reasons.iter().filter(|(_, reason)| matches!(reason, Absent::Restless(_))).count();
+    (restless as u64, (reasons.len() - restless) as u64)
+}
+
+/// What is absent, and why.
+fn reasons(snapshot: &Snapshot) -> Vec<(&'static str, &Absent)> {
+    let metrics = snapshot.absent.iter().map(|(description, reason)| (description.name, reason));
+    let rest = [
+        ("metrics of GODEBUG settings", snapshot.godebug.as_ref().err()),
+        ("values of MemStats", snapshot.memstats.as_ref().err()),
+        ("GC pauses", snapshot.pauses.as_ref().err()),
+        ("goroutines", snapshot.goroutines.as_ref().err()),
+        ("threads", snapshot.threads.as_ref().err()),
+    ];
+    metrics.chain(rest.into_iter().filter_map(|(what, reason)| Some((what, reason?)))).collect()
 }

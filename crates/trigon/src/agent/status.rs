@@ -5,6 +5,7 @@ use super::runtime_row::RuntimeRow;
 use super::stops::Line;
 use crate::cli;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
@@ -138,6 +139,24 @@ impl Status {
             Format::Text => {
                 let line = format!("- {} (pid {}) ended", process.resource.service_name(), process.pid);
                 self.line(&line);
+            }
+        }
+    }
+
+    /// Values of a process's runtime that are absent, and why.
+    pub(super) fn runtime_absent(&mut self, process: &Observed, absent: &[(&'static str, String)]) {
+        if absent.is_empty() {
+            return;
+        }
+        let (service, pid) = (process.resource.service_name(), process.pid);
+        match self.format {
+            Format::Json => {
+                let absent: BTreeMap<_, _> = absent.iter().cloned().collect();
+                self.event(&json!({"event": "runtime_absent", "pid": pid, "service": service, "absent": absent}));
+            }
+            Format::Text => {
+                let lines = absent.iter().map(|(what, reason)| format!("\n    absent: {what}: {reason}"));
+                self.line(&format!("  {service} (pid {pid}): its runtime is read{}", lines.collect::<String>()));
             }
         }
     }

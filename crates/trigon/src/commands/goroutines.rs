@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use trigon_gobin::GoBinary;
-use trigon_goruntime::goroutine::{Dump, DumpOptions, NoStack, StackOf, dump, format};
+use trigon_goruntime::goroutine::{Dump, DumpOptions, Labels, NoStack, StackOf, dump, format};
 use trigon_goruntime::{GoProcess, RuntimeLayout, monotonic_clock};
 use trigon_probe::copy_file;
 
@@ -72,6 +72,10 @@ fn tell_what_is_missing(dump: &Dump) -> bool {
             dump.goroutines().len(),
             reason.reason()
         ));
+    }
+    let unlabelled = dump.goroutines().iter().filter(|goroutine| goroutine.labels == Labels::Unknown).count();
+    if unlabelled > 0 {
+        cli::tell(&format!("note: the labels of {unlabelled} goroutines could not be read, or are too large (16 KiB)"));
     }
     let missing = dump.missing();
     if missing.unreadable > 0 {

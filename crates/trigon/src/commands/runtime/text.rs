@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::io::stdout;
 use trigon_goruntime::{Build, Histogram, Settings, Value};
 
+/// `math.MaxInt64`: there is no memory limit.
+const NO_LIMIT: u64 = i64::MAX.cast_unsigned();
 /// Where the values begin.
 const COLUMN: usize = 52;
 
@@ -32,7 +34,12 @@ pub(super) fn page(subject: &Subject, view: &View, last: Option<&View>) -> Strin
             };
             (risen > 0.0).then(|| format!("  +{}/s", number(risen / seconds)))
         });
-        let value = shown(&metric.value, description.unit());
+        let value = match (description.name, &metric.value) {
+            ("/gc/gomemlimit:bytes", Value::Unsigned(NO_LIMIT)) => "none".to_owned(),
+            // A negative number, which turns it off.
+            ("/gc/gogc:percent", Value::Unsigned(percent)) if percent.cast_signed() < 0 => "off".to_owned(),
+            (_, value) => shown(value, description.unit()),
+        };
         let _ = writeln!(page, "{:<COLUMN$} {mark}{value}{}", description.name, rate.unwrap_or_default());
     }
     for counter in view.snapshot.godebug.iter().flatten().filter(|counter| counter.events > 0) {
@@ -89,7 +96,7 @@ fn summary(view: &View) -> String {
         _ => None,
     };
     if let Ok(goroutines) = snapshot.goroutines {
-        parts.push(format!("{} goroutines", number(goroutines as f64)));
+        parts.push(format!("{} goroutines", whole(goroutines)));
     }
     if let Ok(threads) = snapshot.threads {
         parts.push(format!("{threads} threads"));
@@ -116,14 +123,13 @@ fn shown(value: &Value, unit: &str) -> String {
         _ => number(value),
     };
     match value {
-        // GOMEMLIMIT's "none".
-        Value::Unsigned(value) if *value == i64::MAX as u64 => "none".to_owned(),
-        Value::Unsigned(value) => of(*value as f64),
+        Value::Unsigned(value) if unit == "bytes" => bytes(*value as f64),
+        Value::Unsigned(value) => whole(*value),
         Value::Float(value) => of(*value),
         Value::Histogram(histogram) if histogram.count() == 0 => "no values".to_owned(),
         Value::Histogram(histogram) => {
             let at = |share| quantile(histogram, share).map_or("beyond".to_owned(), |bound| format!("< {}", of(bound)));
-            let counted = number(histogram.count() as f64);
+            let counted = whole(histogram.count());
             format!("{counted} values: half {}, 99 % {}, all {}", at(0.5), at(0.99), at(1.0))
         }
     }
@@ -166,7 +172,15 @@ fn number(value: f64) -> String {
     if value.fract() != 0.0 && value < 1000.0 {
         return format!("{value:.2}");
     }
-    let digits = format!("{value:.0}");
+    grouped(&format!("{value:.0}"))
+}
+
+/// With a comma every three digits.
+fn whole(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -185,6 +199,7 @@ mod tests {
     #[test]
     fn values_are_short() {
         assert_eq!((number(0.0), number(999.0), number(1_234_567.0)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!(whole(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!((number(0.25), bytes(512.0), bytes(1536.0)), ("0.25".into(), "512 B".into(), "1.5 KiB".into()));
         assert_eq!((seconds(0.0), seconds(2.5e-7), seconds(3.2e-5)), ("0 s".into(), "250 ns".into(), "32.0 µs".into()));
         assert_eq!((seconds(0.0125), seconds(61.0)), ("12.5 ms".into(), "61.00 s".into()));

@@ -4,22 +4,25 @@
 use crate::bench::cpu_seconds;
 use anyhow::{Context, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use trigon_gobin::GoBinary;
+use trigon_goruntime::{GoProcess, RuntimeLayout, SnapshotReader};
 use trigon_tests::agent::{Agent, executable};
 use trigon_tests::gc_program::GcLoad;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::goroutine_program::Program;
 use trigon_tests::programs::Server;
-use trigon_tests::runtime_values::RuntimeValues;
 use trigon_tests::until;
 
 const PROCESSES: usize = 200;
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(10);
 const SCRAPES: u32 = 6;
 const SNAPSHOTS: usize = 300;
+/// Threads of the process, besides the few that each has.
+const THREADS: &str = "26";
 const GOROUTINES: &str = "100000";
 const ROUNDS: usize = 5;
 const CYCLES: u64 = 3000;
@@ -33,16 +36,28 @@ pub(crate) fn run() -> Result<()> {
     observed()
 }
 
-/// CPU time of this thread for a snapshot, with caches as they are after a rest.
+/// CPU time of this thread for a snapshot, in a row and with caches as they are after a rest, of a process with as many
+/// threads as the aim speaks of.
 fn snapshot() -> Result<()> {
-    let mut program = RuntimeValues::start(&build("runtimevalues", &Build::default())?, &[], &[("GOMAXPROCS", "4")])?;
-    let threads = program.snapshot()?.threads?;
+    let path = build("threads", &Build::default())?;
+    let mut child = Command::new(&path)
+        .args(["-sleeping", THREADS, "-pause", "1h", "-procs", "4"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // It says that all threads are there.
+    BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut String::new())?;
+    let process = GoProcess::open(child.id())?;
+    let executable = std::fs::read(&path)?;
+    let binary = GoBinary::parse(&executable)?;
+    let mut reader = SnapshotReader::new(&RuntimeLayout::resolve(&binary, process.bias(&binary)))?;
+    let threads = process.snapshot(&mut reader)?.threads?;
     let mut cost = |rest: Duration| -> Result<f64> {
         let mut all = Vec::new();
         for _ in 0..SNAPSHOTS {
             std::thread::sleep(rest);
             let begin = thread_micros();
-            program.snapshot()?;
+            process.snapshot(&mut reader)?;
             all.push(thread_micros() - begin);
         }
         all.sort_by(f64::total_cmp);
@@ -52,6 +67,9 @@ fn snapshot() -> Result<()> {
     println!(
         "  one snapshot, {threads} threads, GOMAXPROCS 4: {warm:.1} µs in a row, {cold:.1} µs after a rest of 10 ms"
     );
+    // The end of its input is its end.
+    drop(child.stdin.take());
+    child.wait()?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! 2^(1/8).
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The kernel counts exponential buckets at this scale: 2^3 = 8 buckets for each power of two.
 pub const SCALE: i32 = 3;
@@ -152,12 +152,15 @@ pub fn zero_threshold() -> f64 {
 /// whose limit is `>= d`. Slot 0 is the zero bucket; slot `i` is exponential bucket `FIRST_INDEX + i - 1`. Rounding down
 /// is exact because durations are whole nanoseconds. Values beyond the last limit belong to the last slot and are
 /// counted as a loss of precision.
-pub fn kernel_thresholds() -> [u64; EXPONENTIAL_BUCKETS] {
-    let mut limits = [0; EXPONENTIAL_BUCKETS];
-    for (slot, limit) in (FIRST_INDEX..).zip(limits.iter_mut()) {
-        *limit = ((f64::from(slot) / f64::from(1 << SCALE)).exp2() * 1e9).floor() as u64;
-    }
-    limits
+pub fn kernel_thresholds() -> &'static [u64; EXPONENTIAL_BUCKETS] {
+    static LIMITS: LazyLock<[u64; EXPONENTIAL_BUCKETS]> = LazyLock::new(|| {
+        let mut limits = [0; EXPONENTIAL_BUCKETS];
+        for (slot, limit) in (FIRST_INDEX..).zip(limits.iter_mut()) {
+            *limit = ((f64::from(slot) / f64::from(1 << SCALE)).exp2() * 1e9).floor() as u64;
+        }
+        limits
+    });
+    &LIMITS
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ const UNDECODABLE: LossPoint = LossPoint { signal: "events", stage: "ring", reas
 #[derive(Debug, Clone, PartialEq)]
 pub enum Signal {
     /// A request.
-    Span(Box<Span>),
+    Span(Span),
     /// A garbage collection of a program.
     GcCycle(GcCycle),
     /// A stop of a program that is no part of a garbage collection.
@@ -205,7 +205,7 @@ impl Pipeline {
         source: &mut dyn RouteSource,
     ) -> Option<Signal> {
         match event {
-            Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(|s| Signal::Span(Box::new(s))),
+            Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(Signal::Span),
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {

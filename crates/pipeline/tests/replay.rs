@@ -54,7 +54,7 @@ fn pipeline(config: PipelineConfig) -> Pipeline {
 
 fn span_of(signal: Signal) -> Span {
     match signal {
-        Signal::Span(span) => *span,
+        Signal::Span(span) => span,
         other => panic!("{other:?} is no span"),
     }
 }

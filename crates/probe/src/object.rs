@@ -144,7 +144,7 @@ impl Probes {
         }
         Scheduler::prepare(&mut open.progs, maps, settings).map_err(refused("the size of a map"))?;
         if let Some(constants) = maps.rodata_data.as_deref_mut() {
-            constants.exponential_limits = histogram::kernel_thresholds();
+            constants.exponential_limits = *histogram::kernel_thresholds();
             constants.request_place_mask = places - 1;
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = [u64::MAX; 16];

@@ -16,6 +16,7 @@ import (
 var (
 	busy     = flag.Int("busy", 0, "threads that compute")
 	sleeping = flag.Int("sleeping", 0, "threads that sleep")
+	procs    = flag.Int("procs", 0, "GOMAXPROCS; 0: one for each thread, so that none waits for one of Go's processors")
 	pause    = flag.Duration("pause", 5*time.Millisecond, "for how long they sleep at a time")
 )
 
@@ -32,8 +33,10 @@ func main() {
 			}()
 		}
 	}
-	// None waits for one of Go's processors: what they wait for is the kernel's.
-	runtime.GOMAXPROCS(*busy + *sleeping + 1)
+	if *procs == 0 {
+		*procs = *busy + *sleeping + 1
+	}
+	runtime.GOMAXPROCS(*procs)
 	locked(*sleeping, sleep)
 	locked(*busy, compute)
 	begun.Wait()

@@ -3,16 +3,12 @@
 use super::row::{Points, Process, Row};
 use std::sync::Arc;
 use trigon_goruntime::MemStats;
-use trigon_model::{Spelling, SummaryPoint, Unit};
-
-const fn row(name: &'static str, unit: Unit, help: &'static str, points: Points) -> Row {
-    Row { name, help, unit, spelling: Spelling::Verbatim, points }
-}
+use trigon_model::SummaryPoint;
 
 /// A number of `MemStats`.
 macro_rules! memstats {
     ($kind:ident, $name:literal, $unit:literal, $field:ident, $help:literal) => {
-        row($name, $unit, $help, Points::$kind(|process| of_memstats(process, |memstats| memstats.$field)))
+        Row::verbatim($name, $unit, $help, Points::$kind(|process| of_memstats(process, |memstats| memstats.$field)))
     };
 }
 
@@ -21,7 +17,7 @@ fn of_memstats(process: &Process<'_>, field: fn(&MemStats) -> u64) -> Option<f64
 }
 
 pub(super) const ROWS: &[Row] = &[
-    row(
+    Row::verbatim(
         "go_build_info",
         "",
         "The main module that the program was built from.",
@@ -38,19 +34,19 @@ pub(super) const ROWS: &[Row] = &[
             points.push(process.point(attributes, 1.0));
         }),
     ),
-    row(
+    Row::verbatim(
         "go_gc_duration_seconds",
         "s",
         "Stop-the-world pauses of GC cycles: quantiles of the newest 256, sum and number of all.",
         Points::Summary(pauses),
     ),
-    row(
+    Row::verbatim(
         "go_goroutines",
         "{goroutine}",
         "Goroutines that exist now, without the runtime's own.",
         Points::Gauge(|process| process.snapshot.goroutines.as_ref().ok().map(|count| *count as f64)),
     ),
-    row(
+    Row::verbatim(
         "go_info",
         "",
         "The version of Go that the program was built with.",
@@ -96,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
         "Heap memory that was returned to the system."
     ),
     memstats!(Gauge, "go_memstats_heap_sys_bytes", "By", heap_sys, "Heap memory in use or idle."),
-    row(
+    Row::verbatim(
         "go_memstats_last_gc_time_seconds",
         "s",
         "When the last GC cycle ended, in seconds since 1970; 0: there was none.",
@@ -124,7 +120,7 @@ pub(super) const ROWS: &[Row] = &[
         "Memory of stacks, with those that the system allocated."
     ),
     memstats!(Gauge, "go_memstats_sys_bytes", "By", sys, "Memory that the Go runtime has mapped to read and write."),
-    row(
+    Row::verbatim(
         "go_threads",
         "{thread}",
         "Threads that the Go runtime has made and that have not ended.",

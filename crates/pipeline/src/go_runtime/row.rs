@@ -54,6 +54,18 @@ pub(super) struct Row {
     pub(super) points: Points,
 }
 
+impl Row {
+    /// One with a name of Prometheus.
+    pub(super) const fn verbatim(name: &'static str, unit: Unit, help: &'static str, points: Points) -> Self {
+        Self { name, help, unit, spelling: Spelling::Verbatim, points }
+    }
+
+    /// One with a name of OpenTelemetry.
+    pub(super) const fn translated(name: &'static str, unit: Unit, help: &'static str, points: Points) -> Self {
+        Self { name, help, unit, spelling: Spelling::Translated, points }
+    }
+}
+
 /// The kind of a metric, and what a process adds to it.
 pub(super) enum Points {
     /// At most one number without attributes.

@@ -3,11 +3,7 @@
 use super::buckets::{Buckets, Rule, least_sum};
 use super::row::{Points, Process, Row};
 use trigon_goruntime::Value;
-use trigon_model::{HistogramPoint, Spelling, Unit};
-
-const fn row(name: &'static str, unit: Unit, help: &'static str, points: Points) -> Row {
-    Row { name, help, unit, spelling: Spelling::Translated, points }
-}
+use trigon_model::HistogramPoint;
 
 /// The classes of CPU time that `go.cpu.state` tells apart.
 const CPU_STATES: [(&str, &str); 4] = [
@@ -18,13 +14,13 @@ const CPU_STATES: [(&str, &str); 4] = [
 ];
 
 pub(super) const ROWS: &[Row] = &[
-    row(
+    Row::translated(
         "go.config.gogc",
         "%",
         "GOGC: by how much the heap may grow from one GC cycle to the next; absent if that is off.",
         Points::UpDownCounter(|process| Some((*process.snapshot.settings.gogc.as_ref().ok()?)?.into())),
     ),
-    row(
+    Row::translated(
         "go.cpu.time",
         "s",
         "CPU time as the Go runtime estimates it, to be compared with itself alone.",
@@ -35,50 +31,50 @@ pub(super) const ROWS: &[Row] = &[
             }
         }),
     ),
-    row(
+    Row::translated(
         "go.goroutine.count",
         "{goroutine}",
         "Goroutines that exist now.",
         Points::UpDownCounter(|process| process.metric("/sched/goroutines:goroutines")),
     ),
-    row(
+    Row::translated(
         "go.memory.allocated",
         "By",
         "Memory that was allocated on the heap.",
         Points::Counter(|process| process.metric("/gc/heap/allocs:bytes")),
     ),
-    row(
+    Row::translated(
         "go.memory.allocations",
         "{allocation}",
         "Objects that were allocated on the heap; tiny ones count by the block.",
         Points::Counter(|process| process.metric("/gc/heap/allocs:objects")),
     ),
-    row(
+    Row::translated(
         "go.memory.gc.cycles",
         "{gc_cycle}",
         "GC cycles that ended.",
         Points::Counter(|process| process.metric("/gc/cycles/total:gc-cycles")),
     ),
-    row(
+    Row::translated(
         "go.memory.gc.goal",
         "By",
         "Heap size at which the GC cycle should end.",
         Points::UpDownCounter(|process| process.metric("/gc/heap/goal:bytes")),
     ),
-    row(
+    Row::translated(
         "go.memory.gc.pause.duration",
         "s",
         "Stop-the-world pauses of the garbage collector, from the decision until the world runs again; the sum is the least \
          that it can be.",
         Points::Histogram(|process, buckets| times(process, buckets, "/sched/pauses/total/gc:seconds")),
     ),
-    row(
+    Row::translated(
         "go.memory.limit",
         "By",
         "GOMEMLIMIT: the memory that the runtime tries to stay below; absent if there is no limit.",
         Points::UpDownCounter(|process| Some((*process.snapshot.settings.memory_limit.as_ref().ok()?)? as f64)),
     ),
-    row(
+    Row::translated(
         "go.memory.used",
         "By",
         "Memory that the Go runtime uses: what it has mapped and not returned to the system.",
@@ -94,13 +90,13 @@ pub(super) const ROWS: &[Row] = &[
             }
         }),
     ),
-    row(
+    Row::translated(
         "go.processor.limit",
         "{thread}",
         "GOMAXPROCS: threads that may execute Go code at the same time.",
         Points::UpDownCounter(|process| process.metric("/sched/gomaxprocs:threads")),
     ),
-    row(
+    Row::translated(
         "go.schedule.duration",
         "s",
         "Time from being ready to being executed, of one in eight goroutines; the sum is the least that it can be.",

@@ -211,7 +211,7 @@ impl Agent {
                     self.read_ring();
                     ring_rests_until = Instant::now() + RING_REST;
                 }
-                _ = ring_period.tick(), if self.observer.totals().processes > 0 || !self.ended.is_empty() => self.read_ring(),
+                _ = ring_period.tick(), if self.observer.has_processes() || !self.ended.is_empty() => self.read_ring(),
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => {
                     self.read_aggregates();
@@ -316,7 +316,7 @@ impl Agent {
             match self.pipeline.on_event(event, now, &mut texts) {
                 Some(Signal::Span(span)) => {
                     if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
-                        exporter.send_span(*span);
+                        exporter.send_span(span);
                     }
                 }
                 Some(Signal::GcCycle(cycle)) => self.tell(cycle.process, |process| stops::cycle(&cycle, process)),

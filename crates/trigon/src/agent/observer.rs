@@ -400,6 +400,11 @@ impl Observer {
         self.executables.drop_unused();
     }
 
+    /// Whether any process is observed: asked each time around the loop.
+    pub(crate) fn has_processes(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         let (processes, executables) = (self.processes.len(), self.executables.len());
         Totals { processes, executables, sites: self.executables.sites() }

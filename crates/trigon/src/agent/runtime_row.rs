@@ -1,5 +1,6 @@
 //! A process's runtime as a line of the live table.
 
+use super::status::{duration, mebibytes, short};
 use std::fmt::Write as _;
 use trigon_goruntime::{Snapshot, Value};
 
@@ -48,20 +49,18 @@ impl RuntimeRow {
             "GO RUNTIME", "GOROUTINES", "THREADS", "HEAP", "GC AT", "GC CYCLES", "LAST PAUSE"
         );
         for row in rows.iter().take(ROWS) {
-            let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-            let size = |value: Option<u64>| {
-                value.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
-            };
+            let shown = |value: Option<u64>, write: fn(u64) -> String| value.map_or_else(|| "-".to_owned(), write);
+            let number = |value| shown(value, |value| value.to_string());
             let _ = writeln!(
                 text,
                 "{:<16} {:>10} {:>8} {:>11} {:>11} {:>10} {:>11}",
-                super::status::short(&row.service, 16),
+                short(&row.service, 16),
                 number(row.goroutines),
                 number(row.threads),
-                size(row.heap),
-                size(row.goal),
+                shown(row.heap, mebibytes),
+                shown(row.goal, mebibytes),
                 number(row.cycles.map(u64::from)),
-                super::status::duration(row.last_pause_ns.map(|nanos| nanos as f64 / 1e9))
+                duration(row.last_pause_ns.map(|nanos| nanos as f64 / 1e9))
             );
         }
         if rows.len() > ROWS {

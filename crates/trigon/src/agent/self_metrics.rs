@@ -3,7 +3,7 @@
 use super::observer::Observer;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use trigon_discover::Host;
+use trigon_discover::{Host, Networks, Statistics};
 use trigon_export::otlp::Counters;
 use trigon_model::{Attributes, Data, Family, NumberPoint, Resource, Unit, Value};
 
@@ -11,6 +11,8 @@ use trigon_model::{Attributes, Data, Family, NumberPoint, Resource, Unit, Value}
 pub(super) struct SelfMetrics {
     resource: Arc<Resource>,
     since_unix_nano: u64,
+    /// What the kernel counts of the agent itself.
+    statistics: Option<Statistics>,
 }
 
 /// Who the agent is.
@@ -26,13 +28,13 @@ pub(super) fn resource(host: &Host) -> Resource {
 
 impl SelfMetrics {
     pub(super) fn new(resource: Arc<Resource>, since_unix_nano: u64) -> Self {
-        Self { resource, since_unix_nano }
+        Self { resource, since_unix_nano, statistics: Statistics::open(std::process::id()).ok() }
     }
 
     pub(super) fn families(&self, observer: &Observer, spans_seen: u64, counters: Option<&Counters>) -> Vec<Family> {
         let totals = observer.totals();
         let probes = observer.probes();
-        let usage = usage();
+        let usage = self.statistics.as_ref().map(|own| own.read(&mut Networks::default())).unwrap_or_default();
         let mut families = vec![
             self.gauge("trigon.processes", "Processes under observation.", "", totals.processes as f64),
             self.gauge("trigon.executables", "Executables with attached probes.", "", totals.executables as f64),
@@ -53,9 +55,15 @@ impl SelfMetrics {
             self.counter("trigon.spans.due", "Spans that were due in the kernel.", "", probes.spans_due() as f64),
             self.counter("trigon.spans.seen", "Spans that crossed the ring.", "", spans_seen as f64),
             self.gauge("trigon.map.memory", "Memory of the kernel's maps.", "By", probes.map_bytes() as f64),
-            self.counter("trigon.agent.cpu.time", "CPU time of the agent.", "s", usage.cpu_seconds),
-            self.gauge("trigon.agent.memory", "Resident memory of the agent.", "By", usage.resident_bytes),
         ];
+        families.extend(
+            usage.cpu_seconds.map(|used| self.counter("trigon.agent.cpu.time", "CPU time of the agent.", "s", used)),
+        );
+        families.extend(
+            usage
+                .resident_memory_bytes
+                .map(|bytes| self.gauge("trigon.agent.memory", "Resident memory of the agent.", "By", bytes as f64)),
+        );
         let runs = probes.runs();
         if runs.iter().any(|run| run.count > 0) {
             let point = |name: &'static str, value| self.point(vec![("program".into(), name.into())], value);
@@ -101,24 +109,5 @@ impl SelfMetrics {
 
     fn counter(&self, name: &'static str, description: &'static str, unit: Unit, value: f64) -> Family {
         Family::new(name, description, unit, Data::Counter(vec![self.point(Vec::new(), value)]))
-    }
-}
-
-struct Usage {
-    cpu_seconds: f64,
-    resident_bytes: f64,
-}
-
-/// `/proc/self/stat` (user and system time in clock ticks) and `/proc/self/statm` (resident pages).
-fn usage() -> Usage {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = |index: usize| after_name.split_ascii_whitespace().nth(index).and_then(|t| t.parse::<f64>().ok());
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<f64>().ok());
-    Usage {
-        cpu_seconds: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0))
-            / rustix::param::clock_ticks_per_second() as f64,
-        resident_bytes: pages.unwrap_or(0.0) * rustix::param::page_size() as f64,
     }
 }

@@ -309,6 +309,11 @@ pub(super) fn short(text: &str, max: usize) -> String {
     cut
 }
 
+/// A size, for people.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 /// A duration in seconds, for people: three digits.
 pub(super) fn duration(seconds: Option<f64>) -> String {
     match seconds {

@@ -1,6 +1,7 @@
 //! Lines of `trigon run --gc`: each garbage collection and each other stop of a program.
 
 use super::observer::Observed;
+use super::status::mebibytes;
 use serde_json::{Value, json};
 use trigon_pipeline::{GcCycle, OtherStop, StopTimes};
 
@@ -64,7 +65,7 @@ fn duration(nanos: Option<u64>) -> String {
 }
 
 fn size(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)))
+    bytes.map_or_else(|| "?".to_owned(), mebibytes)
 }
 
 #[cfg(test)]

@@ -15,12 +15,36 @@
 #define METHOD_MAX_BYTES     16
 #define TIME_BUCKETS         34  /* up to 2^10 ns, each power of two up to 2^42 ns, and what lies beyond */
 #define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
+#define TARGET_MAX_BYTES     128 /* whom a call goes to, as the program names it: "host:port" */
+#define CALL_TEXT_MAX        256 /* what is asked for: a path, a method's full name, a statement's beginning */
+#define CALL_MORE_TEXT       768 /* the rest of a long statement */
 
 enum trigon_event_kind {
 	EVENT_SPAN = 1,
 	EVENT_EXEC = 2,
 	EVENT_EXIT = 3,
 	EVENT_WORLD_START = 4,
+	EVENT_CALL = 5,
+};
+
+/* What an aggregate or a span is of; each has a metric of its own. */
+enum trigon_signal {
+	SIGNAL_HTTP_SERVER = 0,
+	SIGNAL_HTTP_CLIENT = 1,
+	SIGNAL_RPC_SERVER = 2,
+	SIGNAL_RPC_CLIENT = 3,
+	SIGNAL_DB_CLIENT = 4,
+	SIGNAL_MESSAGING = 5,
+};
+
+/* Which rule found a span's parent. */
+enum trigon_parent_source {
+	PARENT_NONE = 0,      /* nothing says that there is one */
+	PARENT_CONTEXT = 1,   /* the call's context.Context derives from the parent's */
+	PARENT_GOROUTINE = 2, /* the parent's own goroutine made the call */
+	PARENT_CREATOR = 3,   /* the call's goroutine was surely created by the parent's, during it */
+	PARENT_HEADER = 4,    /* a header of the request names it */
+	PARENT_CONNECTION = 5 /* the client's address is that of a call that is under way */
 };
 
 /* Why a request has this route, or none. */
@@ -53,6 +77,7 @@ enum trigon_outcome {
 	OUTCOME_ABORT = 2,    /* panic(http.ErrAbortHandler) */
 	OUTCOME_HIJACKED = 3, /* the handler took the connection; its duration ends with the connection's goroutine */
 	OUTCOME_EXIT = 4,     /* the goroutine ended without a panic (runtime.Goexit) */
+	OUTCOME_ERROR = 5,    /* of a call: it returned an error */
 };
 
 /* Why a span crosses the ring. */
@@ -71,7 +96,9 @@ struct red_key {
 	__u8 protocol; /* 10, 11, 20 */
 	__u8 outcome;
 	__u8 tls;
-	__u8 pad[3];
+	__u8 signal; /* enum trigon_signal */
+	__u8 system; /* of a database or of messages: which, by crates/model/src/kernel/call.rs */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct red_key) == 24, "wire contract");
 
@@ -119,7 +146,8 @@ struct span_event {
 	__u8 tls;
 	__u8 trace_flags;
 	__u8 due;
-	__u8 pad[3];
+	__u8 source; /* enum trigon_parent_source */
+	__u8 pad[2];
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 uri[URI_MAX_BYTES];
 	__u8 host[HOST_MAX_BYTES];
@@ -131,6 +159,53 @@ _Static_assert(sizeof(struct span_event) == 96 + 464, "wire contract");
 struct span_event_with_state {
 	struct span_event span;
 	__u8 tracestate[TRACESTATE_MAX_BYTES];
+};
+
+/* A connection by its client's end. IPv4 in mapped form; the network namespace counts only for loopback addresses. */
+struct connection_key {
+	__u64 address[2];
+	__u32 netns;
+	__u16 port; /* 0: not known */
+	__u16 pad;
+};
+
+/* An operation that is no HTTP server request: a call to another service or store, or the serving of an RPC. */
+struct call_event {
+	__u32 kind;
+	__u32 process;
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u64 end_ns;
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 parent_id[8];                /* zero: no parent */
+	__u64 error;                      /* itab or type of the error's interface value; 0: none */
+	__u64 wait_ns;                    /* of these, for a pooled connection */
+	struct connection_key connection; /* the client's end; port 0: not known */
+	__u16 status;                     /* HTTP status or gRPC code */
+	__u16 text_len;                   /* true lengths; the texts below hold at most their size */
+	__u16 target_len;
+	__u16 method_len;
+	__u8 signal;
+	__u8 system;
+	__u8 method;
+	__u8 protocol;
+	__u8 outcome;
+	__u8 tls;
+	__u8 source;
+	__u8 due;
+	__u8 trace_flags;
+	__u8 operation; /* by the library */
+	__u8 pad[6];
+	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
+	__u8 target[TARGET_MAX_BYTES];
+	__u8 text[CALL_TEXT_MAX];
+};
+_Static_assert(sizeof(struct call_event) == 120 + 400, "wire contract");
+
+/* One with a long text. */
+struct long_call_event {
+	struct call_event call;
+	__u8 more[CALL_MORE_TEXT];
 };
 
 struct process_event {
@@ -208,7 +283,18 @@ enum trigon_loss {
 	LOSS_GC_UNREADABLE = 19,
 	LOSS_THREAD_NOT_FOLLOWED = 20,
 	LOSS_THREAD_EVENT_MISSED = 21,
-	LOSSES = 22,
+	LOSS_CALL_STATE_FULL = 22,
+	LOSS_CALL_START_WITHOUT_END = 23,
+	LOSS_CALL_END_WITHOUT_START = 24,
+	LOSS_CALL_UNREADABLE = 25,
+	LOSS_INDEX_FULL = 26,
+	LOSS_CONTEXT_UNREADABLE = 27,
+	LOSS_CONTEXT_UNKNOWN = 28,
+	LOSS_CONTEXT_BOUND = 29,
+	LOSS_PARENT_UNKNOWN = 30,
+	LOSS_CONNECTION_UNREADABLE = 31,
+	LOSS_CONNECTIONS_FULL = 32,
+	LOSSES = 33,
 };
 
 #endif

@@ -68,15 +68,97 @@ static __always_inline __u16 bounded_length(__u64 len)
 	return len > 0xffff ? 0xffff : (__u16)len;
 }
 
+/* The call of another process that this request is, if that is known. */
+__noinline int link_caller(const struct process *p, struct request *r)
+{
+	const struct call_layout *l;
+	struct go_interface conn;
+	__u64 at;
+
+	if (!p || !r)
+		return 0;
+	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
+	if (!l || l->process != p->id || p->layout.response_conn == OFFSET_ABSENT ||
+	    l->net.conn_rwc == OFFSET_ABSENT)
+		return 0;
+	/* Read once for all requests of a connection. */
+	if (!r->connection.port && (read_user(&at, sizeof(at), r->writer + p->layout.response_conn) ||
+				    read_user(&conn, sizeof(conn), at + l->net.conn_rwc) ||
+				    read_connection(&l->net, &r->connection, conn, l->net.fd_raddr) < 0)) {
+		lose(LOSS_CONNECTION_UNREADABLE);
+		return 0;
+	}
+	find_caller(r);
+	return 0;
+}
+
+/* What calls will ask of this request: its trace, its context, its goroutine. */
+__noinline int begin_for_calls(const struct process *p, struct request *r, const struct request_key *key, __u64 ctx_at)
+{
+	const struct call_layout *l;
+	struct go_interface ctx;
+
+	if (!p || !r || !key)
+		return 0;
+	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
+	if (!l || l->process != p->id)
+		return 0;
+	begin_trace(p, r);
+	if (read_user(&ctx, sizeof(ctx), ctx_at)) {
+		lose(LOSS_CONTEXT_UNREADABLE);
+	} else {
+		r->ctx = ctx.data;
+		r->ctx_slot = index_enter(key, INDEX_CONTEXT, ctx.data);
+	}
+	if (p->flags & PROCESS_CREATORS)
+		note_goroutines(l, r, key);
+	return 0;
+}
+
+#define UNREADABLE (~0ull)
+
+/* Takes from the request what only its start knows for sure; returns where its headers lie. A function of its own, since
+ * the window fills half of the stack. */
+__noinline __u64 read_request_begin(const struct request_layout *l, struct request *r, __u64 from)
+{
+	__u8 window[START_WINDOW];
+	struct go_string text;
+
+	if (!l || !r)
+		return UNREADABLE;
+	if (read_window(window, sizeof(window), from, &l->window)) {
+		lose(LOSS_READ_REQUEST);
+		return UNREADABLE;
+	}
+	text = field_string(window, sizeof(window), l->method);
+	r->method = method_of(text);
+	r->method_text = text.ptr;
+	r->method_len = bounded_length(text.len);
+	r->url = field(window, sizeof(window), l->url);
+	r->tls = field(window, sizeof(window), l->tls) != 0;
+	r->protocol =
+	    (__u8)(field(window, sizeof(window), l->proto_major) * 10 + field(window, sizeof(window), l->proto_minor));
+	text = field_string(window, sizeof(window), l->host);
+	r->host = text.ptr;
+	r->host_len = bounded_length(text.len);
+	text = field_string(window, sizeof(window), l->remote_addr);
+	if (text.ptr != r->peer)
+		r->connection.port = 0;
+	r->peer = text.ptr;
+	r->peer_len = bounded_length(text.len);
+	text = field_string(window, sizeof(window), l->request_uri);
+	r->uri = text.ptr;
+	r->uri_len = bounded_length(text.len);
+	return field(window, sizeof(window), l->header);
+}
+
 /* `from` is where the request's beginning is read: the request itself, or (`wrapped`) what it is being made from. */
 static __always_inline int server_begin(struct go_registers *regs, __u64 request, __u64 writer, __u64 from, int wrapped)
 {
 	struct request_key key;
 	const struct process *p = 0;
 	struct request *r;
-	__u8 window[START_WINDOW];
 	const struct request_layout *l;
-	struct go_string text;
 	__u64 now, header;
 	__u32 slot;
 	int fresh;
@@ -104,6 +186,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		lose(LOSS_START_WITHOUT_END);
 		if (r->has_tracestate)
 			bpf_map_delete_elem(&tracestates, &key);
+		leave_context(r, &key);
 	}
 	r->active = 0;
 	r->start_ns = now;
@@ -111,31 +194,22 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	r->writer = writer;
 	r->has_parent = 0;
 	r->has_tracestate = 0;
+	r->source = PARENT_NONE;
+	r->decided = 0;
+	r->ctx = 0;
+	r->span_id = 0;
 	l = wrapped ? &p->layout.h2_start : &p->layout.start;
-	if (read_window(window, sizeof(window), from, &l->window)) {
-		lose(LOSS_READ_REQUEST);
+	header = read_request_begin(l, r, from);
+	if (header == UNREADABLE)
 		return 0;
-	}
-	text = field_string(window, sizeof(window), l->method);
-	r->method = method_of(text);
-	r->method_text = text.ptr;
-	r->method_len = bounded_length(text.len);
-	r->url = field(window, sizeof(window), l->url);
-	r->tls = field(window, sizeof(window), l->tls) != 0;
-	r->protocol =
-	    (__u8)(field(window, sizeof(window), l->proto_major) * 10 + field(window, sizeof(window), l->proto_minor));
-	header = field(window, sizeof(window), l->header);
-	text = field_string(window, sizeof(window), l->host);
-	r->host = text.ptr;
-	r->host_len = bounded_length(text.len);
-	text = field_string(window, sizeof(window), l->remote_addr);
-	r->peer = text.ptr;
-	r->peer_len = bounded_length(text.len);
-	text = field_string(window, sizeof(window), l->request_uri);
-	r->uri = text.ptr;
-	r->uri_len = bounded_length(text.len);
 	if (p->flags & PROCESS_TRACE_CONTEXT)
 		read_trace_context(p, r, &key, header);
+	if (r->has_parent)
+		r->source = PARENT_HEADER;
+	else if (callers_known && r->protocol / 10 == 1)
+		link_caller(p, r);
+	if (p->flags & PROCESS_CALLS)
+		begin_for_calls(p, r, &key, from + l->ctx);
 	r->active = 1;
 	return 0;
 }
@@ -324,6 +398,7 @@ int http1_end(struct go_registers *regs)
 	e.key.protocol = r->protocol;
 	settle(p, r, &key, &e);
 out:
+	leave_context(r, &key);
 	drop_tracestate(r, &key);
 	return 0;
 }

@@ -78,7 +78,8 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	event->route = e->key.route;
 	event->bytes_written = e->response.written;
 	__builtin_memcpy(event->trace_id, e->trace_id, 16);
-	*(__u64 *)event->span_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32() | 1;
+	*(__u64 *)event->span_id = r->span_id ? r->span_id : random64() | 1;
+	event->source = r->source;
 	if (r->has_parent) {
 		__builtin_memcpy(event->parent_id, r->parent_id, 8);
 		event->trace_flags = r->trace_flags;

@@ -60,11 +60,24 @@ struct signal_struct {
 
 struct bpf_local_storage;
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
 struct task_struct {
 	unsigned int __state; /* `volatile long state` before 5.14, below the floor; 0: TASK_RUNNING */
 	int pid;
 	int tgid;
 	struct signal_struct *signal;
+	struct nsproxy *nsproxy;
 	struct bpf_local_storage *bpf_storage; /* null: no program has stored anything with this thread */
 };
 

@@ -25,6 +25,7 @@ struct request_layout {
 	__u16 request_uri;
 	__u16 url;
 	__u16 tls;
+	__u16 ctx; /* from the struct's beginning: beyond the window */
 };
 
 struct response_layout {
@@ -53,7 +54,6 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
-	__u16 reserved[2];                 /* no padding: user space writes it as bytes */
 };
 
 #define PROCESS_SPANS         1
@@ -63,6 +63,8 @@ struct go_layout {
 #define PROCESS_SWISS_MAPS    16
 #define PROCESS_TRACE_CONTEXT 32
 #define PROCESS_H2_UNHELD     64 /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
+#define PROCESS_CALLS         128 /* its calls are watched: they ask for their parents */
+#define PROCESS_CREATORS      256 /* goroutines can be told by their creators */
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -162,6 +164,9 @@ struct request_key {
 	__u32 pad;
 };
 
+#define GOID_MASK    0xfffffff /* of a goid, what is compared */
+#define GOID_BATCHES 16        /* one for each P; beyond, goroutines are not told by their creators */
+
 /* A request being served, or what its goroutine's last one left. What a request without a parent needs is in the first
  * cache line. crates/probe/src/requests.rs reads it, too. */
 struct request {
@@ -192,8 +197,23 @@ struct request {
 	__u8 trace_id[16];
 	__u8 parent_id[8];
 	__u64 url; /* *url.URL, which tells this request from another at its address */
+	/* From here on only where calls are watched, or requests are linked to calls of others. */
+	__u64 ctx;     /* data of the context.Context that is the request's alone; 0: not known */
+	__u64 span_id; /* 0: made when the span is */
+	__u64 goid;
+	__u64 next_goid; /* sched.goidgen at the start */
+	__u8 decided;    /* the trace was begun, and sampled or not, at the start */
+	__u8 sampled;
+	__u8 source;   /* enum trigon_parent_source */
+	__u8 signal;   /* enum trigon_signal */
+	__u8 ctx_slot; /* of its entries in `request_index`, by one more; 0: none */
+	__u8 goid_slot;
+	__u8 subject_slot;
+	__u8 batches;       /* of the next array, how many are set */
+	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
+	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
 };
-_Static_assert(sizeof(struct request) == 128, "two cache lines");
+_Static_assert(sizeof(struct request) == 256, "four cache lines");
 
 /* By the goroutine's address; see request_state.h. Mapped by user space, and therefore aligned to pages. */
 struct {
@@ -212,6 +232,170 @@ struct {
 	__type(key, struct request_key);
 	__type(value, struct request);
 } requests SEC(".maps");
+
+/* Ways from what else names a request to its goroutine; see request_index.h. */
+enum index_kind {
+	INDEX_CONTEXT = 1, /* the data of its context.Context */
+	INDEX_GOID = 2,
+	INDEX_SUBJECT = 3, /* what a library passes to the request's end: a stream */
+};
+
+struct index_entry {
+	__u64 value; /* 0: free */
+	__u64 g;
+	__u32 tgid;
+	__u32 kind;
+};
+
+#define INDEX_WAYS 4
+
+struct index_bucket {
+	struct index_entry entries[INDEX_WAYS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct index_bucket);
+} request_index SEC(".maps");
+
+/* A type that is a context.Context: where its parent lies. */
+struct context_type {
+	__u64 itab; /* run-time address; 0: no more types */
+	__u16 parent; /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
+	__u16 is_request; /* it may be a request's own context, which is then looked up */
+	__u32 pad;
+};
+
+#define CONTEXT_TYPES 16
+
+struct http_client_layout {
+	__u16 transport_request; /* transportRequest.Request */
+	__u16 conn;              /* persistConn.conn */
+	__u16 method;            /* of http.Request */
+	__u16 url;
+	__u16 ctx;
+	__u16 url_host; /* of url.URL */
+	__u16 url_path;
+	__u16 url_raw_query;
+	__u16 url_scheme;
+	__u16 status; /* of http.Response */
+	__u16 proto_major;
+	__u16 proto_minor;
+};
+
+/* Of net's connections. */
+struct net_layout {
+	__u64 tcp_itab; /* of *net.TCPConn as net.Conn; 0: not linked */
+	__u64 tls_itab; /* of *tls.Conn as net.Conn */
+	__u16 tls_conn;
+	__u16 conn_fd;  /* of net.TCPConn */
+	__u16 fd_laddr; /* of net.netFD */
+	__u16 fd_raddr;
+	__u16 addr_ip; /* of net.TCPAddr */
+	__u16 addr_port;
+	__u16 conn_rwc; /* of http.conn */
+	__u16 pad;
+};
+
+/* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
+struct call_layout {
+	__u32 process; /* whose it is: the place may have gone to another process since */
+	__u16 g_goid;
+	__u16 g_parent_goid;
+	__u64 goidgen; /* run-time addresses: sched.goidgen, allp; 0: not known */
+	__u64 allp;
+	__u16 p_goidcache; /* and goidcacheend behind it */
+	__u16 pad[3];
+	struct context_type contexts[CONTEXT_TYPES];
+	struct net_layout net;
+	struct http_client_layout http;
+};
+
+/* By a process's place in `configurations`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct call_layout);
+} call_layouts SEC(".maps");
+
+struct call_key {
+	__u64 subject; /* the goroutine, or what the library passes to the call's end */
+	__u32 tgid;
+	__u32 library; /* enum trigon_call_library */
+};
+
+enum trigon_call_library {
+	CALL_HTTP1 = 1,
+	CALL_HTTP2 = 2,
+};
+
+/* A call that is under way. Its beginning is laid out as struct request's. */
+struct call {
+	__u64 subject; /* 0: nobody's */
+	__u32 tgid;
+	__u32 slot;
+	__u64 start_ns;
+	__u64 object; /* what the library's end program reads */
+	__u64 aux;
+	__u32 process;
+	__u8 active;
+	__u8 library;
+	__u8 source;
+	__u8 sampled;
+	__u8 has_parent;
+	__u8 trace_flags;
+	__u8 placed;
+	__u8 state; /* by the library */
+	__u64 span_id;
+	__u64 parent_id;
+	__u64 trace_id[2];
+	struct connection_key connection;
+	__u64 end_ns; /* of an end that may not be the last */
+	__u64 error;
+};
+_Static_assert(sizeof(struct call) == 128, "two cache lines");
+
+/* By subject and library; see call_state.h. Mapped by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct call);
+} call_places SEC(".maps");
+
+/* Of those that found their place taken. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct call_key);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. */
+struct caller {
+	__u64 trace_id[2];
+	__u64 span_id;
+	__u64 subject; /* whose call it is, so that one that was left behind is not believed */
+	__u64 start_ns;
+	__u32 tgid;
+	__u32 process;
+	__u8 sampled;
+	__u8 library;
+	__u8 pad[6];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct connection_key);
+	__type(value, struct caller);
+} callers SEC(".maps");
 
 struct tracestate {
 	__u32 len;

@@ -6,6 +6,7 @@
 /* Upper limits in nanoseconds, set before loading; see crates/model/src/histogram.rs. */
 const volatile __u64 exponential_limits[EXPONENTIAL_BUCKETS];
 const volatile __u64 explicit_limits[16]; /* the last two are never reached */
+const volatile __u64 database_limits[16]; /* those of db.client.operation.duration, and never reached ones */
 
 #define EXPONENTIAL_MAX_NS 4096000000000ull /* 2^12 s, the end of the last bucket */
 
@@ -28,12 +29,12 @@ static __always_inline __u32 exponential_slot(__u64 ns)
 	return low;
 }
 
-static __always_inline __u32 explicit_slot(__u64 ns)
+static __always_inline __u32 explicit_slot(__u64 ns, const volatile __u64 *limits)
 {
 	__u32 slot = 0;
 
 	for (; slot < EXPLICIT_BUCKETS - 1; slot++)
-		if (ns <= explicit_limits[slot & 15])
+		if (ns <= limits[slot & 15])
 			break;
 	return slot;
 }
@@ -58,6 +59,7 @@ static __always_inline struct red_value *red_entry(struct red_key *key)
 	key->protocol = 0;
 	key->outcome = 0;
 	key->tls = 0;
+	key->system = 0;
 	v = bpf_map_lookup_elem(&aggregates, key);
 	lose(v ? LOSS_AGGREGATE_FULL : LOSS_AGGREGATE_MISSING);
 	return v;
@@ -80,7 +82,7 @@ static __always_inline void red_count(const struct red_key *of, __u64 duration_n
 			lose(LOSS_DURATION_CLAMPED);
 		__sync_fetch_and_add(&v->exponential[(slot - 1) & (EXPONENTIAL_BUCKETS - 1)], 1);
 	}
-	slot = explicit_slot(duration_ns);
+	slot = explicit_slot(duration_ns, of->signal == SIGNAL_DB_CLIENT ? database_limits : explicit_limits);
 	if (slot < EXPLICIT_BUCKETS)
 		__sync_fetch_and_add(&v->explicit_buckets[slot], 1);
 	__sync_fetch_and_add(&v->sum_ns, duration_ns);

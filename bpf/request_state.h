@@ -67,25 +67,17 @@ static __always_inline struct request *new_request(const struct request_key *key
 		r->has_tracestate = 0;
 		r->placed = 1;
 		r->process = 0;
+		r->peer = 0;
+		r->connection.port = 0;
+		r->ctx_slot = 0;
+		r->goid_slot = 0;
+		r->subject_slot = 0;
 		r->tgid = key->tgid;
 		return r;
 	}
 	if (bpf_map_update_elem(&requests, key, (const void *)&no_request, BPF_ANY))
 		return 0;
 	return bpf_map_lookup_elem(&requests, key);
-}
-
-static __always_inline void forget_request(struct request *r, const struct request_key *key)
-{
-	if (r->placed) {
-		r->active = 0;
-		r->process = 0;
-		r->tgid = 0;
-		/* A full barrier: whoever takes the place sees it empty. */
-		__sync_lock_test_and_set(&r->g, 0);
-	} else {
-		bpf_map_delete_elem(&requests, key);
-	}
 }
 
 #endif

@@ -11,11 +11,13 @@
  */
 static __always_inline void decide(const struct process *p, const struct request *r, struct ended *e, __u64 duration)
 {
-	int by_ratio = !r->has_parent && p->sampler == SAMPLER_RATIO;
+	int by_ratio = !r->decided && !r->has_parent && p->sampler == SAMPLER_RATIO;
 	__u64 upper = 0, lower = 0;
 	__u8 sampled;
 
-	if (r->has_parent && p->parent_based) {
+	if (r->decided) {
+		sampled = r->sampled;
+	} else if (r->has_parent && p->parent_based) {
 		sampled = r->trace_flags & 1;
 	} else if (by_ratio) {
 		upper = bpf_get_prandom_u32();
@@ -24,10 +26,8 @@ static __always_inline void decide(const struct process *p, const struct request
 			lower = (__u64)bpf_get_prandom_u32() << 32;
 			sampled = __builtin_bswap64(lower | upper) >> 1 < p->ratio_bound;
 		}
-	} else if (p->sampler == SAMPLER_RATIO) {
-		sampled = __builtin_bswap64(*(const __u64 *)(r->trace_id + 8)) >> 1 < p->ratio_bound;
 	} else {
-		sampled = p->sampler == SAMPLER_ON;
+		sampled = sampled_by_ratio(p, *(const __u64 *)(r->trace_id + 8));
 	}
 	e->due = sampled ? DUE_SAMPLED : 0;
 	if (p->errors && (e->key.status >= 500 || e->key.outcome == OUTCOME_PANIC || e->key.outcome == OUTCOME_ABORT))
@@ -36,7 +36,7 @@ static __always_inline void decide(const struct process *p, const struct request
 		e->due |= DUE_SLOW;
 	if (!e->due)
 		return;
-	if (r->has_parent) {
+	if (r->decided || r->has_parent) {
 		__builtin_memcpy(e->trace_id, r->trace_id, 16);
 		return;
 	}

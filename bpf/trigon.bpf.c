@@ -6,20 +6,29 @@
 #include "maps.h"
 #include "hit.h"
 #include "request_state.h"
+#include "request_index.h"
 #include "scratch.h"
 #include "trace_context.h"
 #include "red.h"
 #include "route.h"
 #include "http_request.h"
+#include "trace.h"
 #include "sampling.h"
 #include "http_span.h"
+#include "connection.h"
+#include "call_state.h"
+#include "caller.h"
+#include "parent.h"
 #include "http_server.h"
+#include "call.h"
+#include "http_client.h"
 #include "go_gc.h"
 #include "process.h"
 #include "scheduler.h"
 
 /* For user space: types that only cross as bytes must be in the object's BTF. */
 const struct span_event_with_state *unused_span_event;
+const struct long_call_event *unused_call_event;
 const struct world_event *unused_world_event;
 const struct process_event *unused_process_event;
 const struct mapping_record *unused_mapping_record;

@@ -57,6 +57,7 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
         max_aggregates: 64,
         max_routes: 64,
         max_processes: 8,
+        trace_seed: 1,
         uprobe_multi: UprobeMulti::Auto,
         scheduler: false,
     };

@@ -5,6 +5,7 @@ use crate::field::{FieldError, FieldInfo, FieldRef, OffsetSource, Wanted};
 use crate::frame::{self, Frame, Unwind};
 use crate::image::{Image, Segment};
 use crate::inline::{self, Inlined};
+use crate::itab::{self, Itab};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
 use crate::source::Source;
@@ -238,6 +239,11 @@ impl<'d> GoBinary<'d> {
             }
         };
         wanted.iter().map(|field| found.field(field, source)).collect()
+    }
+
+    /// The types that the program uses as the interface `package.name`, as far as the linker knew of it.
+    pub fn interface_tables(&self, package: &str, name: &str) -> Vec<Itab> {
+        itab::of_interface(&self.image, &self.module, package, name)
     }
 
     /// Where variables of the program lie, e.g. `runtime.allglen`: by its symbol table; without one, by what the code of

@@ -15,13 +15,28 @@ const TYPES: u64 = 296;
 struct Layout {
     etypes: u64,
     gofunc: u64,
+    itabs: ItabLayout,
 }
 
-/// Up to Go 1.26: `types, etypes, rodata, gofunc`.
-const OLD: Layout = Layout { etypes: 304, gofunc: 320 };
+/// Where the interface tables are told.
+#[derive(Clone, Copy)]
+enum ItabLayout {
+    /// `itablinks`, a slice of pointers to them.
+    Links(u64),
+    /// `itaboffset` and `itabsize`: they lie side by side among the types.
+    Region(u64),
+}
+
+/// Up to Go 1.25: `types, etypes, rodata, gofunc, textsectmap, typelinks, itablinks`.
+const OLD: Layout = Layout { etypes: 304, gofunc: 320, itabs: ItabLayout::Links(376) };
+/// Go 1.26: the same with `epclntab` behind `gofunc`.
+const MIDDLE: Layout = Layout { itabs: ItabLayout::Links(384), ..OLD };
+const MIDDLE_SINCE: (u16, u16) = (1, 26);
 /// Go 1.27: `types, typedesclen, etypes, itaboffset, itabsize, rodata, gofunc`.
-const NEW: Layout = Layout { etypes: 312, gofunc: 344 };
+const NEW: Layout = Layout { etypes: 312, gofunc: 344, itabs: ItabLayout::Region(320) };
 const NEW_SINCE: (u16, u16) = (1, 27);
+/// More interface tables than any program has.
+const MAX_ITABS: u64 = 1 << 20;
 
 /// Where the program's parts lie; link-time addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +49,19 @@ pub(crate) struct ModuleData {
     pub(crate) types: Range<u64>,
     /// Base of FUNCDATA offsets.
     pub(crate) gofunc: u64,
+    /// Interface tables that the linker made.
+    pub(crate) itabs: Itabs,
+}
+
+/// Where the interface tables that the linker made are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Itabs {
+    /// Pointers to them.
+    Links(Range<u64>),
+    /// They themselves, one behind the other.
+    Region(Range<u64>),
+    /// Not where they are expected.
+    Unknown,
 }
 
 impl ModuleData {
@@ -68,13 +96,16 @@ impl ModuleData {
             return None;
         }
         let with = |layout: &Layout| {
-            let found = Self { at, text, types: word(TYPES)?..word(layout.etypes)?, gofunc: word(layout.gofunc)? };
+            let types = word(TYPES)?..word(layout.etypes)?;
+            let itabs = itabs(layout.itabs, types.start, &word).unwrap_or(Itabs::Unknown);
+            let found = Self { at, text, types, gofunc: word(layout.gofunc)?, itabs };
             found.is_sound(image).then_some(found)
         };
         // Where the version says nothing, at most one of the layouts makes sense: the word behind `types` is an address
         // beyond it in one, and a small number in the other.
         match version {
-            Some(version) if version.language() < NEW_SINCE => with(&OLD),
+            Some(version) if version.language() < MIDDLE_SINCE => with(&OLD),
+            Some(version) if version.language() < NEW_SINCE => with(&MIDDLE),
             Some(version) if version.language() == NEW_SINCE => with(&NEW),
             _ => with(&NEW).or_else(|| with(&OLD)),
         }
@@ -87,5 +118,20 @@ impl ModuleData {
             self.types.start < self.types.end && self.types.end - segment.vaddr <= segment.filesz
         });
         types && data(self.gofunc).is_some()
+    }
+}
+
+fn itabs(layout: ItabLayout, types: u64, word: &impl Fn(u64) -> Option<u64>) -> Option<Itabs> {
+    match layout {
+        ItabLayout::Links(at) => {
+            let (start, len, cap) = (word(at)?, word(at + 8)?, word(at + 16)?);
+            let sound = len == cap && len <= MAX_ITABS;
+            sound.then(|| start.checked_add(8 * len).map(|end| Itabs::Links(start..end))).flatten()
+        }
+        ItabLayout::Region(at) => {
+            let (offset, size) = (word(at)?, word(at + 8)?);
+            let start = types.checked_add(offset).filter(|_| size <= MAX_ITABS * 64)?;
+            Some(Itabs::Region(start..start.checked_add(size)?))
+        }
     }
 }

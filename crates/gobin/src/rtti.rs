@@ -8,6 +8,8 @@ use crate::moduledata::ModuleData;
 use std::ops::Range;
 
 const KIND_ARRAY: u8 = 17;
+pub(crate) const KIND_INTERFACE: u8 = 20;
+pub(crate) const KIND_POINTER: u8 = 22;
 const KIND_STRUCT: u8 = 25;
 const KIND_MASK: u8 = 0x1f;
 /// `TFlagUncommon`: an `UncommonType` with the package lies behind the type.
@@ -31,6 +33,8 @@ const FIELDS_LEN: u64 = 64;
 const ELEMENT: u64 = 48;
 /// Size of a `StructType`, behind which its `UncommonType` lies.
 const STRUCT_TYPE: usize = 80;
+/// The same of a `PtrType`.
+const POINTER_TYPE: usize = 56;
 /// With the package's name of the latter.
 const HEADER: usize = STRUCT_TYPE + 4;
 const FIELD: u64 = 24;
@@ -75,6 +79,16 @@ pub(crate) fn structs(image: &Image<'_>, module: &ModuleData, wanted: &Wanted) -
     if complete && candidates <= MAX_CANDIDATES { found } else { Layouts::default() }
 }
 
+/// What a type says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named<'d> {
+    pub(crate) kind: u8,
+    /// With the last element of its package, e.g. `context.Context`; of a pointer with the star.
+    pub(crate) name: &'d str,
+    /// Its import path, where it has one.
+    pub(crate) package: Option<&'d str>,
+}
+
 /// A `StructType` and the beginning of its `UncommonType`.
 type Header = [u8; HEADER];
 
@@ -91,14 +105,56 @@ fn may_be_struct(header: &Header) -> bool {
         && word(POINTERS_END) <= word(SIZE as usize)
 }
 
-struct Reader<'i, 'd> {
+pub(crate) struct Reader<'i, 'd> {
     image: &'i Image<'d>,
     types: &'i Range<u64>,
     /// Names of types longer than this are not wanted.
     longest: usize,
 }
 
-impl<'d> Reader<'_, 'd> {
+impl<'i, 'd> Reader<'i, 'd> {
+    /// A reader of whatever types, with names up to the longest that is believed.
+    pub(crate) fn new(image: &'i Image<'d>, types: &'i Range<u64>) -> Self {
+        Self { image, types, longest: MAX_NAME }
+    }
+
+    /// The kind of the type at an address, its name (`http.Request`), and its import path if it is one that has both.
+    pub(crate) fn named(&self, at: u64) -> Option<Named<'d>> {
+        let kind = self.kind(at)?;
+        let size = match kind {
+            KIND_STRUCT | KIND_INTERFACE => STRUCT_TYPE,
+            KIND_POINTER => POINTER_TYPE,
+            _ => return None,
+        };
+        let bytes = self.image.bytes(at, size + 4)?;
+        let header: Header = std::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default());
+        let flags = *bytes.get(TFLAG)?;
+        let name = self.type_name(&header)?;
+        let package = (flags & (FLAG_NAMED | FLAG_UNCOMMON) == FLAG_NAMED | FLAG_UNCOMMON)
+            .then(|| self.name_at(&header, size, MAX_NAME))
+            .flatten();
+        let text = |bytes: &'d [u8]| std::str::from_utf8(bytes).ok();
+        Some(Named { kind, name: text(name)?, package: package.and_then(text) })
+    }
+
+    /// What a pointer type points to.
+    pub(crate) fn pointee(&self, at: u64) -> Option<u64> {
+        (self.kind(at)? == KIND_POINTER).then(|| self.image.word(at.checked_add(ELEMENT)?)).flatten()
+    }
+
+    /// Where a struct has a field of exactly this type: its own, or one of a struct that lies within it.
+    pub(crate) fn offset_of_type(&self, of: u64, wanted: u64, depth: u8) -> Option<u64> {
+        let fields = self.fields(of)?;
+        if let Some((_, field)) = fields.iter().find(|(_, field)| field.ty == wanted) {
+            return Some(field.offset);
+        }
+        let inner = |(_, field): &(&str, Member<u64>)| {
+            let inside = depth.checked_sub(1)?;
+            self.offset_of_type(field.ty, wanted, inside)?.checked_add(field.offset)
+        };
+        fields.iter().find_map(inner)
+    }
+
     /// The name that an offset in a header leads to.
     fn name_at(&self, header: &Header, offset: usize, longest: usize) -> Option<&'d [u8]> {
         let offset = header.get(offset..)?.first_chunk().copied().map(u32::from_le_bytes)?;

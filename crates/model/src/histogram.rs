@@ -38,6 +38,22 @@ pub const HTTP_BOUNDARIES_NANOS: [u64; 14] = [
     10_000_000_000,
 ];
 
+/// The boundaries of `db.client.operation.duration` in seconds, by the semantic convention.
+pub const DATABASE_BOUNDARIES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// The same boundaries in nanoseconds, as the kernel compares them.
+pub const DATABASE_BOUNDARIES_NANOS: [u64; 9] = [
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    50_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
 /// Boundaries that many histograms share.
 #[derive(Clone, Debug)]
 pub enum Bounds {

@@ -2,11 +2,13 @@
 //!
 //! Pure, so that a recorded ring replays in a unit test. Numbers are in the processor's order, as the kernel wrote them.
 
+mod call;
 mod gc;
 mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
+pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ParentSource};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
@@ -55,6 +57,8 @@ pub enum Event {
     Exit(ProcessRecord),
     /// A program runs on after its runtime had stopped it.
     Gc(GcRecord),
+    /// A finished call of an observed process.
+    Call(Box<CallRecord>),
 }
 
 /// The start or end of a process, observed or not.
@@ -122,6 +126,8 @@ pub enum Outcome {
     Hijacked,
     /// Its goroutine ended without a panic (`runtime.Goexit`).
     Exit,
+    /// A call returned an error.
+    Error,
 }
 
 /// Which requests share an aggregate.
@@ -141,6 +147,10 @@ pub struct RedKey {
     pub outcome: Outcome,
     /// Whether the connection was encrypted.
     pub tls: bool,
+    /// What they are.
+    pub signal: CallSignal,
+    /// Of a database or of messages: which one.
+    pub system: u8,
 }
 
 /// The counts of an aggregate as they stood in the map: cumulative, the 32-bit ones wrap.
@@ -179,6 +189,8 @@ pub struct SpanRecord {
     pub trace_flags: u8,
     /// Bits of [`due`].
     pub due: u8,
+    /// Which rule found the parent.
+    pub source: ParentSource,
     /// The method's text where [`Method::Other`].
     pub method_text: Text,
     /// The request's target as it came: a path with its query, an absolute URL, `*`, or an authority.
@@ -262,6 +274,7 @@ impl Outcome {
             2 => Self::Abort,
             3 => Self::Hijacked,
             4 => Self::Exit,
+            5 => Self::Error,
             _ => Self::Returned,
         }
     }
@@ -321,17 +334,21 @@ impl RedKey {
             protocol: b.u8(18),
             outcome: Outcome::from_byte(b.u8(19)),
             tls: b.u8(20) != 0,
+            signal: CallSignal::from_byte(b.u8(21)),
+            system: b.u8(22),
         })
     }
 
     /// The bytes of the overflow entry's key for a process.
-    pub fn encode_other(process: ProcessId) -> [u8; RED_KEY_SIZE] {
+    pub fn encode_other(process: ProcessId, signal: CallSignal) -> [u8; RED_KEY_SIZE] {
         let mut bytes = [0; RED_KEY_SIZE];
         let (_, rest) = bytes.split_at_mut(8);
         let (id, rest) = rest.split_at_mut(4);
         id.copy_from_slice(&process.0.to_ne_bytes());
-        if let Some(kind) = rest.get_mut(4) {
-            *kind = 255;
+        for (at, byte) in [(4, 255), (9, signal as u8)] {
+            if let Some(slot) = rest.get_mut(at) {
+                *slot = byte;
+            }
         }
         bytes
     }
@@ -371,7 +388,8 @@ impl Event {
                 Ok(if kind == 2 { Self::Exec(record) } else { Self::Exit(record) })
             }
             4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
-            kind @ 1..=4 => Err(short(kind)),
+            5 if bytes.len() >= CALL_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode(&b)))),
+            kind @ 1..=5 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -387,6 +405,8 @@ impl SpanRecord {
             protocol: b.u8(88),
             outcome: Outcome::from_byte(b.u8(89)),
             tls: b.u8(90) != 0,
+            signal: CallSignal::HttpServer,
+            system: 0,
         };
         let tracestate_len = usize::from(b.u16(84)).min(TRACESTATE_MAX);
         Self {
@@ -399,6 +419,7 @@ impl SpanRecord {
             parent_id: Some(SpanId(b.array(64))).filter(|id| id.is_valid()),
             trace_flags: b.u8(91),
             due: b.u8(92),
+            source: ParentSource::from_byte(b.u8(93)),
             method_text: b.text(METHOD_TEXT, b.u16(82)),
             target: b.text(TARGET, b.u16(76)),
             host: b.text(HOST, b.u16(78)),
@@ -418,15 +439,15 @@ mod tests {
         #[test]
         fn any_bytes_are_a_record_or_an_error(kind in 0..6_u8, rest in prop::collection::vec(any::<u8>(), 0..700)) {
             let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
-            let known = (1..=4).contains(&kind);
+            let known = (1..=5).contains(&kind);
             prop_assert!(Event::decode(&bytes).is_err() || known);
         }
     }
 
     #[test]
     fn the_overflow_key_decodes_to_itself() {
-        let key = RedKey::decode(&RedKey::encode_other(ProcessId(7))).unwrap();
-        assert_eq!((key.process, key.route), (ProcessId(7), RouteRef::Other));
+        let key = RedKey::decode(&RedKey::encode_other(ProcessId(7), CallSignal::DbClient)).unwrap();
+        assert_eq!((key.process, key.route, key.signal), (ProcessId(7), RouteRef::Other, CallSignal::DbClient));
     }
 
     #[test]

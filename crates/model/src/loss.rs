@@ -50,6 +50,28 @@ pub enum Loss {
     ThreadNotFollowed = 20,
     /// A thread's wake-up or switch was not seen, by what came after it: what it waited then is missing.
     ThreadEventMissed = 21,
+    /// No room for a call's state: the call is not seen.
+    CallStateFull = 22,
+    /// A call began where an earlier one of its kind had not ended: that one's end was not seen.
+    CallStartWithoutEnd = 23,
+    /// An end of a call without a start: begun before attaching, or its start was lost.
+    CallEndWithoutStart = 24,
+    /// Application memory could not be read: the call, or a part of it, is missing.
+    CallUnreadable = 25,
+    /// No room in the index of requests: calls with this request's context, or of goroutines that it creates, do not find it.
+    IndexFull = 26,
+    /// A context could not be read on the way to a call's parent.
+    ContextUnreadable = 27,
+    /// A context of a type that computes its parent: what lies behind it is not known.
+    ContextUnknown = 28,
+    /// A context with more ancestors than are followed.
+    ContextBound = 29,
+    /// No rule found a call's parent: it begins a trace.
+    ParentUnknown = 30,
+    /// A connection's addresses could not be read: its two ends are not linked by them.
+    ConnectionUnreadable = 31,
+    /// No room to note a call by its connection: the request it becomes is not linked to it.
+    ConnectionsFull = 32,
 }
 
 /// A loss as the exporters show it.
@@ -65,7 +87,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 33] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -88,6 +110,17 @@ impl Loss {
         Self::GcUnreadable,
         Self::ThreadNotFollowed,
         Self::ThreadEventMissed,
+        Self::CallStateFull,
+        Self::CallStartWithoutEnd,
+        Self::CallEndWithoutStart,
+        Self::CallUnreadable,
+        Self::IndexFull,
+        Self::ContextUnreadable,
+        Self::ContextUnknown,
+        Self::ContextBound,
+        Self::ParentUnknown,
+        Self::ConnectionUnreadable,
+        Self::ConnectionsFull,
     ];
 
     /// Its labels.
@@ -115,6 +148,17 @@ impl Loss {
             Self::GcUnreadable => ("gc", "kernel", "read_fault"),
             Self::ThreadNotFollowed => ("threads", "kernel", "no_memory"),
             Self::ThreadEventMissed => ("threads", "kernel", "event_missed"),
+            Self::CallStateFull => ("calls", "kernel", "state_full"),
+            Self::CallStartWithoutEnd => ("calls", "kernel", "start_without_end"),
+            Self::CallEndWithoutStart => ("calls", "kernel", "end_without_start"),
+            Self::CallUnreadable => ("calls", "kernel", "read_fault"),
+            Self::IndexFull => ("parents", "kernel", "index_full"),
+            Self::ContextUnreadable => ("parents", "kernel", "read_fault"),
+            Self::ContextUnknown => ("parents", "kernel", "unknown_context"),
+            Self::ContextBound => ("parents", "kernel", "too_many_contexts"),
+            Self::ParentUnknown => ("parents", "kernel", "unknown"),
+            Self::ConnectionUnreadable => ("parents", "kernel", "connection_read_fault"),
+            Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -9,6 +9,12 @@ use std::sync::Arc;
 pub enum SpanKind {
     /// The handling of a request from elsewhere.
     Server,
+    /// A request to elsewhere.
+    Client,
+    /// A message that is sent.
+    Producer,
+    /// A message that is received.
+    Consumer,
 }
 
 /// OpenTelemetry's span status.
@@ -29,8 +35,10 @@ pub struct Span {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
-    /// The parent, if there is one (in another process).
+    /// The parent, if there is one.
     pub parent_span_id: Option<SpanId>,
+    /// Whether the parent is a span of another process.
+    pub remote_parent: bool,
     /// W3C trace flags; bit 0: sampled.
     pub trace_flags: u8,
     /// W3C `tracestate` of the parent, unchanged; empty if there was none.

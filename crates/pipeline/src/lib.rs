@@ -3,14 +3,16 @@
 //! Deterministic: no clock, file, socket, thread or random number. Times and texts that lie elsewhere are arguments, so
 //! that a recorded ring replays to the same spans and metrics in a unit test.
 
+mod attributes;
+mod calls;
 mod clock;
 mod endpoint;
 mod gc;
 mod go_runtime;
-mod http_server;
 mod losses;
 mod pipeline;
 mod processes;
+mod requests;
 mod route;
 mod rules;
 mod span;
@@ -22,10 +24,10 @@ mod trace_state;
 pub use clock::Clock;
 pub use gc::{EarlyStops, Gc, GcCycle, OtherStop, StopTimes};
 pub use go_runtime::{GoRuntimeMetrics, RuntimeSets};
-pub use http_server::HttpServerMetrics;
 pub use losses::Losses;
 pub use pipeline::{Pipeline, PipelineConfig, Signal};
 pub use processes::{ProcessInfo, Processes, Switches};
+pub use requests::RequestMetrics;
 pub use route::{RouteName, RouteProblem, RouteSource, Routes};
 pub use rules::{Alert, AlertChange, Rules, RuntimeSample, Thresholds, rules_file};
 pub use span::{server_span, span_trace_state};

@@ -1,18 +1,19 @@
 //! All parts together: what comes from the kernel goes in, spans and snapshots come out.
 
+use crate::calls::call_span;
 use crate::clock::Clock;
 use crate::gc::{Gc, GcCycle, OtherStop, Told};
-use crate::http_server::HttpServerMetrics;
 use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
+use crate::requests::RequestMetrics;
 use crate::route::{RouteProblem, RouteSource, Routes};
 use crate::span::{server_span, span_trace_state};
 use crate::table::{Row, Samples, Table};
 use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
-use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span};
+use trigon_model::kernel::{CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
+use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span, SpanId, TraceId};
 
 /// Bounds of what a [`Pipeline`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub struct Pipeline {
     clock: Clock,
     processes: Processes,
     routes: Routes,
-    metrics: HttpServerMetrics,
+    metrics: RequestMetrics,
     gc: Gc,
     thread_waits: ThreadWaits,
     losses: Losses,
@@ -127,7 +128,7 @@ impl Pipeline {
             clock,
             processes: Processes::bounded(config.max_processes),
             routes: Routes::new(config.max_routes),
-            metrics: HttpServerMetrics::new(config.max_series_per_process),
+            metrics: RequestMetrics::new(config.max_series_per_process),
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
             losses,
@@ -206,6 +207,7 @@ impl Pipeline {
     ) -> Option<Signal> {
         match event {
             Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(Signal::Span),
+            Ok(Event::Call(record)) => self.on_call(&record, now_unix_nano).map(Signal::Span),
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
@@ -217,6 +219,24 @@ impl Pipeline {
 
     fn on_span(&mut self, record: &SpanRecord, now_unix_nano: u64, source: &mut dyn RouteSource) -> Option<Span> {
         let process = record.key.process;
+        let resource = self.resource_of(process, record.trace_id, record.span_id)?;
+        self.losses.add(BAD_TRACE_STATE, u64::from(span_trace_state(record).is_err()));
+        let route = self.routes.name(process, record.key.route, source);
+        let mut span = server_span(record, route.as_deref(), resource, &self.clock);
+        not_after(&mut span, now_unix_nano);
+        self.samples.keep(&span);
+        Some(span)
+    }
+
+    fn on_call(&mut self, record: &CallRecord, now_unix_nano: u64) -> Option<Span> {
+        let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
+        let mut span = call_span(record, resource, &self.clock);
+        not_after(&mut span, now_unix_nano);
+        Some(span)
+    }
+
+    /// Whose a span is, if it is wanted and one.
+    fn resource_of(&mut self, process: ProcessId, trace: TraceId, span: SpanId) -> Option<Arc<Resource>> {
         let Some(info) = self.processes.get(process) else {
             self.losses.add(UNKNOWN_SPAN, 1);
             return None;
@@ -224,17 +244,11 @@ impl Pipeline {
         if !self.processes.switches(process).emit_spans {
             return None; // wanted so, hence no loss
         }
-        if !record.trace_id.is_valid() || !record.span_id.is_valid() {
+        if !trace.is_valid() || !span.is_valid() {
             self.losses.add(INVALID_ID, 1);
             return None;
         }
-        let resource = Arc::clone(&info.resource);
-        self.losses.add(BAD_TRACE_STATE, u64::from(span_trace_state(record).is_err()));
-        let route = self.routes.name(process, record.key.route, source);
-        let mut span = server_span(record, route.as_deref(), resource, &self.clock);
-        not_after(&mut span, now_unix_nano);
-        self.samples.keep(&span);
-        Some(span)
+        Some(Arc::clone(&info.resource))
     }
 
     fn on_stop(&mut self, record: &GcRecord) -> Option<Signal> {
@@ -304,7 +318,7 @@ impl Pipeline {
         self.losses.set(MISSING_CYCLES, self.gc.missing());
         self.losses.set(MISSING_BEGIN, self.gc.begin_missing());
         self.losses.set(IMPLAUSIBLE, self.gc.implausible());
-        let mut families = vec![self.metrics.family(&self.processes)];
+        let mut families = self.metrics.families(&self.processes);
         families.extend(self.gc.families(&self.processes));
         families.extend(self.thread_waits.families(&self.processes));
         families.push(self.losses.family(&self.own, self.since_unix_nano));

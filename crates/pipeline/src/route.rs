@@ -49,6 +49,15 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// What a text is remembered by.
+fn key_of(process: ProcessId, text: RouteRef) -> Option<(ProcessId, RouteRef)> {
+    match text {
+        RouteRef::ReadOnly { .. } => Some((process, text)),
+        RouteRef::Heap { .. } => Some((ProcessId(0), text)), // the same text in every process
+        _ => None,
+    }
+}
+
 /// Why a route that a request has is absent in its signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RouteProblem {
@@ -81,6 +90,8 @@ impl RouteProblem {
 #[derive(Debug)]
 pub struct Routes {
     known: HashMap<(ProcessId, RouteRef), Option<Arc<RouteName>>>,
+    /// Of calls: texts that are no patterns.
+    texts: HashMap<(ProcessId, RouteRef), Option<Arc<str>>>,
     limit: usize,
     problems: [u64; RouteProblem::ALL.len()],
 }
@@ -89,7 +100,28 @@ impl Routes {
     /// Remembers at most so many. Beyond, the source is asked each time, which costs time and no memory, and a problem
     /// counts each time.
     pub fn new(limit: usize) -> Self {
-        Self { known: HashMap::new(), limit, problems: [0; RouteProblem::ALL.len()] }
+        Self { known: HashMap::new(), texts: HashMap::new(), limit, problems: [0; RouteProblem::ALL.len()] }
+    }
+
+    /// A text of a call, whatever it is; `None` if there is none or it cannot be had.
+    pub fn text(&mut self, process: ProcessId, text: RouteRef, source: &mut dyn RouteSource) -> Option<Arc<str>> {
+        let key = key_of(process, text)?;
+        if let Some(known) = self.texts.get(&key) {
+            return known.clone();
+        }
+        let bytes = match text {
+            RouteRef::ReadOnly { address, len } if usize::from(len) <= ROUTE_TEXT_MAX => {
+                source.literal(process, address, len)
+            }
+            RouteRef::Heap { .. } => source.heap(text),
+            _ => None,
+        };
+        // What a program calls others may be anything: it must not break what reads the metrics.
+        let text = bytes.map(|bytes| Arc::from(String::from_utf8_lossy(&bytes).as_ref()));
+        if self.texts.len() < self.limit {
+            self.texts.insert(key, text.clone());
+        }
+        text
     }
 
     /// The route of a request; `None` if it has none or its text cannot be had.
@@ -99,11 +131,7 @@ impl Routes {
         route: RouteRef,
         source: &mut dyn RouteSource,
     ) -> Option<Arc<RouteName>> {
-        let key = match route {
-            RouteRef::ReadOnly { .. } => (process, route),
-            RouteRef::Heap { .. } => (ProcessId(0), route), // the same text in every process
-            _ => return None,
-        };
+        let key = key_of(process, route)?;
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
@@ -125,6 +153,7 @@ impl Routes {
     /// Forgets the literals of a process.
     pub fn forget(&mut self, process: ProcessId) {
         self.known.retain(|(of, _), _| *of != process);
+        self.texts.retain(|(of, _), _| *of != process);
     }
 
     /// Routes whose text could not be had, or was none, for whatever reason.

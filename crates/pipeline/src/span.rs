@@ -1,15 +1,17 @@
 //! From a kernel record to a span, by the semantic conventions of HTTP.
 
+use crate::attributes::Setter;
+use crate::calls;
 use crate::clock::Clock;
 use crate::endpoint::{self, Peer};
-use crate::http_server::{error_type, outcome_error, protocol_version};
+use crate::requests::{error_type, outcome_error, protocol_version};
 use crate::route::RouteName;
 use crate::target;
 use crate::trace_state::{self, BadTraceState};
 use std::borrow::Cow;
 use std::sync::Arc;
-use trigon_model::kernel::{Method, Outcome, SpanRecord, Text, due};
-use trigon_model::{Attributes, Resource, Span, SpanKind, SpanStatus, Value};
+use trigon_model::kernel::{Method, Outcome, ParentSource, SpanRecord, Text};
+use trigon_model::{Attributes, Resource, Span, SpanKind, SpanStatus};
 
 /// A server span. Times are taken over by `clock`. A malformed `tracestate` is left out, see [`span_trace_state`].
 pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc<Resource>, clock: &Clock) -> Span {
@@ -30,6 +32,7 @@ pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc
         trace_id: record.trace_id,
         span_id: record.span_id,
         parent_span_id: record.parent_id,
+        remote_parent: true,
         trace_flags: record.trace_flags,
         trace_state: span_trace_state(record).unwrap_or_default(),
         name,
@@ -56,13 +59,13 @@ fn description(outcome: Outcome) -> Cow<'static, str> {
         Outcome::Panic => "the handler panicked",
         Outcome::Abort => "the handler aborted the response",
         Outcome::Exit => "the handler ended its goroutine",
-        Outcome::Returned | Outcome::Hijacked => "",
+        Outcome::Returned | Outcome::Hijacked | Outcome::Error => "",
     }
     .into()
 }
 
 fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<String>) -> Attributes {
-    let mut set = Setter(Vec::with_capacity(20));
+    let mut set = Setter::with_capacity(20);
     set.one("http.request.method", record.key.method.as_str());
     if record.key.method == Method::Other {
         let marks = ("trigon.http.request.method_original.cut", "trigon.http.request.method_original.replaced");
@@ -92,10 +95,11 @@ fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<Stri
         // To HEAD a handler may write a body that net/http counts and does not send.
         set.one("http.response.body.size", record.bytes_written);
     }
-    if let Some(reason) = reason(record.due) {
-        set.one("trigon.sampling.reason", reason);
+    if record.parent_id.is_some() && record.source != ParentSource::None {
+        set.one("trigon.parent.source", calls::source(record.source));
     }
-    set.0
+    set.reason(record.due);
+    set.into()
 }
 
 /// `server.*` of the `Host` header. What was cut could name another host or port, so it is absent.
@@ -123,49 +127,6 @@ fn client(set: &mut Setter, text: &Text) {
         }
         Some(Peer::Client(address)) => set.one("client.address", address),
         None => {}
-    }
-}
-
-struct Setter(Attributes);
-
-impl Setter {
-    fn one(&mut self, key: &'static str, value: impl Into<Value>) {
-        self.0.push((key.into(), value.into()));
-    }
-
-    /// A text that is worth having even if it is not whole; `marks` say that the end is missing, and that bytes that
-    /// are not UTF-8 were replaced.
-    fn text(&mut self, key: &'static str, (cut, replaced): (&'static str, &'static str), text: &Text) {
-        let mut bytes = text.bytes.as_slice();
-        if let (true, Err(error)) = (text.is_cut(), std::str::from_utf8(bytes)) {
-            // The cut may have gone through a character: that is no bad byte of the text.
-            if error.error_len().is_none() {
-                bytes = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            }
-        }
-        if bytes.is_empty() {
-            return;
-        }
-        let decoded = String::from_utf8_lossy(bytes);
-        let is_replaced = matches!(decoded, Cow::Owned(_));
-        self.one(key, decoded.into_owned());
-        if text.is_cut() {
-            self.one(cut, true);
-        }
-        if is_replaced {
-            self.one(replaced, true);
-        }
-    }
-}
-
-/// Why the span is here. `sampled` spans, whatever else they are, are a fair sample; nobody should take `error` and
-/// `slow` ones, which the sampler did not choose, for that.
-fn reason(bits: u8) -> Option<&'static str> {
-    match bits {
-        _ if bits & due::SAMPLED != 0 => Some("sampled"),
-        _ if bits & due::ERROR != 0 => Some("error"),
-        _ if bits & due::SLOW != 0 => Some("slow"),
-        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The live view: services and routes with rate, errors and quantiles since the last look.
 
-use crate::http_server::{HttpServerMetrics, SeriesView};
 use crate::processes::Processes;
+use crate::requests::{RequestMetrics, SeriesView};
 use std::collections::{BTreeMap, VecDeque};
 use trigon_model::{ExponentialHistogram, ProcessId, Span};
 
@@ -53,7 +53,7 @@ pub struct Table {
 
 impl Table {
     /// The rows since the last look, busiest first. Rows without a request at all are left out.
-    pub fn look(&mut self, metrics: &HttpServerMetrics, processes: &Processes) -> Vec<Row> {
+    pub fn look(&mut self, metrics: &RequestMetrics, processes: &Processes) -> Vec<Row> {
         let now = sums(metrics, processes);
         let mut rows: BTreeMap<(String, String, String), (Sums, u64)> = BTreeMap::new();
         for (key @ (process, method, route), sums) in &now {
@@ -72,12 +72,12 @@ impl Table {
     }
 
     /// The rows since the beginning, without touching what the last look remembers.
-    pub fn totals(&self, metrics: &HttpServerMetrics, processes: &Processes) -> Vec<Row> {
+    pub fn totals(&self, metrics: &RequestMetrics, processes: &Processes) -> Vec<Row> {
         Self::default().look(metrics, processes)
     }
 }
 
-fn sums(metrics: &HttpServerMetrics, processes: &Processes) -> BTreeMap<Key, Sums> {
+fn sums(metrics: &RequestMetrics, processes: &Processes) -> BTreeMap<Key, Sums> {
     let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
     for SeriesView { process, method, route, failed, totals } in metrics.rows() {
         if processes.get(process).is_none() {

@@ -420,7 +420,7 @@ proptest! {
 /// The parts can be used without [`Pipeline`], by a caller that holds them itself: the result is the same.
 #[test]
 fn the_parts_by_themselves_give_the_same() {
-    use trigon_pipeline::{HttpServerMetrics, Losses, Processes, Routes, Table, server_span};
+    use trigon_pipeline::{Losses, Processes, RequestMetrics, Routes, Table, server_span};
     let items = Request { route_kind: READ_ONLY, route: 0x1000, route_len: 15, ..Request::default() };
     let entries: [(Request<'_>, &[u64]); 2] =
         [(items.clone(), &[MS]), (Request { status: 502, ..items }, &[MS, 2 * MS])];
@@ -433,7 +433,7 @@ fn the_parts_by_themselves_give_the_same() {
         let info = ProcessInfo { resource: resource(service), since_unix_nano: NOW + u64::from(id) };
         processes.insert(ProcessId(id), info);
     }
-    let (mut routes, mut metrics) = (Routes::new(100), HttpServerMetrics::new(1000));
+    let (mut routes, mut metrics) = (Routes::new(100), RequestMetrics::new(1000));
     let (mut losses, mut table, clock) = (Losses::default(), Table::default(), Clock::new(0, NOW));
     let mut parts = Vec::new();
     for event in recording_events() {
@@ -452,7 +452,7 @@ fn the_parts_by_themselves_give_the_same() {
     }
     losses.set_kernel(vec![0; Loss::ALL.len()]);
     assert_eq!((losses.kernel(Loss::SpanRingFull), metrics.overflowed(), routes.unresolved()), (0, 0, 1));
-    assert_eq!(metrics.family(&processes), whole.snapshot(NOW).families[0]);
+    assert_eq!(metrics.families(&processes)[0], whole.snapshot(NOW).families[0]);
     let rows = table.look(&metrics, &processes);
     assert_eq!((&rows, &rows), (&whole.rows(), &table.totals(&metrics, &processes)));
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
@@ -462,7 +462,7 @@ fn the_parts_by_themselves_give_the_same() {
     metrics.forget(ProcessId(1));
     routes.forget(ProcessId(1));
     processes.forget(ProcessId(1));
-    assert_eq!(metrics.family(&processes).data, Data::Histogram(Vec::new()));
+    assert_eq!(metrics.families(&processes)[0].data, Data::Histogram(Vec::new()));
 }
 
 fn recording_events() -> Vec<Event> {

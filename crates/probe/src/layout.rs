@@ -66,7 +66,12 @@ impl Fields {
         }
     }
 
-    fn offset(&self, package: &'static str, ty: &'static str, field: &'static str) -> Result<u16, MissingField> {
+    pub(crate) fn offset(
+        &self,
+        package: &'static str,
+        ty: &'static str,
+        field: &'static str,
+    ) -> Result<u16, MissingField> {
         let info = self.get(package, ty, field)?;
         u16::try_from(info.offset).ok().filter(|&offset| offset < ABSENT).ok_or_else(|| MissingField {
             package,
@@ -76,7 +81,7 @@ impl Fields {
         })
     }
 
-    fn optional(&self, package: &'static str, ty: &'static str, field: &'static str) -> u16 {
+    pub(crate) fn optional(&self, package: &'static str, ty: &'static str, field: &'static str) -> u16 {
         self.offset(package, ty, field).unwrap_or(ABSENT)
     }
 
@@ -111,7 +116,6 @@ impl Fields {
             response: response_layout::default(),
             h2_state: response_layout::default(),
             xnet_state: response_layout::default(),
-            reserved: [0; 2],
         }
     }
 
@@ -120,7 +124,7 @@ impl Fields {
         const P: &str = "net/http";
         const T: &str = "Request";
         let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
-        let start = self.start(P, T)?;
+        let start = self.start(P, T, "ctx")?;
         let pattern = [("Pattern", 16), ("pat", 8)].into_iter().find_map(|(field, bytes)| at(field, bytes).ok());
         let (end, [end_url, pattern]) = match pattern {
             Some(pattern) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?,
@@ -155,7 +159,12 @@ impl Fields {
     }
 
     /// What is read of a request when it starts.
-    fn start(&self, package: &'static str, ty: &'static str) -> Result<request_layout, MissingField> {
+    fn start(
+        &self,
+        package: &'static str,
+        ty: &'static str,
+        context: &'static str,
+    ) -> Result<request_layout, MissingField> {
         let at = |field, bytes| Ok((field, self.offset(package, ty, field)?, bytes));
         let fields = [
             at("Method", 16)?,
@@ -181,6 +190,7 @@ impl Fields {
             request_uri,
             url,
             tls,
+            ctx: self.optional(package, ty, context),
         })
     }
 
@@ -196,7 +206,7 @@ impl Fields {
 
     /// Adds what the standard library's HTTP/2 has instead of `http.Request` from 1.27 on.
     fn http2_request(&self, layout: &mut go_layout) -> Result<(), MissingField> {
-        layout.h2_start = self.start("net/http/internal/http2", "ServerRequest")?;
+        layout.h2_start = self.start("net/http/internal/http2", "ServerRequest", "Context")?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! The only crate with unsafe code and libbpf.
 
 mod batch;
+mod calls;
 mod copy;
 mod costs;
 mod fields;
@@ -22,6 +23,7 @@ mod skeleton;
 mod stats;
 mod table;
 
+pub use calls::{CallFacts, CreatorPlaces};
 pub use copy::{FileCopy, copy_file};
 pub use fields::FIELDS;
 pub use gc::{GcPlaces, Go121Places};
@@ -33,4 +35,4 @@ pub use object::{Attached, Probes, Ring};
 pub use plan::{NoHttp, Part, Plan, PlannedSite, Refused, flags};
 pub use settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 pub use stats::{ProgramRuns, RunStatistics, loaded_programs};
-pub use table::{Library, PROBES, Path, Probe, Program, Role, Structs, Target, When};
+pub use table::{Calls, Library, PROBES, Path, Probe, Program, Role, Step, Structs, Target, When};

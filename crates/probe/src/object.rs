@@ -76,6 +76,7 @@ pub struct Probes {
     pub(crate) skel: TrigonSkel<'static>,
     multi: bool,
     places: Places,
+    call_places: Places,
     slots: RefCell<Slots>,
     pub(crate) scheduler: Option<Scheduler>,
     _tracepoints: Vec<Link>,
@@ -132,6 +133,11 @@ impl Probes {
             (&mut maps.ring, settings.ring_bytes),
             (&mut maps.request_places, places),
             (&mut maps.requests, settings.max_requests),
+            (&mut maps.request_index, places),
+            (&mut maps.call_places, places),
+            (&mut maps.calls, settings.max_requests),
+            (&mut maps.callers, settings.max_requests),
+            (&mut maps.call_layouts, settings.max_processes),
             (&mut maps.tracestates, settings.max_requests.div_ceil(8).max(64)),
             (&mut maps.aggregates, settings.max_aggregates),
             (&mut maps.routes, settings.max_routes),
@@ -146,8 +152,15 @@ impl Probes {
         if let Some(constants) = maps.rodata_data.as_deref_mut() {
             constants.exponential_limits = *histogram::kernel_thresholds();
             constants.request_place_mask = places - 1;
+            constants.call_place_mask = places - 1;
+            constants.index_mask = places - 1;
+            constants.trace_seed = settings.trace_seed;
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = [u64::MAX; 16];
+            constants.database_limits = [u64::MAX; 16];
+            for (limit, nanos) in constants.database_limits.iter_mut().zip(histogram::DATABASE_BOUNDARIES_NANOS) {
+                *limit = nanos;
+            }
             for (limit, nanos) in constants.explicit_limits.iter_mut().zip(histogram::HTTP_BOUNDARIES_NANOS) {
                 *limit = nanos;
             }
@@ -166,6 +179,10 @@ impl Probes {
                 &mut progs.world_start,
                 &mut progs.world_start_go122,
                 &mut progs.world_start_go121,
+                &mut progs.http_client_wait,
+                &mut progs.http_client_begin,
+                &mut progs.http_client_end,
+                &mut progs.http_client_retry,
             ] {
                 program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
             }
@@ -177,11 +194,13 @@ impl Probes {
             .collect::<Result<_, _>>()?;
         let free = (0..settings.max_processes).rev().collect();
         let slots = RefCell::new(Slots { free, used: BTreeMap::new() });
-        let memory = Places::map(&skel.maps.request_places, places)
-            .map_err(|error| LoadError::Refused { what: "to map the requests' places", error: error.into() })?;
+        let refused_places =
+            |error: io::Error| LoadError::Refused { what: "to map the requests' places", error: error.into() };
+        let memory = Places::map(&skel.maps.request_places, places, requests::REQUEST_SIZE).map_err(refused_places)?;
+        let call_places = Places::map(&skel.maps.call_places, places, requests::CALL_SIZE).map_err(refused_places)?;
         let scheduler = settings.scheduler.then(|| Scheduler::attach(&skel.progs)).transpose();
         let scheduler = scheduler.map_err(refused("the tracepoints of kernel.scheduler"))?;
-        let probes = Self { skel, multi, places: memory, slots, scheduler, _tracepoints: tracepoints };
+        let probes = Self { skel, multi, places: memory, call_places, slots, scheduler, _tracepoints: tracepoints };
         if multi {
             probes.try_multi()?;
         }
@@ -215,6 +234,10 @@ impl Probes {
             Program::WorldStart => &progs.world_start,
             Program::WorldStartGo122 => &progs.world_start_go122,
             Program::WorldStartGo121 => &progs.world_start_go121,
+            Program::HttpClientWait => &progs.http_client_wait,
+            Program::HttpClientBegin => &progs.http_client_begin,
+            Program::HttpClientEnd => &progs.http_client_end,
+            Program::HttpClientRetry => &progs.http_client_retry,
         }
     }
 
@@ -256,6 +279,9 @@ impl Probes {
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
         }
+        bits |= if process.calls && plan.sees_calls() { flags::CALLS } else { 0 };
+        let creators = process.creators.filter(|_| plan.calls.tells_creators());
+        bits |= if creators.is_some() { flags::CREATORS } else { 0 };
         bits |= if process.spans { flags::SPANS } else { 0 };
         bits |= if process.metrics { flags::METRICS } else { 0 };
         let Sampler { ratio, parent_based, errors, slow_ns } = process.sampler;
@@ -281,8 +307,9 @@ impl Probes {
         };
         debug_assert!(value.layout.start.window.size != 0 || plan.http.is_err());
         let maps = &self.skel.maps;
-        if plan.http.is_ok() {
-            let other = RedKey::encode_other(process.id);
+        let http = plan.http.is_ok().then_some(trigon_model::kernel::CallSignal::HttpServer);
+        for signal in http.into_iter().chain(plan.calls.seen.iter().map(|calls| calls.signal())) {
+            let other = RedKey::encode_other(process.id, signal);
             let zero = [0_u8; RED_VALUE_SIZE];
             maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;
         }
@@ -296,6 +323,8 @@ impl Probes {
             entered = entered
                 .and_then(|()| maps.gc_processes.update(&slot, as_bytes(&gc.of_process(process.id)), MapFlags::ANY));
         }
+        let layout = plan.calls.of_process(process.id, process.bias, creators);
+        let entered = entered.and_then(|()| maps.call_layouts.update(&slot, as_bytes(&layout), MapFlags::ANY));
         let entered = entered.and_then(|()| maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY));
         let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
         let followed = entered.map_err(io::Error::other).and_then(|()| match &self.scheduler {
@@ -317,6 +346,13 @@ impl Probes {
         })?;
         used.insert(pid, slot);
         Ok(slot.to_ne_bytes())
+    }
+
+    /// Whether any observed process makes calls that are seen: only then servers look for them.
+    pub fn callers_known(&mut self, known: bool) {
+        if let Some(variables) = self.skel.maps.bss_data.as_deref_mut() {
+            variables.callers_known = u32::from(known);
+        }
     }
 
     /// Whether the kernel side still takes a process for observed: it closes one at its end by itself.
@@ -346,8 +382,24 @@ impl Probes {
     /// # Errors
     /// The kernel's refusal.
     pub fn sweep(&self, ended: &HashSet<ProcessId>) -> io::Result<usize> {
-        let mut open = self.places.sweep(ended);
-        let (mut left, mut states) = (Vec::new(), Vec::new());
+        let mut open = self.places.sweep(ended) + self.call_places.sweep(ended);
+        let (mut left, mut calls, mut states) = (Vec::new(), Vec::new(), Vec::new());
+        batch::for_each(&self.skel.maps.calls, |key, value| {
+            if let Some((_, active)) = requests::owner(value).filter(|(owner, _)| ended.contains(owner)) {
+                open += usize::from(active);
+                calls.push(key.to_vec());
+            }
+        })?;
+        calls.iter().for_each(|key| drop(self.skel.maps.calls.delete(key)));
+        let mut callers = Vec::new();
+        batch::for_each(&self.skel.maps.callers, |key, value| {
+            // `process` of struct caller.
+            let owner = value.get(44..48).and_then(|bytes| bytes.first_chunk().copied()).map(u32::from_ne_bytes);
+            if owner.is_some_and(|owner| ended.contains(&ProcessId(owner))) {
+                callers.push(key.to_vec());
+            }
+        })?;
+        callers.iter().for_each(|key| drop(self.skel.maps.callers.delete(key)));
         batch::for_each(&self.skel.maps.requests, |key, value| {
             if let Some((_, active)) = requests::owner(value).filter(|(owner, _)| ended.contains(owner)) {
                 open += usize::from(active);

@@ -16,10 +16,15 @@ pub(crate) fn as_bytes<T: Plain>(value: &T) -> &[u8] {
 /// It is `repr(C)`, and its size is the sum of its fields'.
 pub(crate) unsafe trait Plain {}
 
-// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 11 + 13 + 3 x 5 + 2 half words.
+// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 half words.
 unsafe impl Plain for types::process {}
 const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 104);
 
 // SAFETY: `repr(C)`, a word, 2 half words and 9 double words.
 unsafe impl Plain for types::gc_places {}
 const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
+
+// SAFETY: `repr(C)`, a word, 2 half words, 2 double words, 4 half words, 16 types of a double word, 2 half words and a word,
+// 2 double words and 8 half words, 12 half words.
+unsafe impl Plain for types::call_layout {}
+const _: () = assert!(size_of::<types::call_layout>() == 8 + 16 + 8 + 16 * 16 + 32 + 24);

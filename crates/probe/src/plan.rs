@@ -1,8 +1,9 @@
 //! What is attached to an executable, and why the rest is not: decided from the file alone, before anything is touched.
 
+use crate::calls::CallFacts;
 use crate::layout::{Fields, MissingField};
 use crate::skeleton::types::go_layout;
-use crate::table::{PROBES, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Target, When, XNET_SERVERS};
+use crate::table::{Calls, PROBES, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Step, Target, When, XNET_SERVERS};
 use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
@@ -32,6 +33,10 @@ pub mod flags {
     pub const TRACE_CONTEXT: u32 = 32;
     /// Nothing holds an HTTP/2 request until its end.
     pub const H2_UNHELD: u32 = 64;
+    /// Calls are watched.
+    pub const CALLS: u32 = 128;
+    /// Goroutines can be told by their creators.
+    pub const CREATORS: u32 = 256;
 }
 
 /// One place to attach.
@@ -77,6 +82,8 @@ pub struct Plan {
     pub fields: Fields,
     /// Whether requests are seen, or why none is.
     pub http: Result<(), NoHttp>,
+    /// What calls to others are read with.
+    pub calls: CallFacts,
 }
 
 /// Why no request of a program is seen.
@@ -100,6 +107,18 @@ pub enum Part {
     Requests,
     /// What sees garbage collections and other stops.
     Stops,
+    /// What sees calls to others.
+    Calls,
+}
+
+impl Part {
+    fn of(role: Role) -> Self {
+        match role {
+            Role::WorldStart => Self::Stops,
+            Role::Call(..) => Self::Calls,
+            Role::Begin(_) | Role::End(_) | Role::Settle(_) => Self::Requests,
+        }
+    }
 }
 
 impl Plan {
@@ -113,10 +132,13 @@ impl Plan {
             layout: Fields::nothing(),
             flags: 0,
             absent: Vec::new(),
-            fields: Fields::default(),
+            fields: Fields::of(binary),
             http: Ok(()),
+            calls: CallFacts::default(),
         };
+        plan.calls = CallFacts::of(binary, &plan.fields);
         plan.http = plan.place_http(&finder);
+        plan.place_calls(&finder);
         if let Err(why) = plan.place_stops(&finder) {
             plan.absent.push(why);
         }
@@ -128,12 +150,11 @@ impl Plan {
         if finder.function(SERVE_HTTP).is_none() && finder.function(SERVE).is_none() {
             return Err(NoHttp::NothingLinked);
         }
-        self.fields = Fields::of(finder.binary);
         let mut layout = self.fields.request()?;
         let missing = self.fields.structs(&mut layout);
         let apart = finder.why_apart();
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
-        for probe in PROBES.iter().filter(|probe| probe.role != Role::WorldStart) {
+        for probe in PROBES.iter().filter(|probe| Part::of(probe.role) == Part::Requests) {
             if let Some(reason) = unwanted(probe.when, apart.as_deref()) {
                 refused.push(Refused { probe, reason, loss: false });
                 continue;
@@ -165,6 +186,35 @@ impl Plan {
         Ok(())
     }
 
+    /// Places what sees calls to others: of each kind all that belongs to it, or nothing.
+    fn place_calls(&mut self, finder: &Finder<'_, '_>) {
+        for calls in Calls::ALL {
+            let (mut sites, mut refused) = (Vec::new(), Vec::new());
+            for probe in PROBES.iter().filter(|probe| probe.role.calls() == Some(calls)) {
+                let unknown = probe.reads.iter().find_map(|structs| self.calls.missing(*structs));
+                match (finder.place(probe), unknown) {
+                    (Ok(_), Some(why)) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
+                    (Ok(found), None) => sites.extend(found),
+                    (Err(why), _) => refused.push(Refused { probe, reason: why.reason, loss: why.loss }),
+                }
+            }
+            let has = |step| sites.iter().any(|site: &PlannedSite| site.probe.role == Role::Call(calls, step));
+            let is_lost = refused.iter().any(|refused| refused.loss);
+            if has(Step::Begin) && has(Step::End) && !is_lost {
+                self.sites.extend(sites);
+                self.calls.seen.insert(calls);
+            } else {
+                let of = |site: PlannedSite| Refused {
+                    probe: site.probe,
+                    reason: "another site of these calls is missing".to_owned(),
+                    loss: is_lost,
+                };
+                self.refused.extend(sites.into_iter().map(of));
+            }
+            self.refused.extend(refused);
+        }
+    }
+
     /// Places what sees the program's stops: one site, by what the function's arguments are in this release.
     fn place_stops(&mut self, finder: &Finder<'_, '_>) -> Result<(), String> {
         let info = finder.binary.build_info();
@@ -181,9 +231,14 @@ impl Plan {
         Ok(())
     }
 
-    /// The sites that see requests, or those that see the program's stops.
+    /// The sites of one part.
     pub fn sites_of(&self, part: Part) -> impl Iterator<Item = &PlannedSite> {
-        self.sites.iter().filter(move |site| (site.probe.role == Role::WorldStart) == (part == Part::Stops))
+        self.sites.iter().filter(move |site| Part::of(site.probe.role) == part)
+    }
+
+    /// Whether calls to others are seen.
+    pub fn sees_calls(&self) -> bool {
+        !self.calls.seen.is_empty()
     }
 
     /// Whether stops of the program are seen.
@@ -209,7 +264,7 @@ fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
         Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
         Role::Settle(path) if !ends(path) => Some("end"),
         Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
-        Role::WorldStart => None,
+        Role::WorldStart | Role::Call(..) => None,
     };
     sites.retain(|site| match lacks(site.probe.role) {
         None => true,

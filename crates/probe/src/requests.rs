@@ -1,4 +1,4 @@
-//! The kernel side's state of requests, as far as user space looks after it: what ended processes left behind.
+//! The kernel side's state of requests and calls, as far as user space looks after it: what ended processes left behind.
 
 #![allow(unsafe_code, reason = "the map's memory is shared with the kernel")]
 
@@ -9,24 +9,28 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use trigon_model::ProcessId;
 
-/// `sizeof(struct request)` of `bpf/maps.h`, and where its fields lie.
-pub(crate) const REQUEST_SIZE: usize = 128;
+/// `sizeof(struct request)` of `bpf/maps.h`.
+pub(crate) const REQUEST_SIZE: usize = 256;
+/// `sizeof(struct call)`.
+pub(crate) const CALL_SIZE: usize = 128;
+// Where the fields of both lie; of a call's, `g` is its subject.
 const G: usize = 0;
 const TGID: usize = 8;
 const PROCESS: usize = 40;
 const ACTIVE: usize = 44;
 
-/// The map `request_places`.
+/// The map `request_places`, or `call_places`.
 #[derive(Debug)]
 pub(crate) struct Places {
     memory: MmapRaw,
+    size: usize,
 }
 
 impl Places {
-    /// Maps it.
-    pub(crate) fn map<F: AsFd>(map: &F, entries: u32) -> io::Result<Self> {
-        let len = entries as usize * REQUEST_SIZE;
-        memmap2::MmapOptions::new().len(len).map_raw(map.as_fd().as_raw_fd()).map(|memory| Self { memory })
+    /// Maps it; `size` is that of an entry.
+    pub(crate) fn map<F: AsFd>(map: &F, entries: u32, size: usize) -> io::Result<Self> {
+        let len = entries as usize * size;
+        memmap2::MmapOptions::new().len(len).map_raw(map.as_fd().as_raw_fd()).map(|memory| Self { memory, size })
     }
 
     /// Frees the places of processes whose probes can no longer run; returns how many requests were open.
@@ -35,7 +39,7 @@ impl Places {
     /// either adopts it before, and then it is left alone here, or not at all (`adopt_request`, bpf/request_state.h).
     pub(crate) fn sweep(&self, ended: &HashSet<ProcessId>) -> usize {
         let mut open = 0;
-        for at in (0..self.memory.len()).step_by(REQUEST_SIZE) {
+        for at in (0..self.memory.len()).step_by(self.size) {
             let (owner, g) = (self.word(at + PROCESS), self.double_word(at + G));
             let process = owner.load(Ordering::Relaxed);
             if process == 0

@@ -1,5 +1,6 @@
 //! What the kernel side is told: sizes and choices before loading, and each process.
 
+use crate::calls::CreatorPlaces;
 use crate::gc::GcPlaces;
 use trigon_model::ProcessId;
 
@@ -18,6 +19,8 @@ pub struct Settings {
     pub max_processes: u32,
     /// Whether several uprobes attach at once.
     pub uprobe_multi: UprobeMulti,
+    /// From which ids of traces and spans are made, besides random numbers and the time.
+    pub trace_seed: u64,
     /// Whether the scheduler is watched for the threads of observed processes.
     pub scheduler: bool,
 }
@@ -61,6 +64,12 @@ pub struct ObservedProcess {
     pub trace_context: bool,
     /// Whose spans are due.
     pub sampler: Sampler,
+    /// Whether its calls to others are seen.
+    pub calls: bool,
+    /// How far from its link-time addresses it was loaded.
+    pub bias: u64,
+    /// Where goroutines get their numbers, if that is known.
+    pub creators: Option<CreatorPlaces>,
     /// Where its runtime's variables lie, if its stops are told.
     pub gc: Option<GcPlaces>,
 }

@@ -12,5 +12,7 @@ const _: () = {
     assert!(size_of::<types::world_event>() == trigon_model::kernel::WORLD_EVENT_SIZE);
     assert!(size_of::<types::process_event>() == 16);
     assert!(size_of::<types::request>() == crate::requests::REQUEST_SIZE);
+    assert!(size_of::<types::call>() == crate::requests::CALL_SIZE);
+    assert!(size_of::<types::call_event>() == trigon_model::kernel::CALL_EVENT_SIZE);
     assert!(size_of::<types::mapping_record>() == crate::mapping::RECORD_SIZE);
 };

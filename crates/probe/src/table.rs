@@ -2,6 +2,7 @@
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
 use trigon_gobin::site::Register;
+use trigon_model::kernel::CallSignal;
 
 /// One probe: where it sits, what it costs, what it reads.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Probe {
 pub enum Library {
     /// The standard library's HTTP server, HTTP/1 and HTTP/2.
     NetHttp,
+    /// Its HTTP client.
+    NetHttpClient,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// Go's runtime: in every program.
@@ -63,6 +66,50 @@ pub enum Role {
     Settle(Path),
     /// It sees each stop of the whole program end, those of the garbage collector among them.
     WorldStart,
+    /// It is part of what sees these calls.
+    Call(Calls, Step),
+}
+
+/// Calls that are seen together or not at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Calls {
+    /// HTTP/1 of `net/http`'s client.
+    Http1,
+}
+
+/// What a probe is to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// It begins it.
+    Begin,
+    /// It ends it.
+    End,
+    /// It is hit on some paths only, and needed there.
+    Between,
+}
+
+impl Calls {
+    /// All.
+    pub const ALL: [Self; 1] = [Self::Http1];
+}
+
+impl Calls {
+    /// What they are counted as.
+    pub fn signal(self) -> CallSignal {
+        match self {
+            Self::Http1 => CallSignal::HttpClient,
+        }
+    }
+}
+
+impl Role {
+    /// The calls that it is part of.
+    pub fn calls(self) -> Option<Calls> {
+        match self {
+            Self::Call(calls, _) => Some(calls),
+            _ => None,
+        }
+    }
 }
 
 /// In which executables a probe is wanted.
@@ -84,7 +131,7 @@ pub enum When {
 }
 
 /// Structs that are read together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Structs {
     /// `http.response` and `http.conn`.
     Http1Response,
@@ -94,6 +141,8 @@ pub enum Structs {
     Http2Request,
     /// The response of `golang.org/x/net/http2`.
     XNetResponse,
+    /// What an HTTP/1 call is read from.
+    HttpClient,
 }
 
 /// The BPF programs that attach to Go functions.
@@ -121,6 +170,14 @@ pub enum Program {
     WorldStartGo122,
     /// `world_start_go121`
     WorldStartGo121,
+    /// `http_client_wait`
+    HttpClientWait,
+    /// `http_client_begin`
+    HttpClientBegin,
+    /// `http_client_end`
+    HttpClientEnd,
+    /// `http_client_retry`
+    HttpClientRetry,
 }
 
 /// Where in a program a probe sits.
@@ -183,6 +240,8 @@ pub(crate) const SERVE: &str = "net/http.(*conn).serve";
 pub(crate) const SERVE_HTTP: &str = "net/http.serverHandler.ServeHTTP";
 /// Ends each stop of a Go program.
 pub(crate) const START_WORLD: &str = "runtime.startTheWorldWithSema";
+const TRANSPORT_ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
+const PERSIST_ROUND_TRIP: &str = "net/http.(*persistConn).roundTrip";
 const FINISH: &str = "net/http.(*response).finishRequest";
 const RUN_HANDLER: &str = "net/http.(*http2serverConn).runHandler";
 const XNET_RUN_HANDLER: &str = "golang.org/x/net/http2.(*serverConn).runHandler";
@@ -388,11 +447,73 @@ pub const PROBES: &[Probe] = &[
         versions: "Go 1.21",
         misses: "as above; how long stops took that are not the collector's",
     },
+    Probe {
+        id: "net/http.client.wait",
+        library: Library::NetHttpClient,
+        purpose: "a call found no idle connection: its time begins here",
+        role: Role::Call(Calls::Http1, Step::Between),
+        when: When::Always,
+        reads: &[],
+        program: Program::HttpClientWait,
+        target: Target::Entry { function: "net/http.(*Transport).queueForDial", needs: &[] },
+        hits: "1 a call that waits for a connection",
+        versions: "Go 1.21 to 1.27",
+        misses: "",
+    },
+    Probe {
+        id: "net/http.client.http1.begin",
+        library: Library::NetHttpClient,
+        purpose: "a call has its connection",
+        role: Role::Call(Calls::Http1, Step::Begin),
+        when: When::Always,
+        reads: &[Structs::HttpClient],
+        program: Program::HttpClientBegin,
+        target: Target::Entry { function: PERSIST_ROUND_TRIP, needs: &[Register::Ax, Register::Bx] },
+        hits: "1 an HTTP/1 call",
+        versions: "Go 1.21 to 1.27",
+        misses: "requests that the client itself refuses; RoundTrippers that are not http.Transport",
+    },
+    Probe {
+        id: "net/http.client.http1.end",
+        library: Library::NetHttpClient,
+        purpose: "the response's header is there, or the attempt failed",
+        role: Role::Call(Calls::Http1, Step::End),
+        when: When::Always,
+        reads: &[],
+        program: Program::HttpClientEnd,
+        target: Target::AfterCall {
+            function: TRANSPORT_ROUND_TRIP,
+            callee: PERSIST_ROUND_TRIP,
+            needs: &[Register::Ax, Register::Bx],
+            spilled: &[],
+        },
+        hits: "1 an HTTP/1 call",
+        versions: "Go 1.21 to 1.27",
+        misses: "how long the body takes",
+    },
+    Probe {
+        id: "net/http.client.http1.retry",
+        library: Library::NetHttpClient,
+        purpose: "whether an attempt that failed is made again, as part of the same call",
+        role: Role::Call(Calls::Http1, Step::Between),
+        when: When::Always,
+        reads: &[],
+        program: Program::HttpClientRetry,
+        target: Target::AfterCall {
+            function: TRANSPORT_ROUND_TRIP,
+            callee: "net/http.(*persistConn).shouldRetryRequest",
+            needs: &[Register::Ax],
+            spilled: &[],
+        },
+        hits: "1 an attempt that failed",
+        versions: "Go 1.21 to 1.27",
+        misses: "",
+    },
 ];
 
 impl Program {
     /// All, in a fixed order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::HttpServerBegin,
         Self::HttpServerBeginAfterRead,
         Self::Http2HandlerBegin,
@@ -404,6 +525,10 @@ impl Program {
         Self::WorldStart,
         Self::WorldStartGo122,
         Self::WorldStartGo121,
+        Self::HttpClientWait,
+        Self::HttpClientBegin,
+        Self::HttpClientEnd,
+        Self::HttpClientRetry,
     ];
 
     /// The name in the object.
@@ -420,6 +545,10 @@ impl Program {
             Self::WorldStart => "world_start",
             Self::WorldStartGo122 => "world_start_go122",
             Self::WorldStartGo121 => "world_start_go121",
+            Self::HttpClientWait => "http_client_wait",
+            Self::HttpClientBegin => "http_client_begin",
+            Self::HttpClientEnd => "http_client_end",
+            Self::HttpClientRetry => "http_client_retry",
         }
     }
 }
@@ -428,7 +557,7 @@ impl Library {
     /// As shown to users.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::NetHttp => "net/http",
+            Self::NetHttp | Self::NetHttpClient => "net/http",
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Runtime => "runtime",
         }

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trigon_model::{Resource, Span, SpanKind, SpanStatus, Value};
 
-/// `SpanFlags.CONTEXT_HAS_IS_REMOTE | CONTEXT_IS_REMOTE`: a parent always came from elsewhere.
-const REMOTE_PARENT: u32 = 0x300;
+/// `SpanFlags.CONTEXT_HAS_IS_REMOTE`: whether the parent is remote is known.
+const PARENT_IS_KNOWN: u32 = 0x100;
+/// `SpanFlags.CONTEXT_IS_REMOTE`
+const REMOTE_PARENT: u32 = 0x200;
 /// `Status.STATUS_CODE_ERROR`
 const STATUS_ERROR: u64 = 2;
-/// `Span.SPAN_KIND_SERVER`
-const KIND_SERVER: u64 = 2;
 
 /// A span's message, without its key and length.
 #[derive(Debug)]
@@ -82,13 +82,22 @@ fn span_len(span: &Span) -> usize {
 }
 
 fn kind(kind: SpanKind) -> u64 {
+    // `Span.SpanKind`
     match kind {
-        SpanKind::Server => KIND_SERVER,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
     }
 }
 
 fn flags(span: &Span) -> u32 {
-    u32::from(span.trace_flags) | if span.parent_span_id.is_some() { REMOTE_PARENT } else { 0 }
+    let parent = match (span.parent_span_id.is_some(), span.remote_parent) {
+        (true, true) => PARENT_IS_KNOWN | REMOTE_PARENT,
+        (true, false) => PARENT_IS_KNOWN,
+        (false, _) => 0,
+    };
+    u32::from(span.trace_flags) | parent
 }
 
 fn status_len(message: &str) -> usize {

@@ -84,6 +84,7 @@ fn span(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = Span> {
             trace_id: TraceId(trace),
             span_id: SpanId(id),
             parent_span_id: parent.map(SpanId),
+            remote_parent: true,
             trace_flags,
             trace_state,
             name,

@@ -67,6 +67,7 @@ pub(crate) fn span(resource: &Arc<Resource>, number: u64) -> Span {
         trace_id: TraceId([7; 16]),
         span_id: SpanId(number.to_be_bytes()),
         parent_span_id: (number % 2 == 1).then_some(SpanId([9; 8])),
+        remote_parent: true,
         trace_flags: 1,
         trace_state: "a=1".to_owned(),
         name: "GET /products/{id}".to_owned(),

@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
+use crate::attributes::reason;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use trigon_model::kernel::{RedKey, RouteRef};
+use trigon_model::Value;
+use trigon_model::kernel::due;
+use trigon_model::kernel::{CallSignal, RedKey, RouteRef};
 use trigon_model::{ProcessId, SpanId, TraceId};
 
 fn whole(text: &str) -> Text {
@@ -19,6 +22,8 @@ fn record() -> SpanRecord {
             protocol: 11,
             outcome: Outcome::Returned,
             tls: false,
+            signal: CallSignal::HttpServer,
+            system: 0,
         },
         start_ns: 100,
         end_ns: 350,
@@ -28,6 +33,7 @@ fn record() -> SpanRecord {
         parent_id: None,
         trace_flags: 1,
         due: due::SAMPLED,
+        source: ParentSource::Header,
         method_text: Text::default(),
         target: whole("/items/7?secret=1"),
         host: whole("shop.example:8080"),

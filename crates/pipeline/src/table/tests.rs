@@ -4,7 +4,7 @@ use crate::processes::ProcessInfo;
 use crate::route::{RouteSource, Routes};
 use std::sync::Arc;
 use trigon_model::histogram::EXPONENTIAL_BUCKETS;
-use trigon_model::kernel::{EXPLICIT_BUCKETS, Method, Outcome, RedKey, RedValue, RouteRef};
+use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, RedKey, RedValue, RouteRef};
 use trigon_model::{Resource, SpanId, SpanKind, SpanStatus, TraceId};
 
 struct Texts;
@@ -19,7 +19,7 @@ impl RouteSource for Texts {
 }
 
 struct Scene {
-    metrics: HttpServerMetrics,
+    metrics: RequestMetrics,
     routes: Routes,
     processes: Processes,
 }
@@ -33,7 +33,7 @@ impl Scene {
             resource.attributes.insert("service.name".into(), service.into());
             processes.insert(ProcessId(id), ProcessInfo { resource: Arc::new(resource), since_unix_nano: 0 });
         }
-        Self { metrics: HttpServerMetrics::new(10), routes: Routes::new(10), processes }
+        Self { metrics: RequestMetrics::new(10), routes: Routes::new(10), processes }
     }
 
     /// So many requests so far, all in one exponential slot.
@@ -46,6 +46,8 @@ impl Scene {
             protocol: 11,
             outcome: Outcome::Returned,
             tls: false,
+            signal: CallSignal::HttpServer,
+            system: 0,
         };
         let mut value = RedValue {
             count: requests.into(),
@@ -116,6 +118,7 @@ fn samples_are_the_last_ones() {
         trace_id: TraceId([1; 16]),
         span_id: SpanId([1; 8]),
         parent_span_id: None,
+        remote_parent: true,
         trace_flags: 0,
         trace_state: String::new(),
         name: name.into(),

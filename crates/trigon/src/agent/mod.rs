@@ -4,6 +4,7 @@
 //! (sending, serving) runs in tasks of its own and is reached through bounded queues.
 
 mod cpu_limits;
+mod creators;
 mod executables;
 mod gc;
 mod go;
@@ -309,7 +310,7 @@ impl Agent {
                     self.examine(record.pid);
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
-                Ok(Event::Span(_)) => self.spans_seen += 1,
+                Ok(Event::Span(_) | Event::Call(_)) => self.spans_seen += 1,
                 Ok(Event::Gc(_)) | Err(_) => {}
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };

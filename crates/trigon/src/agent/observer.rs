@@ -1,5 +1,6 @@
 //! Decides on each process: is it a Go program with something to observe, and are its probes attached?
 
+use super::creators;
 use super::executables::{Executable, Executables, Sites};
 use super::gc;
 use super::go::SETTLED;
@@ -84,6 +85,7 @@ impl Unseen {
 /// What is seen of a process besides its requests.
 struct Seen {
     stops: bool,
+    calls: bool,
     runtime: bool,
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct Observed {
     pub(crate) sdk: SdkSignals,
     pub(crate) spans: bool,
     pub(crate) metrics: bool,
+    /// Whether its calls to others are seen.
+    pub(crate) calls: bool,
     /// When it was found.
     pub(crate) age: Duration,
     /// `OTEL_*` and `GODEBUG` variables.
@@ -273,9 +277,11 @@ impl Observer {
             _ if !spans && !metrics => Err(Unseen::OwnSdk),
             _ => Ok(()),
         };
-        let wants_runtime = self.choices.runtime || self.choices.gc;
+        let sees_calls =
+            plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan)).is_some_and(Plan::sees_calls);
+        let wants_more = self.choices.runtime || self.choices.gc || (sees_calls && (spans || metrics));
         match &requests {
-            Err(why) if !wants_runtime => return Err(why.as_refusal()),
+            Err(why) if !wants_more => return Err(why.as_refusal()),
             Err(_) if is_young => {
                 if self.quiet.len() >= MAX_QUIET {
                     self.quiet.clear();
@@ -288,9 +294,10 @@ impl Observer {
         if let Some(plan) = plan {
             self.executables.insert(file_id, &binary, file, plan);
         }
-        let seen = self.attach(process, file_id, requests.is_ok())?;
+        let seen = self.attach(process, file_id, requests.is_ok(), spans || metrics)?;
         if let Err(why) = &requests
             && !seen.stops
+            && !seen.calls
             && !seen.runtime
         {
             return Err(why.as_refusal());
@@ -308,6 +315,9 @@ impl Observer {
             routes: !no_routes,
             trace_context: self.choices.trace_context,
             sampler: self.choices.sampler,
+            calls: spans || metrics,
+            bias,
+            creators: creators::places(&shared.executable.layout.at(bias)).ok(),
             gc: seen.stops.then(|| gc::places(&shared.executable.layout.at(bias)).ok()).flatten(),
         };
         self.probes.observe(process.pid, &observed, &shared.plan).map_err(failed)?;
@@ -338,8 +348,9 @@ impl Observer {
             sites: shared.sites().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
             absent,
             sdk,
-            spans: spans && requests.is_ok(),
-            metrics: metrics && requests.is_ok(),
+            spans: spans && (requests.is_ok() || seen.calls),
+            metrics: metrics && (requests.is_ok() || seen.calls),
+            calls: seen.calls,
             age: process.age(),
             environment: process.environment.clone(),
             file: file_id,
@@ -349,6 +360,7 @@ impl Observer {
             bias,
         };
         self.executables.used(file_id);
+        self.probes.callers_known(observed.calls || self.processes.values().any(|process| process.calls));
         // A program that was replaced without an exit event in between (exec) gives way to the new one.
         if let Some(old) = self.processes.insert(process.pid, observed.clone()) {
             self.executables.released(old.file);
@@ -366,19 +378,20 @@ impl Observer {
     }
 
     /// Attaches what is wanted of an executable, and says what will be seen besides requests.
-    fn attach(&mut self, process: &Process, id: FileId, requests: bool) -> Result<Seen, Refusal> {
+    fn attach(&mut self, process: &Process, id: FileId, requests: bool, calls: bool) -> Result<Seen, Refusal> {
         let Some(entry) = self.executables.get(id) else { return Err(failed("its probes were detached")) };
         let stops = self.choices.gc && entry.sees_stops();
         let runtime = self.choices.runtime && entry.executable.unreadable.is_none();
+        let calls = calls && entry.plan.sees_calls();
         let path = PathBuf::from(format!("/proc/{}/exe", process.pid));
-        for part in [(requests, Part::Requests), (stops, Part::Stops)]
+        for part in [(requests, Part::Requests), (calls, Part::Calls), (stops, Part::Stops)]
             .into_iter()
             .filter_map(|(wanted, part)| wanted.then_some(part))
         {
             let attached = self.executables.attach(id, part, &self.probes, &path);
             attached.map_err(|error| failed(format!("attaching failed: {error}")))?;
         }
-        Ok(Seen { stops, runtime })
+        Ok(Seen { stops, calls, runtime })
     }
 
     /// Processes that the kernel side closed at their end, though nothing was heard of it here.
@@ -391,6 +404,7 @@ impl Observer {
         let gone = self.processes.remove(&pid)?;
         self.probes.forget(pid);
         self.executables.released(gone.file);
+        self.probes.callers_known(self.processes.values().any(|process| process.calls));
         Some(gone)
     }
 

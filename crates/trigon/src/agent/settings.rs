@@ -4,6 +4,8 @@ use super::observer::Choices;
 use super::status::{Format, SAMPLES};
 use crate::config::{self, Config, Receiver, Signal};
 use anyhow::Result;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trigon_discover::{Rule, Selection};
 use trigon_export::otlp::{Compression, Destination, HistogramForm, OtlpConfig, Protocol};
@@ -21,6 +23,7 @@ pub(super) fn sizes(config: &Config) -> Settings {
             config::UprobeMulti::Auto => UprobeMulti::Auto,
             config::UprobeMulti::Never => UprobeMulti::Never,
         },
+        trace_seed: RandomState::new().hash_one(unix_nanos()),
         scheduler: config.kernel.scheduler,
     }
 }

@@ -105,6 +105,7 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
         max_routes: config.kernel.max_routes,
         max_processes: config.kernel.max_processes,
         uprobe_multi: UprobeMulti::Auto,
+        trace_seed: 1,
         scheduler: config.kernel.scheduler,
     };
     match Probes::load(&settings) {

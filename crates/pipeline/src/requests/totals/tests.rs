@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::VecDeque;
 use trigon_model::Resource;
+use trigon_model::histogram::HTTP_BOUNDARIES;
 use trigon_model::histogram::{HTTP_BOUNDARIES_NANOS, kernel_thresholds};
 
 fn zero() -> RedValue {
@@ -37,7 +38,11 @@ impl Taker {
             }
         };
         self.totals.add(&added);
-        self.totals.point(&ProcessInfo { resource: Arc::new(Resource::default()), since_unix_nano: 0 }, Vec::new())
+        self.totals.point(
+            &ProcessInfo { resource: Arc::new(Resource::default()), since_unix_nano: 0 },
+            Vec::new(),
+            (&HTTP_BOUNDARIES).into(),
+        )
     }
 }
 

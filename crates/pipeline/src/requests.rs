@@ -1,4 +1,4 @@
-//! `http.server.request.duration`: the kernel's aggregates as cumulative series.
+//! Durations of requests and calls: the kernel's aggregates as cumulative series.
 
 mod series;
 mod totals;
@@ -6,12 +6,13 @@ mod totals;
 use crate::processes::Processes;
 use crate::route::{RouteSource, Routes};
 use series::Series;
-pub(crate) use series::{error_type, outcome_error, protocol_version};
+pub(crate) use series::{CallSeries, error_type, outcome_error, protocol_version};
 use std::collections::{BTreeMap, HashMap};
 pub(crate) use totals::Totals;
 use totals::{Added, Last};
-use trigon_model::kernel::{RedKey, RedValue};
-use trigon_model::{Data, Family, ProcessId};
+use trigon_model::histogram::{DATABASE_BOUNDARIES, HTTP_BOUNDARIES};
+use trigon_model::kernel::{CallSignal, RedKey, RedValue};
+use trigon_model::{Bounds, Data, Family, ProcessId};
 
 /// A series' serial number.
 type SeriesId = u64;
@@ -30,7 +31,7 @@ struct Reading {
 /// Memory is bounded by what the caller observes: one reading (about 1.2 KiB) for each entry of the kernel's map, and at
 /// most `max_series` and one more series (about 2.3 KiB) for each process that has not been forgotten.
 #[derive(Debug)]
-pub struct HttpServerMetrics {
+pub struct RequestMetrics {
     readings: HashMap<RedKey, Reading>,
     /// In the order in which they are shown.
     ids: BTreeMap<(ProcessId, Series), SeriesId>,
@@ -54,7 +55,7 @@ pub(crate) struct SeriesView<'m> {
     pub(crate) totals: &'m Totals,
 }
 
-impl HttpServerMetrics {
+impl RequestMetrics {
     /// Shows at most so many series of a process; what is beyond is summed up in one more.
     pub fn new(max_series: usize) -> Self {
         Self {
@@ -106,12 +107,12 @@ impl HttpServerMetrics {
         if let Some(id) = self.ids.get(&(process, wanted.clone())) {
             return (*id, false);
         }
-        if wanted == Series::Overflow {
+        if matches!(wanted, Series::Overflow(_)) {
             return (self.id(process, wanted), false);
         }
         let count = self.per_process.entry(process).or_default();
         if *count >= self.max_series {
-            return (self.id(process, Series::Overflow), true);
+            return (self.id(process, Series::Overflow(wanted.signal())), true);
         }
         *count += 1;
         (self.id(process, wanted), false)
@@ -161,15 +162,24 @@ impl HttpServerMetrics {
         self.replaced
     }
 
-    /// The metric as it stands. Series without a request are left out, and processes without metrics.
-    pub fn family(&self, processes: &Processes) -> Family {
-        let points = self.ids.iter().filter_map(|((process, series), id)| {
-            let info = processes.get(*process).filter(|_| processes.switches(*process).emit_metrics)?;
-            let totals = self.totals.get(id).filter(|totals| totals.count() > 0)?;
-            Some(totals.point(info, series.attributes()))
-        });
-        let data = Data::Histogram(points.collect());
-        Family::new("http.server.request.duration", "Duration of HTTP server requests.", "s", data)
+    /// The metrics as they stand: that of HTTP servers always, others if they have a series. Series without a request
+    /// are left out, and processes without metrics.
+    pub fn families(&self, processes: &Processes) -> Vec<Family> {
+        let mut points: BTreeMap<CallSignal, Vec<_>> = [(CallSignal::HttpServer, Vec::new())].into();
+        for ((process, series), id) in &self.ids {
+            let Some(info) = processes.get(*process).filter(|_| processes.switches(*process).emit_metrics) else {
+                continue;
+            };
+            if let Some(totals) = self.totals.get(id).filter(|totals| totals.count() > 0) {
+                let signal = series.signal();
+                points.entry(signal).or_default().push(totals.point(info, series.attributes(), bounds(signal)));
+            }
+        }
+        let family = |(signal, points)| {
+            let (name, description) = metric(signal);
+            Family::new(name, description, "s", Data::Histogram(points))
+        };
+        points.into_iter().map(family).collect()
     }
 
     /// For the live table: every series with its totals.
@@ -180,10 +190,38 @@ impl HttpServerMetrics {
                 Series::Requests { method, route, status, error, .. } => {
                     (method.as_str(), route.as_deref().unwrap_or_default(), error_type(*error, *status).is_some())
                 }
-                Series::Overflow => ("", "(other)", false),
+                Series::Calls(calls) if calls.signal == CallSignal::RpcServer => {
+                    ("RPC", calls.text.as_deref().unwrap_or_default(), calls.error)
+                }
+                Series::Calls(_) => return None,
+                Series::Overflow(CallSignal::HttpServer | CallSignal::RpcServer) => ("", "(other)", false),
+                Series::Overflow(_) => return None,
             };
             Some(SeriesView { process: *process, method, route, failed, totals })
         })
+    }
+}
+
+/// Name and description by semantic convention.
+fn metric(signal: CallSignal) -> (&'static str, &'static str) {
+    match signal {
+        CallSignal::HttpServer => ("http.server.request.duration", "Duration of HTTP server requests."),
+        CallSignal::HttpClient => ("http.client.request.duration", "Duration of HTTP client requests."),
+        CallSignal::RpcServer => ("rpc.server.call.duration", "Duration of inbound remote procedure calls."),
+        CallSignal::RpcClient => ("rpc.client.call.duration", "Duration of outbound remote procedure calls."),
+        CallSignal::DbClient => ("db.client.operation.duration", "Duration of database client operations."),
+        CallSignal::Messaging => (
+            "messaging.client.operation.duration",
+            "Duration of messaging operations initiated by a producer or consumer client.",
+        ),
+    }
+}
+
+/// The boundaries that the kernel counts by.
+fn bounds(signal: CallSignal) -> Bounds {
+    match signal {
+        CallSignal::DbClient => (&DATABASE_BOUNDARIES).into(),
+        _ => (&HTTP_BOUNDARIES).into(),
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::processes::ProcessInfo;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use trigon_model::histogram::{EXPONENTIAL_BUCKETS, HTTP_BOUNDARIES};
+use trigon_model::histogram::EXPONENTIAL_BUCKETS;
 use trigon_model::kernel::{EXPLICIT_BUCKETS, RedValue};
-use trigon_model::{Attributes, ExplicitHistogram, ExponentialHistogram, HistogramPoint};
+use trigon_model::{Attributes, Bounds, ExplicitHistogram, ExponentialHistogram, HistogramPoint};
 
 /// A 32-bit count that seems to have grown by more than this between two readings has gone back instead: two thousand
 /// million requests of one bucket take longer than any interval between readings.
@@ -159,7 +159,9 @@ impl Totals {
         &self.exponential.shown
     }
 
-    pub(super) fn point(&self, info: &ProcessInfo, attributes: Attributes) -> HistogramPoint {
+    /// `bounds` are those that the kernel counted by; it has room for more than some metrics use.
+    pub(super) fn point(&self, info: &ProcessInfo, attributes: Attributes, bounds: Bounds) -> HistogramPoint {
+        let counts = self.explicit.shown.iter().take(bounds.len() + 1).copied().collect();
         let (zero, slots) = self.slots().split_first().map_or((0, &[][..]), |(zero, slots)| (*zero, slots));
         HistogramPoint {
             resource: Arc::clone(&info.resource),
@@ -167,7 +169,7 @@ impl Totals {
             start_unix_nano: info.since_unix_nano,
             count: self.count,
             sum: self.sum_ns as f64 / 1e9,
-            explicit: ExplicitHistogram { bounds: (&HTTP_BOUNDARIES).into(), counts: self.explicit.shown.clone() },
+            explicit: ExplicitHistogram { bounds, counts },
             exponential: Some(ExponentialHistogram::from_slots(zero, slots)),
         }
     }

@@ -1,16 +1,17 @@
-//! What makes a series of `http.server.request.duration`, and its attributes by semantic convention.
+//! What makes a series of a duration, and its attributes by semantic convention.
 
+use crate::calls;
 use crate::route::{RouteSource, Routes};
 use std::sync::Arc;
 use trigon_model::Attributes;
-use trigon_model::kernel::{Method, Outcome, RedKey, RouteRef};
+use trigon_model::kernel::{CallSignal, Method, Outcome, RedKey, RouteRef};
 
 /// What distinguishes a series within a process. Two that differ have different attributes: several keys of the kernel
 /// with the same attributes (one route text at two addresses, patterns that differ in host or blanks only, a returned
 /// and a hijacked request) are one series, since a metric must not have two points with the same attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Series {
-    /// Requests that share all attributes.
+    /// Requests to an HTTP server that share all attributes.
     Requests {
         method: Method,
         /// The path template.
@@ -20,8 +21,24 @@ pub(super) enum Series {
         tls: bool,
         error: Option<&'static str>,
     },
-    /// All that exceeded a bound, in the kernel or here.
-    Overflow,
+    /// Calls to others, or RPCs that are served, which share all attributes.
+    Calls(CallSeries),
+    /// All of a kind that exceeded a bound, in the kernel or here.
+    Overflow(CallSignal),
+}
+
+/// What calls share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallSeries {
+    pub(crate) signal: CallSignal,
+    pub(crate) system: u8,
+    pub(crate) method: Method,
+    /// Of HTTP to whom, of an RPC its method, of a database the operation, of messages the topic.
+    pub(crate) text: Option<Arc<str>>,
+    pub(crate) status: Option<u16>,
+    pub(crate) protocol: u8,
+    pub(crate) tls: bool,
+    pub(crate) error: bool,
 }
 
 /// The version of HTTP; numbers that are none are one.
@@ -31,7 +48,19 @@ pub(super) struct Protocol(Option<u8>);
 impl Series {
     pub(super) fn of(key: &RedKey, routes: &mut Routes, source: &mut dyn RouteSource) -> Self {
         if key.route == RouteRef::Other {
-            return Self::Overflow;
+            return Self::Overflow(key.signal);
+        }
+        if key.signal != CallSignal::HttpServer {
+            return Self::Calls(CallSeries {
+                signal: key.signal,
+                system: key.system,
+                method: key.method,
+                text: routes.text(key.process, key.route, source),
+                status: key.status,
+                protocol: protocol_version(key.protocol).map_or(0, |_| key.protocol),
+                tls: key.tls,
+                error: key.outcome == Outcome::Error,
+            });
         }
         Self::Requests {
             method: key.method,
@@ -43,9 +72,22 @@ impl Series {
         }
     }
 
+    /// Whose metric it belongs to.
+    pub(super) fn signal(&self) -> CallSignal {
+        match self {
+            Self::Requests { .. } => CallSignal::HttpServer,
+            Self::Calls(calls) => calls.signal,
+            Self::Overflow(signal) => *signal,
+        }
+    }
+
     pub(super) fn attributes(&self) -> Attributes {
-        let Self::Requests { method, route, status, protocol, tls, error } = self else {
-            return vec![("otel.metric.overflow".into(), true.into())];
+        let (method, route, status, protocol, tls, error) = match self {
+            Self::Requests { method, route, status, protocol, tls, error } => {
+                (method, route, status, protocol, tls, error)
+            }
+            Self::Calls(series) => return calls::attributes(series),
+            Self::Overflow(_) => return vec![("otel.metric.overflow".into(), true.into())],
         };
         let mut attributes: Attributes = vec![
             ("http.request.method".into(), method.as_str().into()),
@@ -76,7 +118,7 @@ pub(crate) fn outcome_error(outcome: Outcome) -> Option<&'static str> {
         // same, so it is an error, with a name of its own because it is no defect of the handler.
         Outcome::Abort => Some("abort"),
         Outcome::Exit => Some("goexit"),
-        Outcome::Returned | Outcome::Hijacked => None,
+        Outcome::Returned | Outcome::Hijacked | Outcome::Error => None,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::processes::{ProcessInfo, Switches};
 use proptest::prelude::*;
 use std::sync::Arc;
 use trigon_model::histogram::EXPONENTIAL_BUCKETS;
-use trigon_model::kernel::{EXPLICIT_BUCKETS, Method, Outcome, RouteRef};
+use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, RouteRef};
 use trigon_model::{HistogramPoint, Resource};
 
 struct Texts;
@@ -28,6 +28,8 @@ fn key(route: RouteRef) -> RedKey {
         protocol: 11,
         outcome: Outcome::Returned,
         tls: false,
+        signal: CallSignal::HttpServer,
+        system: 0,
     }
 }
 
@@ -50,8 +52,8 @@ fn processes() -> Processes {
     processes
 }
 
-fn points(metrics: &HttpServerMetrics) -> Vec<HistogramPoint> {
-    match metrics.family(&processes()).data {
+fn points(metrics: &RequestMetrics) -> Vec<HistogramPoint> {
+    match metrics.families(&processes()).remove(0).data {
         Data::Histogram(points) => points,
         other => panic!("{other:?}"),
     }
@@ -59,7 +61,7 @@ fn points(metrics: &HttpServerMetrics) -> Vec<HistogramPoint> {
 
 #[test]
 fn one_route_at_several_addresses_is_one_series() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     for route in [
         RouteRef::ReadOnly { address: 0, len: 7 },
         RouteRef::ReadOnly { address: 1, len: 7 },
@@ -77,7 +79,7 @@ fn one_route_at_several_addresses_is_one_series() {
 
 #[test]
 fn beyond_the_bound_totals_stay_exact_in_the_overflow() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(3), Routes::new(100));
+    let (mut metrics, mut routes) = (RequestMetrics::new(3), Routes::new(100));
     for address in (0..20).step_by(2) {
         metrics.observe(key(RouteRef::ReadOnly { address, len: 7 }), value(2), &mut routes, &mut Texts);
     }
@@ -94,7 +96,7 @@ fn beyond_the_bound_totals_stay_exact_in_the_overflow() {
 
 #[test]
 fn totals_outlive_the_kernel_entry_and_end_when_forgotten() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(3), Routes::new(100));
+    let (mut metrics, mut routes) = (RequestMetrics::new(3), Routes::new(100));
     let route = RouteRef::ReadOnly { address: 0, len: 7 };
     metrics.observe(key(route), value(7), &mut routes, &mut Texts);
     metrics.process_exited(ProcessId(1));
@@ -109,7 +111,7 @@ fn totals_outlive_the_kernel_entry_and_end_when_forgotten() {
 #[test]
 fn errors_have_a_type() {
     let errors = |status, outcome| {
-        let (mut metrics, mut routes) = (HttpServerMetrics::new(3), Routes::new(100));
+        let (mut metrics, mut routes) = (RequestMetrics::new(3), Routes::new(100));
         let key = RedKey { status, outcome, ..key(RouteRef::None) };
         metrics.observe(key, value(1), &mut routes, &mut Texts);
         let attributes = points(&metrics)[0].attributes.clone();
@@ -133,7 +135,7 @@ fn patterns_with_one_path_are_one_series() {
             None
         }
     }
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(1), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(1), Routes::new(10));
     for address in 0..4 {
         metrics.observe(key(RouteRef::ReadOnly { address, len: 4 }), value(1), &mut routes, &mut Hosts);
     }
@@ -143,7 +145,7 @@ fn patterns_with_one_path_are_one_series() {
 
 #[test]
 fn keys_with_the_same_attributes_are_one_series() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     let base = key(RouteRef::None);
     let same = [
         base,
@@ -174,8 +176,10 @@ fn attributes_are_of_the_convention() {
         protocol: 20,
         outcome: Outcome::Returned,
         tls: true,
+        signal: CallSignal::HttpServer,
+        system: 0,
     };
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     metrics.observe(all, value(1), &mut routes, &mut Texts);
     let points = points(&metrics);
     let shown: BTreeMap<_, _> = points[0].attributes.iter().map(|(key, value)| (key.as_ref(), value.clone())).collect();
@@ -194,17 +198,17 @@ fn attributes_are_of_the_convention() {
 
 #[test]
 fn a_process_without_metrics_shows_none() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     metrics.observe(key(RouteRef::None), value(1), &mut routes, &mut Texts);
     let info = ProcessInfo { resource: Arc::default(), since_unix_nano: 5 };
     let mut processes = Processes::default();
     processes.insert_with(ProcessId(1), info, Switches { emit_spans: true, emit_metrics: false });
-    assert_eq!(metrics.family(&processes).data, Data::Histogram(Vec::new()));
+    assert_eq!(metrics.families(&processes)[0].data, Data::Histogram(Vec::new()));
 }
 
 #[test]
 fn a_removed_entry_begins_at_zero_whatever_it_has_reached() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     let key = key(RouteRef::None);
     metrics.observe(key, value(7), &mut routes, &mut Texts);
     metrics.entry_removed(&key);
@@ -214,7 +218,7 @@ fn a_removed_entry_begins_at_zero_whatever_it_has_reached() {
 
 #[test]
 fn an_entry_that_was_replaced_unsaid_counts_from_zero() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(10), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     let key = key(RouteRef::None);
     metrics.observe(key, value(9), &mut routes, &mut Texts);
     metrics.observe(key, value(2), &mut routes, &mut Texts);
@@ -226,7 +230,7 @@ fn an_entry_that_was_replaced_unsaid_counts_from_zero() {
 
 #[test]
 fn forgetting_leaves_nothing_behind() {
-    let (mut metrics, mut routes) = (HttpServerMetrics::new(1), Routes::new(10));
+    let (mut metrics, mut routes) = (RequestMetrics::new(1), Routes::new(10));
     let keys = [key(RouteRef::None), RedKey { status: Some(404), ..key(RouteRef::None) }, key(RouteRef::Other)];
     for key in keys {
         metrics.observe(key, value(1), &mut routes, &mut Texts);
@@ -250,7 +254,7 @@ proptest! {
     fn points_are_unique_and_complete(
         keys in prop::collection::vec((0_u64..30, 0_u8..4, 0_u16..4, 0_u8..3, any::<bool>()), 0..60), limit in 0_usize..8,
     ) {
-        let (mut metrics, mut routes) = (HttpServerMetrics::new(limit), Routes::new(5));
+        let (mut metrics, mut routes) = (RequestMetrics::new(limit), Routes::new(5));
         let mut given: HashMap<RedKey, u32> = HashMap::new();
         for (address, kind, status, outcome, tls) in keys {
             let route = match kind {

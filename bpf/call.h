@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* A call of a client library from its begin to its end, whatever the library. */
+#ifndef TRIGON_CALL_H
+#define TRIGON_CALL_H
+
+/* What is known of a call at its end. */
+struct call_end {
+	__u64 now;
+	__u64 error; /* itab of the error; 0: none */
+	__u64 wait_ns;
+	struct go_string target;
+	struct go_string text;
+	struct go_string method_text;
+	struct red_key key;
+	__u8 operation;
+	__u8 failed;
+};
+
+/* The process of a hit and what its calls are read with; 0 if its calls are not watched. */
+static __always_inline const struct process *calling(__u32 tgid, __u32 *slot, const struct call_layout **layout)
+{
+	const struct process *p = observed(tgid, slot);
+	const struct call_layout *l;
+
+	if (!p || !(p->flags & PROCESS_CALLS))
+		return 0;
+	l = bpf_map_lookup_elem(&call_layouts, slot);
+	if (!l || l->process != p->id)
+		return 0;
+	*layout = l;
+	return p;
+}
+
+/*
+ * A call begins: finds its parent, and gives it a place. One that is there already was left open: its end was not seen, or
+ * the library makes one call within another of its kind, which the caller has looked at before.
+ */
+static __always_inline struct call *call_begin(const struct process *p, const struct call_layout *l, __u32 slot,
+					       const struct call_key *key, __u64 g, const struct go_interface *ctx)
+{
+	struct call *c = find_call(key);
+
+	if (c) {
+		if (c->active)
+			lose(LOSS_CALL_START_WITHOUT_END);
+	} else {
+		c = new_call(key);
+	}
+	if (!c) {
+		lose(LOSS_CALL_STATE_FULL);
+		return 0;
+	}
+	c->process = p->id;
+	c->slot = slot;
+	c->start_ns = bpf_ktime_get_ns();
+	c->state = 0;
+	c->error = 0;
+	c->aux = 0;
+	c->connection.port = 0;
+	find_parent(p, l, c, g, ctx);
+	c->active = 1;
+	return c;
+}
+
+/* The open call of this subject, with its process. */
+static __always_inline struct call *open_call(const struct call_key *key, const struct process **p,
+					      const struct call_layout **layout)
+{
+	struct call *c = find_call(key);
+
+	if (!c || !c->active)
+		return 0;
+	*p = bpf_map_lookup_elem(&configurations, &c->slot);
+	*layout = bpf_map_lookup_elem(&call_layouts, &c->slot);
+	if (!*p || !*layout || (*p)->id == 0 || (*p)->id != c->process)
+		return 0;
+	return c;
+}
+
+/* An end in a process whose calls are watched, without a start that is known. */
+static __always_inline void lose_call_end(__u32 tgid)
+{
+	if (bpf_map_lookup_elem(&processes, &tgid))
+		lose(LOSS_CALL_END_WITHOUT_START);
+}
+
+__noinline int emit_call(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)
+{
+	struct call_event *event;
+
+	if (!p || !c || !e)
+		return 0;
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	if (!event) {
+		lose(LOSS_SPAN_RING_FULL);
+		return 0;
+	}
+	__builtin_memset(event, 0, 120);
+	event->kind = EVENT_CALL;
+	event->process = c->process;
+	event->start_ns = c->start_ns;
+	event->end_ns = e->now;
+	__builtin_memcpy(event->trace_id, c->trace_id, 16);
+	*(__u64 *)event->span_id = c->span_id;
+	*(__u64 *)event->parent_id = c->parent_id;
+	event->error = e->error;
+	event->wait_ns = e->wait_ns;
+	event->connection = c->connection;
+	event->status = e->key.status;
+	event->signal = e->key.signal;
+	event->system = e->key.system;
+	event->method = e->key.method;
+	event->protocol = e->key.protocol;
+	event->outcome = e->key.outcome;
+	event->tls = e->key.tls;
+	event->source = c->source;
+	event->due = (__u8)due;
+	event->trace_flags = c->sampled;
+	event->operation = e->operation;
+	if (e->key.method == METHOD_OTHER)
+		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),
+			  &event->method_len);
+	copy_text(event->target, TARGET_MAX_BYTES, e->target.ptr, bounded_length(e->target.len), &event->target_len);
+	copy_text(event->text, CALL_TEXT_MAX, e->text.ptr, bounded_length(e->text.len), &event->text_len);
+	bpf_ringbuf_submit(event, wake_up());
+	return 0;
+}
+
+/* Counts the call, sends its span if it is due, and gives its place back. */
+static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
+					struct call_end *e)
+{
+	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
+	__u32 due = 0, zero = 0;
+	__u64 *count;
+
+	e->key.process = c->process;
+	if (p->flags & PROCESS_METRICS)
+		red_count(&e->key, duration);
+	if (p->flags & PROCESS_SPANS) {
+		if (c->sampled)
+			due |= DUE_SAMPLED;
+		if (p->errors && e->failed)
+			due |= DUE_ERROR;
+		if (duration >= p->slow_ns)
+			due |= DUE_SLOW;
+		if (due) {
+			count = bpf_map_lookup_elem(&spans_due, &zero);
+			if (count)
+				__sync_fetch_and_add(count, 1);
+			emit_call(p, c, e, due);
+		}
+	}
+	forget_call(c, key);
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * A TCP connection by its client's end, read from Go's net.Conn: the only name that both ends have for it. The server's
+ * address is no part of it, since it may be translated on the way.
+ */
+#ifndef TRIGON_CONNECTION_H
+#define TRIGON_CONNECTION_H
+
+static __always_inline __u32 network_namespace(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+}
+
+/* net.TCPAddr: an IP of 4 or 16 bytes, and a port. */
+static __always_inline int read_address(const struct net_layout *l, struct connection_key *key, __u64 at)
+{
+	struct go_slice ip;
+	__u64 port;
+	__u32 v4;
+
+	key->port = 0;
+	if (read_user(&ip, sizeof(ip), at + l->addr_ip) || read_user(&port, sizeof(port), at + l->addr_port) || !port ||
+	    port > 0xffff)
+		return -1;
+	if (ip.len == 16) {
+		if (read_user(key->address, 16, ip.ptr))
+			return -1;
+	} else if (ip.len == 4) {
+		if (read_user(&v4, 4, ip.ptr))
+			return -1;
+		key->address[0] = 0;
+		key->address[1] = 0xffff0000ull | (__u64)v4 << 32;
+	} else {
+		return -1;
+	}
+	key->port = (__u16)port;
+	key->pad = 0;
+	key->netns = 0;
+	if (key->address[0] == 0 && ((key->address[1] & 0xffffffffffull) == 0x7fffff0000ull || /* 127.0.0.0/8 */
+				     key->address[1] == 0x0100000000000000ull))                /* ::1 */
+		key->netns = network_namespace();
+	return 0;
+}
+
+/* The address behind a net.Conn, which may be TLS over TCP: its own (of a client) or the peer's (of a server). Returns 1 if
+ * it is no such connection, -1 if it cannot be read. */
+static __always_inline int read_connection(const struct net_layout *l, struct connection_key *key,
+					   struct go_interface conn, __u16 which)
+{
+	struct go_interface address;
+	__u64 fd;
+
+	key->port = 0;
+	if (!l->tcp_itab || !conn.type)
+		return 1;
+	if (conn.type == l->tls_itab && read_user(&conn, sizeof(conn), conn.data + l->tls_conn))
+		return -1;
+	if (conn.type != l->tcp_itab)
+		return 1;
+	if (read_user(&fd, sizeof(fd), conn.data + l->conn_fd) || read_user(&address, sizeof(address), fd + which))
+		return -1;
+	return read_address(l, key, address.data);
+}
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * HTTP/1 calls of net/http's client: two hits, around (*persistConn).roundTrip, where the connection is known. Who has to
+ * wait for a connection pays one more, which takes the time before. A failed attempt that is made again is one call.
+ */
+#ifndef TRIGON_HTTP_CLIENT_H
+#define TRIGON_HTTP_CLIENT_H
+
+#define CLIENT_WINDOW 256 /* of http.Request: Method, URL */
+
+enum http_call_state {
+	HTTP_CALL_PLAIN = 0,
+	HTTP_CALL_WAITS = 1,  /* for a connection: only the start is known */
+	HTTP_CALL_FAILED = 2, /* an attempt did, and may be made again */
+	HTTP_CALL_AGAIN = 3,  /* it is */
+};
+
+/* (*Transport).queueForDial(AX transport, BX *wantConn): no idle connection was there. */
+SEC("uprobe")
+int http_client_wait(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct call *c;
+	__u32 slot;
+
+	if (stack_grows(regs))
+		return 0;
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	p = calling(key.tgid, &slot, &l);
+	if (!p)
+		return 0;
+	c = find_call(&key);
+	if (c && c->active && c->state == HTTP_CALL_AGAIN)
+		return 0;
+	if (!c)
+		c = new_call(&key);
+	if (!c) {
+		lose(LOSS_CALL_STATE_FULL);
+		return 0;
+	}
+	c->process = p->id;
+	c->slot = slot;
+	c->start_ns = bpf_ktime_get_ns();
+	c->connection.port = 0;
+	c->state = HTTP_CALL_WAITS;
+	c->active = 1;
+	return 0;
+}
+
+/* (*persistConn).roundTrip(AX connection, BX *transportRequest) */
+SEC("uprobe")
+int http_client_begin(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct go_interface ctx = {}, conn;
+	__u64 request, waited = 0;
+	struct call *c;
+	__u32 slot;
+
+	if (stack_grows(regs))
+		return 0;
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	p = calling(key.tgid, &slot, &l);
+	if (!p)
+		return 0;
+	if (read_user(&request, sizeof(request), GO_ARG2(regs) + l->http.transport_request) ||
+	    read_user(&ctx, sizeof(ctx), request + l->http.ctx)) {
+		lose(LOSS_CALL_UNREADABLE);
+		return 0;
+	}
+	c = find_call(&key);
+	if (c && c->active && c->state == HTTP_CALL_AGAIN) {
+		c->object = request;
+		c->state = HTTP_CALL_PLAIN;
+	} else {
+		if (c && c->active && c->state == HTTP_CALL_WAITS) {
+			waited = c->start_ns;
+			c->active = 0;
+		}
+		c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+		if (!c)
+			return 0;
+		c->object = request;
+		if (waited)
+			c->start_ns = waited;
+	}
+	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
+	    read_connection(&l->net, &c->connection, conn, l->net.fd_laddr) < 0)
+		lose(LOSS_CONNECTION_UNREADABLE);
+	if (c->connection.port)
+		enter_caller(c);
+	return 0;
+}
+
+static __always_inline int http_client_read(const struct call_layout *l, const struct call *c, struct call_end *e)
+{
+	const struct http_client_layout *h = &l->http;
+	struct go_string method;
+	__u64 url, tls = 0;
+
+	if (read_user(&method, sizeof(method), c->object + h->method) ||
+	    read_user(&url, sizeof(url), c->object + h->url) ||
+	    read_user(&e->target, sizeof(e->target), url + h->url_host) ||
+	    read_user(&e->text, sizeof(e->text), url + h->url_path))
+		return -1;
+	/* "https" alone is longer than "http". */
+	if (read_user(&tls, sizeof(tls), url + h->url_scheme + 8))
+		return -1;
+	e->method_text = method;
+	e->key.method = method_of(method);
+	e->key.tls = tls == 5;
+	e->key.protocol = 11;
+	e->key.signal = SIGNAL_HTTP_CLIENT;
+	return 0;
+}
+
+static __always_inline void http_client_settle(const struct process *p, const struct call_layout *l, struct call *c,
+					       const struct call_key *key, struct call_end *e)
+{
+	leave_caller(c);
+	if (http_client_read(l, c, e)) {
+		lose(LOSS_CALL_UNREADABLE);
+		forget_call(c, key);
+		return;
+	}
+	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
+	e->failed = e->error || e->key.status >= 400;
+	find_route(p, &e->key, e->target);
+	settle_call(p, c, key, e);
+}
+
+/* Behind (*persistConn).roundTrip: AX *Response, BX:CX error */
+SEC("uprobe")
+int http_client_end(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct call_end e = {};
+	struct call *c;
+	__u64 status = 0;
+
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	c = open_call(&key, &p, &l);
+	if (!c) {
+		lose_call_end(key.tgid);
+		return 0;
+	}
+	e.now = bpf_ktime_get_ns();
+	e.error = GO_ARG2(regs);
+	if (e.error) {
+		/* It may be made again: http_client_retry tells. */
+		c->state = HTTP_CALL_FAILED;
+		c->end_ns = e.now;
+		c->error = e.error;
+		leave_caller(c);
+		c->connection.port = 0;
+		return 0;
+	}
+	if (read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.status))
+		lose(LOSS_CALL_UNREADABLE);
+	e.key.status = (__u16)status;
+	http_client_settle(p, l, c, &key, &e);
+	return 0;
+}
+
+/* Behind (*persistConn).shouldRetryRequest, after a failure only: AL whether */
+SEC("uprobe")
+int http_client_retry(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct call_end e = {};
+	struct call *c;
+
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	c = open_call(&key, &p, &l);
+	if (!c || c->state != HTTP_CALL_FAILED)
+		return 0;
+	if (GO_ARG1(regs) & 0xff) {
+		c->state = HTTP_CALL_AGAIN;
+		return 0;
+	}
+	e.now = c->end_ns;
+	e.error = c->error;
+	http_client_settle(p, l, c, &key, &e);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Whose call is this? The request to which the call's context.Context belongs; else the one that its goroutine serves; else
+ * the one whose goroutine created the call's, if that was surely during this request.
+ */
+#ifndef TRIGON_PARENT_H
+#define TRIGON_PARENT_H
+
+#define CONTEXT_STEPS 24 /* from a call's context to its request's; 70 ns each */
+
+/* Which of the known types this is; CONTEXT_TYPES: none. */
+__noinline __u32 context_type(const struct call_layout *l, __u64 itab)
+{
+	if (!l || !itab)
+		return CONTEXT_TYPES;
+	for (__u32 i = 0; i < CONTEXT_TYPES; i++)
+		if (l->contexts[i].itab == itab)
+			return i;
+	return CONTEXT_TYPES;
+}
+
+/* The goroutine of the request that a context derives from, or 0. */
+__noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from)
+{
+	struct go_interface at;
+
+	if (!l || !from)
+		return 0;
+	at = *from;
+	for (int step = 0; step < CONTEXT_STEPS; step++) {
+		const struct context_type *type;
+		__u32 i;
+		__u64 g;
+
+		if (!at.type)
+			return 0;
+		i = context_type(l, at.type);
+		if (i >= CONTEXT_TYPES) {
+			lose(LOSS_CONTEXT_UNKNOWN);
+			return 0;
+		}
+		type = &l->contexts[i];
+		if (type->is_request) {
+			g = index_goroutine(tgid, INDEX_CONTEXT, at.data);
+			if (g)
+				return g;
+		}
+		if (type->parent == OFFSET_ABSENT)
+			return 0;
+		if (read_user(&at, sizeof(at), at.data + type->parent)) {
+			lose(LOSS_CONTEXT_UNREADABLE);
+			return 0;
+		}
+	}
+	lose(LOSS_CONTEXT_BOUND);
+	return 0;
+}
+
+/* Whether a goroutine of this number was created after the request began: its number was given to no P then, or lay with
+ * one that had not given it away. */
+static __always_inline int created_during(const struct request *r, __u64 goid)
+{
+	if (!r->next_goid)
+		return 0;
+	if (goid > r->next_goid)
+		return 1;
+	for (__u32 i = 0; i < GOID_BATCHES; i++) {
+		if (i >= r->batches)
+			break;
+		if (((__u32)goid - (r->batch[i] >> 4) & GOID_MASK) < (r->batch[i] & 15))
+			return 1;
+	}
+	return 0;
+}
+
+/* The goroutine of the request that surely created this goroutine, or 0. */
+__noinline __u64 creator_goroutine(const struct call_layout *l, __u32 tgid, __u64 g)
+{
+	struct request_key key = {.tgid = tgid};
+	__u64 goid, parent;
+	struct request *r;
+
+	if (!l || l->g_parent_goid == OFFSET_ABSENT || read_user(&parent, sizeof(parent), g + l->g_parent_goid) ||
+	    !parent)
+		return 0;
+	key.g = index_goroutine(tgid, INDEX_GOID, parent);
+	if (!key.g || read_user(&goid, sizeof(goid), g + l->g_goid))
+		return 0;
+	r = find_request(&key);
+	return r && r->active && r->goid == parent && created_during(r, goid) ? key.g : 0;
+}
+
+/* Takes over the trace of an open request. It may end meanwhile, and its goroutine begin another: that one has another
+ * start. */
+static __always_inline int adopt_trace(struct call *c, __u64 g, __u32 tgid, __u64 ctx, __u8 source)
+{
+	struct request_key key = {.g = g, .tgid = tgid};
+	const struct request *r = find_request(&key);
+	const __u64 *trace;
+	__u64 start;
+
+	if (!r || !r->active || !r->decided || (ctx && source == PARENT_GOROUTINE && r->ctx != ctx))
+		return 0;
+	trace = (const __u64 *)r->trace_id;
+	start = r->start_ns;
+	c->trace_id[0] = trace[0];
+	c->trace_id[1] = trace[1];
+	c->parent_id = r->span_id;
+	c->sampled = r->sampled;
+	asm volatile("" ::: "memory");
+	if (!r->active || r->start_ns != start || !c->parent_id)
+		return 0;
+	c->has_parent = 1;
+	c->source = source;
+	return 1;
+}
+
+/* Finds the call's parent, or begins a trace. */
+__noinline int find_parent(const struct process *p, const struct call_layout *l, struct call *c, __u64 of,
+			   const struct go_interface *ctx)
+{
+	__u32 tgid;
+	__u64 g;
+
+	if (!p || !l || !c || !ctx)
+		return 0;
+	tgid = c->tgid;
+	c->has_parent = 0;
+	c->parent_id = 0;
+	c->source = PARENT_NONE;
+	/* Most calls have the context of the very request that their goroutine serves. */
+	if (ctx->data && adopt_trace(c, of, tgid, ctx->data, PARENT_GOROUTINE)) {
+		c->source = PARENT_CONTEXT;
+		goto found;
+	}
+	g = context_goroutine(l, tgid, ctx);
+	if (g && adopt_trace(c, g, tgid, 0, PARENT_CONTEXT))
+		goto found;
+	if (adopt_trace(c, of, tgid, 0, PARENT_GOROUTINE))
+		goto found;
+	if (p->flags & PROCESS_CREATORS) {
+		g = creator_goroutine(l, tgid, of);
+		if (g && adopt_trace(c, g, tgid, 0, PARENT_CREATOR))
+			goto found;
+	}
+	lose(LOSS_PARENT_UNKNOWN);
+	new_trace(c->trace_id, &c->span_id, of, c->start_ns);
+	c->sampled = sampled_by_ratio(p, c->trace_id[1]);
+	return 0;
+found:
+	c->span_id = new_span(of, c->start_ns);
+	return 0;
+}
+
+/* What goroutines will be compared with that a request's goroutine creates. Its own number is kept from request to
+ * request. */
+static __always_inline void note_goroutines(const struct call_layout *l, struct request *r, const struct request_key *key)
+{
+	struct go_slice all;
+	__u64 ps[GOID_BATCHES] = {};
+	__u32 bytes;
+
+	r->batches = 0;
+	r->next_goid = 0;
+	if (!r->goid_slot) {
+		if (read_user(&r->goid, sizeof(r->goid), r->g + l->g_goid))
+			return;
+		r->goid_slot = index_enter(key, INDEX_GOID, r->goid);
+	}
+	if (read_user(&r->next_goid, sizeof(r->next_goid), l->goidgen)) {
+		r->next_goid = 0;
+		return;
+	}
+	/* Without the Ps, goroutines are found that got numbers from the scheduler itself. */
+	if (!l->allp || read_user(&all, sizeof(all), l->allp) || all.len > GOID_BATCHES)
+		return;
+	bytes = (__u32)all.len * 8;
+	asm volatile("" : "+r"(bytes));
+	if (bytes > sizeof(ps) || read_user(ps, bytes, all.ptr))
+		return;
+	for (__u32 i = 0; i < GOID_BATCHES; i++) {
+		__u64 cache[2];
+
+		if (i >= all.len)
+			break;
+		r->batch[i] = 0;
+		/* One is not counted, so that all others fit four bits: a whole batch is never left, since it is fetched for
+		 * a goroutine that gets the first number. */
+		if (!read_user(cache, sizeof(cache), ps[i] + l->p_goidcache) && cache[1] - cache[0] < 16)
+			r->batch[i] = (__u32)cache[0] << 4 | (__u32)(cache[1] - cache[0]);
+		r->batches = (__u8)(i + 1);
+	}
+}
+
+#endif

@@ -1,0 +1,177 @@
+//! Calls to others: `struct call_event` of `bpf/event.h`.
+
+use super::{Bytes, Method, Outcome, Text};
+use crate::{ProcessId, SpanId, TraceId};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// `sizeof(struct call_event)`; a long one has more text behind it.
+pub const CALL_EVENT_SIZE: usize = 520;
+const METHOD_TEXT: (usize, usize) = (120, 16);
+const TARGET: (usize, usize) = (136, 128);
+const TEXT: (usize, usize) = (264, 256);
+/// `CALL_MORE_TEXT`, directly behind `text`.
+const MORE_TEXT: usize = 768;
+
+/// What an aggregate or a record is of: `enum trigon_signal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum CallSignal {
+    /// `http.server.request.duration`
+    HttpServer = 0,
+    /// `http.client.request.duration`
+    HttpClient = 1,
+    /// `rpc.server.call.duration`
+    RpcServer = 2,
+    /// `rpc.client.call.duration`
+    RpcClient = 3,
+    /// `db.client.operation.duration`
+    DbClient = 4,
+    /// `messaging.client.operation.duration`
+    Messaging = 5,
+}
+
+impl CallSignal {
+    pub(super) fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::HttpClient,
+            2 => Self::RpcServer,
+            3 => Self::RpcClient,
+            4 => Self::DbClient,
+            5 => Self::Messaging,
+            _ => Self::HttpServer,
+        }
+    }
+}
+
+/// Which rule found a span's parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParentSource {
+    /// None did: nothing says that there is a parent.
+    None,
+    /// The call's `context.Context` derives from the parent's.
+    Context,
+    /// The goroutine that serves the parent made the call.
+    Goroutine,
+    /// That goroutine surely created the call's, during the parent.
+    Creator,
+    /// A header of the request names it.
+    Header,
+    /// The client's address is that of a call which was under way.
+    Connection,
+}
+
+impl ParentSource {
+    pub(super) fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Context,
+            2 => Self::Goroutine,
+            3 => Self::Creator,
+            4 => Self::Header,
+            5 => Self::Connection,
+            _ => Self::None,
+        }
+    }
+}
+
+/// The client's end of a TCP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Connection {
+    /// Address.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// The network namespace's inode; only of loopback addresses, which each namespace has.
+    pub netns: u32,
+}
+
+/// A finished call as the kernel saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRecord {
+    /// The process.
+    pub process: ProcessId,
+    /// What it is.
+    pub signal: CallSignal,
+    /// Of a database or of messages: which one.
+    pub system: u8,
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
+    pub start_ns: u64,
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
+    pub end_ns: u64,
+    /// The trace, of the parent or new.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// The parent.
+    pub parent_id: Option<SpanId>,
+    /// Which rule found it.
+    pub source: ParentSource,
+    /// W3C trace flags.
+    pub trace_flags: u8,
+    /// Bits of [`super::due`].
+    pub due: u8,
+    /// The first word of the error's interface value; 0: no error.
+    pub error: u64,
+    /// Of the duration, what it waited for a pooled connection, in nanoseconds.
+    pub wait_ns: u64,
+    /// The client's end of the connection, where it is known.
+    pub connection: Option<Connection>,
+    /// HTTP status or gRPC code.
+    pub status: u16,
+    /// Of HTTP.
+    pub method: Method,
+    /// 10, 11 or 20 for HTTP/1.0, 1.1 and 2.
+    pub protocol: u8,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether the connection was encrypted.
+    pub tls: bool,
+    /// By the library.
+    pub operation: u8,
+    /// The method's text where [`Method::Other`].
+    pub method_text: Text,
+    /// To whom, as the program names it: `host:port`.
+    pub target: Text,
+    /// What is asked for: a path, a method's full name, a statement.
+    pub text: Text,
+}
+
+impl CallRecord {
+    pub(super) fn decode(b: &Bytes<'_>) -> Self {
+        let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
+        let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
+        let port = b.u16(92);
+        let address: [u8; 16] = b.array(72);
+        // Behind `wait_ns`: the connection at 72, then half words at 96.
+        let address = Ipv6Addr::from(address);
+        let connection = (port != 0).then(|| Connection {
+            address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
+            port,
+            netns: b.u32(88),
+        });
+        Self {
+            process: ProcessId(b.u32(4)),
+            signal: CallSignal::from_byte(b.u8(104)),
+            system: b.u8(105),
+            start_ns: b.u64(8),
+            end_ns: b.u64(16),
+            trace_id: TraceId(b.array(24)),
+            span_id: SpanId(b.array(40)),
+            parent_id: Some(SpanId(b.array(48))).filter(|id| id.is_valid()),
+            source: ParentSource::from_byte(b.u8(110)),
+            trace_flags: b.u8(112),
+            due: b.u8(111),
+            error: b.u64(56),
+            wait_ns: b.u64(64),
+            connection,
+            status: b.u16(96),
+            method: Method::from_byte(b.u8(106)),
+            protocol: b.u8(107),
+            outcome: Outcome::from_byte(b.u8(108)),
+            tls: b.u8(109) != 0,
+            operation: b.u8(113),
+            method_text: b.text(METHOD_TEXT, b.u16(102)),
+            target: b.text(TARGET, b.u16(100)),
+            text: b.text(text, b.u16(98)),
+        }
+    }
+}

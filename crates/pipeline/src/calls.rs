@@ -1,0 +1,75 @@
+//! Calls to others as spans and as attributes of their durations, by the semantic conventions.
+
+mod http;
+
+use crate::attributes::Setter;
+use crate::clock::Clock;
+use crate::requests::CallSeries;
+use std::borrow::Cow;
+use std::sync::Arc;
+use trigon_model::kernel::{CallRecord, CallSignal, ParentSource};
+use trigon_model::{Attributes, Resource, Span, SpanKind, SpanStatus};
+
+/// What a kind of call makes of its record.
+struct Shape {
+    name: String,
+    kind: SpanKind,
+    attributes: Setter,
+    /// `error.type`, if it failed.
+    error: Option<String>,
+    /// What `error.type` does not say.
+    description: Cow<'static, str>,
+}
+
+/// The span of a call. Times are taken over by `clock`.
+pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Clock) -> Span {
+    let (start_unix_nano, end_unix_nano) = clock.interval(record.start_ns, record.end_ns);
+    let Shape { name, kind, mut attributes, error, description } = match record.signal {
+        CallSignal::HttpClient | CallSignal::HttpServer => http::span(record),
+        // Nothing sends these yet.
+        CallSignal::RpcServer | CallSignal::RpcClient | CallSignal::DbClient | CallSignal::Messaging => {
+            http::span(record)
+        }
+    };
+    let status = match error {
+        Some(error) => {
+            attributes.one("error.type", error);
+            SpanStatus::Error(description)
+        }
+        None => SpanStatus::Unset,
+    };
+    attributes.one("trigon.parent.source", source(record.source));
+    attributes.reason(record.due);
+    Span {
+        resource,
+        trace_id: record.trace_id,
+        span_id: record.span_id,
+        parent_span_id: record.parent_id,
+        remote_parent: matches!(record.source, ParentSource::Header | ParentSource::Connection),
+        trace_flags: record.trace_flags,
+        trace_state: String::new(),
+        name,
+        kind,
+        start_unix_nano,
+        end_unix_nano,
+        attributes: attributes.into(),
+        status,
+    }
+}
+
+/// What a series of calls has in common.
+pub(crate) fn attributes(series: &CallSeries) -> Attributes {
+    http::attributes(series)
+}
+
+/// Which rule found a span's parent.
+pub(crate) fn source(source: ParentSource) -> &'static str {
+    match source {
+        ParentSource::None => "unknown",
+        ParentSource::Context => "context",
+        ParentSource::Goroutine => "goroutine",
+        ParentSource::Creator => "creator",
+        ParentSource::Header => "traceparent",
+        ParentSource::Connection => "connection",
+    }
+}

@@ -1,0 +1,148 @@
+//! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
+
+use crate::layout::{ABSENT, Fields, MissingField};
+use crate::skeleton::types::{call_layout, context_type, http_client_layout, net_layout};
+use crate::table::{Calls, Structs};
+use std::collections::{BTreeSet, HashMap};
+use trigon_gobin::{GoBinary, Itab};
+use trigon_model::ProcessId;
+
+/// The standard library's contexts that are met most, in the order in which they are compared.
+const FREQUENT: [&str; 4] = ["*cancelCtx", "*valueCtx", "*timerCtx", "withoutCancelCtx"];
+
+/// What an executable says of its calls; addresses are link-time ones.
+#[derive(Debug, Clone, Default)]
+pub struct CallFacts {
+    layout: call_layout,
+    missing: HashMap<Structs, MissingField>,
+    /// The calls that are seen.
+    pub seen: BTreeSet<Calls>,
+    /// Types of contexts that found no room, or whose parent is not in a field.
+    pub unknown_contexts: Vec<String>,
+}
+
+/// Where goroutines' numbers are given away, in one process: run-time addresses and offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreatorPlaces {
+    /// `sched.goidgen`.
+    pub goidgen: u64,
+    /// `allp`.
+    pub allp: u64,
+}
+
+impl CallFacts {
+    /// Reads them.
+    pub(crate) fn of(binary: &GoBinary<'_>, fields: &Fields) -> Self {
+        let mut facts = Self::default();
+        facts.layout.g_goid = fields.optional("runtime", "g", "goid");
+        facts.layout.g_parent_goid = fields.optional("runtime", "g", "parentGoid");
+        facts.layout.p_goidcache = fields.optional("runtime", "p", "goidcache");
+        facts.contexts(binary.interface_tables("context", "Context"));
+        facts.layout.net = net(binary, fields);
+        match http_client(fields) {
+            Ok(layout) => facts.layout.http = layout,
+            Err(why) => drop(facts.missing.insert(Structs::HttpClient, why)),
+        }
+        facts
+    }
+
+    fn contexts(&mut self, mut itabs: Vec<Itab>) {
+        let place = |itab: &Itab| {
+            let frequent = FREQUENT.iter().position(|name| itab.package == "context" && itab.name == *name);
+            frequent.unwrap_or(FREQUENT.len())
+        };
+        itabs.sort_by_key(|itab| (place(itab), itab.vaddr));
+        for (index, itab) in itabs.into_iter().enumerate() {
+            let is_std = itab.package == "context";
+            let parent = itab.parent.and_then(|parent| u16::try_from(parent).ok()).filter(|at| *at < ABSENT);
+            match self.layout.contexts.get_mut(index) {
+                // Contexts of other packages without a field that is one compute their parent.
+                Some(slot) if parent.is_some() || is_std => {
+                    *slot = context_type {
+                        itab: itab.vaddr,
+                        parent: parent.unwrap_or(ABSENT),
+                        is_request: u16::from(is_std && itab.name == "*cancelCtx"),
+                        pad: 0,
+                    };
+                }
+                _ => self.unknown_contexts.push(format!("{}.{}", itab.package, itab.name)),
+            }
+        }
+        self.layout.contexts.sort_by_key(|context| context.itab == 0);
+    }
+
+    /// Why these structs cannot be read, if so.
+    pub(crate) fn missing(&self, structs: Structs) -> Option<&MissingField> {
+        self.missing.get(&structs)
+    }
+
+    /// Whether goroutines can be told by their creators, as far as structs are concerned.
+    pub fn tells_creators(&self) -> bool {
+        let layout = &self.layout;
+        [layout.g_goid, layout.g_parent_goid, layout.p_goidcache].iter().all(|at| *at != ABSENT)
+    }
+
+    /// As the kernel side takes it, for a process whose executable was loaded so far from its link-time addresses.
+    pub(crate) fn of_process(&self, id: ProcessId, bias: u64, creators: Option<CreatorPlaces>) -> call_layout {
+        let mut layout = self.layout;
+        let shift = |address: &mut u64| {
+            if *address != 0 {
+                *address = address.wrapping_add(bias);
+            }
+        };
+        layout.process = id.0;
+        layout.contexts.iter_mut().for_each(|context| shift(&mut context.itab));
+        shift(&mut layout.net.tcp_itab);
+        shift(&mut layout.net.tls_itab);
+        if let Some(places) = creators {
+            layout.goidgen = places.goidgen;
+            layout.allp = places.allp;
+        }
+        layout
+    }
+}
+
+fn net(binary: &GoBinary<'_>, fields: &Fields) -> net_layout {
+    let itabs = binary.interface_tables("net", "Conn");
+    let itab = |package: &str, name: &str| {
+        itabs.iter().find(|itab| itab.package == package && itab.name == name).map_or(0, |itab| itab.vaddr)
+    };
+    let read = || {
+        Ok::<_, MissingField>(net_layout {
+            tcp_itab: itab("net", "*TCPConn"),
+            tls_itab: itab("crypto/tls", "*Conn"),
+            tls_conn: fields.optional("crypto/tls", "Conn", "conn"),
+            conn_fd: fields.offset("net", "TCPConn", "conn.fd")?,
+            fd_laddr: fields.offset("net", "netFD", "laddr")?,
+            fd_raddr: fields.offset("net", "netFD", "raddr")?,
+            addr_ip: fields.offset("net", "TCPAddr", "IP")?,
+            addr_port: fields.offset("net", "TCPAddr", "Port")?,
+            conn_rwc: fields.optional("net/http", "conn", "rwc"),
+            pad: 0,
+        })
+    };
+    let mut layout = read().unwrap_or_default();
+    if layout.tls_conn == ABSENT {
+        layout.tls_itab = 0;
+    }
+    layout
+}
+
+fn http_client(fields: &Fields) -> Result<http_client_layout, MissingField> {
+    const P: &str = "net/http";
+    const URL: &str = "net/url";
+    Ok(http_client_layout {
+        transport_request: fields.offset(P, "transportRequest", "Request")?,
+        conn: fields.offset(P, "persistConn", "conn")?,
+        method: fields.offset(P, "Request", "Method")?,
+        url: fields.offset(P, "Request", "URL")?,
+        ctx: fields.offset(P, "Request", "ctx")?,
+        url_host: fields.offset(URL, "URL", "Host")?,
+        url_path: fields.offset(URL, "URL", "Path")?,
+        url_raw_query: fields.offset(URL, "URL", "RawQuery")?,
+        url_scheme: fields.offset(URL, "URL", "Scheme")?,
+        status: fields.offset(P, "Response", "StatusCode")?,
+        proto_major: fields.offset(P, "Response", "ProtoMajor")?,
+        proto_minor: fields.offset(P, "Response", "ProtoMinor")?,
+    })
+}

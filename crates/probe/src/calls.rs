@@ -1,7 +1,10 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod http;
+mod net;
+
 use crate::layout::{ABSENT, Fields, MissingField};
-use crate::skeleton::types::{call_layout, context_type, http_client_layout, net_layout};
+use crate::skeleton::types::{call_layout, context_type};
 use crate::table::{Calls, Structs};
 use std::collections::{BTreeSet, HashMap};
 use trigon_gobin::{GoBinary, Itab};
@@ -38,8 +41,8 @@ impl CallFacts {
         facts.layout.g_parent_goid = fields.optional("runtime", "g", "parentGoid");
         facts.layout.p_goidcache = fields.optional("runtime", "p", "goidcache");
         facts.contexts(binary.interface_tables("context", "Context"));
-        facts.layout.net = net(binary, fields);
-        match http_client(fields) {
+        facts.layout.net = net::layout(binary, fields);
+        match http::layout(fields) {
             Ok(layout) => facts.layout.http = layout,
             Err(why) => drop(facts.missing.insert(Structs::HttpClient, why)),
         }
@@ -100,49 +103,4 @@ impl CallFacts {
         }
         layout
     }
-}
-
-fn net(binary: &GoBinary<'_>, fields: &Fields) -> net_layout {
-    let itabs = binary.interface_tables("net", "Conn");
-    let itab = |package: &str, name: &str| {
-        itabs.iter().find(|itab| itab.package == package && itab.name == name).map_or(0, |itab| itab.vaddr)
-    };
-    let read = || {
-        Ok::<_, MissingField>(net_layout {
-            tcp_itab: itab("net", "*TCPConn"),
-            tls_itab: itab("crypto/tls", "*Conn"),
-            tls_conn: fields.optional("crypto/tls", "Conn", "conn"),
-            conn_fd: fields.offset("net", "TCPConn", "conn.fd")?,
-            fd_laddr: fields.offset("net", "netFD", "laddr")?,
-            fd_raddr: fields.offset("net", "netFD", "raddr")?,
-            addr_ip: fields.offset("net", "TCPAddr", "IP")?,
-            addr_port: fields.offset("net", "TCPAddr", "Port")?,
-            conn_rwc: fields.optional("net/http", "conn", "rwc"),
-            pad: 0,
-        })
-    };
-    let mut layout = read().unwrap_or_default();
-    if layout.tls_conn == ABSENT {
-        layout.tls_itab = 0;
-    }
-    layout
-}
-
-fn http_client(fields: &Fields) -> Result<http_client_layout, MissingField> {
-    const P: &str = "net/http";
-    const URL: &str = "net/url";
-    Ok(http_client_layout {
-        transport_request: fields.offset(P, "transportRequest", "Request")?,
-        conn: fields.offset(P, "persistConn", "conn")?,
-        method: fields.offset(P, "Request", "Method")?,
-        url: fields.offset(P, "Request", "URL")?,
-        ctx: fields.offset(P, "Request", "ctx")?,
-        url_host: fields.offset(URL, "URL", "Host")?,
-        url_path: fields.offset(URL, "URL", "Path")?,
-        url_raw_query: fields.offset(URL, "URL", "RawQuery")?,
-        url_scheme: fields.offset(URL, "URL", "Scheme")?,
-        status: fields.offset(P, "Response", "StatusCode")?,
-        proto_major: fields.offset(P, "Response", "ProtoMajor")?,
-        proto_minor: fields.offset(P, "Response", "ProtoMinor")?,
-    })
 }

@@ -32,7 +32,7 @@ impl Probes {
 
     /// Run counts of the programs that attach to applications, and of those that watch the scheduler.
     pub fn runs(&self) -> Vec<ProgramRuns> {
-        let applications = Program::ALL.into_iter().map(|program| (program.name(), self.program(program)));
+        let applications = Program::ALL.iter().map(|program| (program.name(), program.of(&self.skel.progs)));
         let progs = &self.skel.progs;
         let scheduler = self.scheduler.iter().flat_map(|_| {
             [

@@ -5,15 +5,13 @@ use crate::load_error::{LoadError, refused};
 use crate::mapping::{self, FileId, Mapping};
 use crate::plain::as_bytes;
 use crate::plan::{Part, Plan, flags};
+use crate::program::{self, Program};
 use crate::requests::{self, Places};
 use crate::scheduler::Scheduler;
 use crate::settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
-use crate::table::Program;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{
-    Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramAttachType, ProgramMut, RingBuffer, RingBufferBuilder,
-};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramAttachType, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -166,26 +164,7 @@ impl Probes {
             }
         }
         if multi {
-            let progs = &mut open.progs;
-            for program in [
-                &mut progs.http_server_begin,
-                &mut progs.http_server_begin_after_read,
-                &mut progs.http2_handler_begin,
-                &mut progs.http2_request_begin,
-                &mut progs.http1_end,
-                &mut progs.http1_connection_end,
-                &mut progs.http2_handler_end,
-                &mut progs.xnet_handler_end,
-                &mut progs.world_start,
-                &mut progs.world_start_go122,
-                &mut progs.world_start_go121,
-                &mut progs.http_client_wait,
-                &mut progs.http_client_begin,
-                &mut progs.http_client_end,
-                &mut progs.http_client_retry,
-            ] {
-                program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
-            }
+            program::each_open(&mut open.progs, |program| program.set_attach_type(ProgramAttachType::TraceUprobeMulti));
         }
         let skel = open.load().map_err(refused("to load the programs"))?;
         let tracepoints = [&skel.progs.process_exec, &skel.progs.process_exit]
@@ -220,27 +199,6 @@ impl Probes {
         self.multi
     }
 
-    pub(crate) fn program(&self, program: Program) -> &ProgramMut<'static> {
-        let progs = &self.skel.progs;
-        match program {
-            Program::HttpServerBegin => &progs.http_server_begin,
-            Program::HttpServerBeginAfterRead => &progs.http_server_begin_after_read,
-            Program::Http2HandlerBegin => &progs.http2_handler_begin,
-            Program::Http2RequestBegin => &progs.http2_request_begin,
-            Program::Http1End => &progs.http1_end,
-            Program::Http1ConnectionEnd => &progs.http1_connection_end,
-            Program::Http2HandlerEnd => &progs.http2_handler_end,
-            Program::XNetHandlerEnd => &progs.xnet_handler_end,
-            Program::WorldStart => &progs.world_start,
-            Program::WorldStartGo122 => &progs.world_start_go122,
-            Program::WorldStartGo121 => &progs.world_start_go121,
-            Program::HttpClientWait => &progs.http_client_wait,
-            Program::HttpClientBegin => &progs.http_client_begin,
-            Program::HttpClientEnd => &progs.http_client_end,
-            Program::HttpClientRetry => &progs.http_client_retry,
-        }
-    }
-
     /// Attaches a part of a plan to a file, for all processes that run it.
     ///
     /// # Errors
@@ -254,7 +212,7 @@ impl Probes {
         let mut links = Vec::new();
         // Ends first: a request is only begun where its end will be seen.
         for (program, sites) in by_program.into_iter().rev() {
-            let program = self.program(program);
+            let program = program.of(&self.skel.progs);
             if self.multi {
                 let (offsets, cookies) = sites.into_iter().unzip();
                 let options = UprobeMultiOpts { offsets, cookies, ..Default::default() };

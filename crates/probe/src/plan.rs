@@ -3,7 +3,7 @@
 use crate::calls::CallFacts;
 use crate::layout::{Fields, MissingField};
 use crate::skeleton::types::go_layout;
-use crate::table::{Calls, PROBES, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Step, Target, When, XNET_SERVERS};
+use crate::table::{Calls, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Step, Target, When, XNET_SERVERS, probes};
 use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
@@ -154,7 +154,7 @@ impl Plan {
         let missing = self.fields.structs(&mut layout);
         let apart = finder.why_apart();
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
-        for probe in PROBES.iter().filter(|probe| Part::of(probe.role) == Part::Requests) {
+        for probe in probes().filter(|probe| Part::of(probe.role) == Part::Requests) {
             if let Some(reason) = unwanted(probe.when, apart.as_deref()) {
                 refused.push(Refused { probe, reason, loss: false });
                 continue;
@@ -190,7 +190,7 @@ impl Plan {
     fn place_calls(&mut self, finder: &Finder<'_, '_>) {
         for calls in Calls::ALL {
             let (mut sites, mut refused) = (Vec::new(), Vec::new());
-            for probe in PROBES.iter().filter(|probe| probe.role.calls() == Some(calls)) {
+            for probe in probes().filter(|probe| probe.role.calls() == Some(calls)) {
                 let unknown = probe.reads.iter().find_map(|structs| self.calls.missing(*structs));
                 match (finder.place(probe), unknown) {
                     (Ok(_), Some(why)) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
@@ -220,11 +220,11 @@ impl Plan {
         let info = finder.binary.build_info();
         let absent = |why: &str| format!("garbage collections and other stops: {why}");
         let minor = info.go_version.as_ref().filter(|version| version.major == 1).map(|version| version.minor);
-        let fits = |probe: &&Probe| match probe.when {
+        let fits = |probe: &&'static Probe| match probe.when {
             When::Minors(first, last) => minor.is_some_and(|minor| (first..=last).contains(&minor)),
             _ => false,
         };
-        let probe = PROBES.iter().find(fits).ok_or_else(|| {
+        let probe = probes().find(fits).ok_or_else(|| {
             absent(&format!("the arguments of {START_WORLD} in {} were never checked", info.go_version_raw))
         })?;
         self.sites.extend(finder.place(probe).map_err(|why| absent(&why.reason))?);
@@ -337,7 +337,7 @@ const RECOVER: &str = "runtime.gorecover";
 impl<'b, 'd> Finder<'b, 'd> {
     fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
         let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER]].concat();
-        for probe in PROBES {
+        for probe in probes() {
             match &probe.target {
                 Target::Entry { function, .. } => names.push(function),
                 Target::DeferredEnd { functions } => names.extend(*functions),

@@ -4,7 +4,7 @@ use crate::cli::{self, Output, Probes};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use trigon_probe::{PROBES, Probe, Target};
+use trigon_probe::{Probe, Target, probes};
 
 /// Prints the table.
 ///
@@ -12,7 +12,7 @@ use trigon_probe::{PROBES, Probe, Target};
 /// The answer could not be printed.
 pub(crate) fn execute(args: &Probes) -> Result<ExitCode> {
     match args.output {
-        Output::Json => cli::answer_json(&PROBES.iter().map(row).collect::<Vec<_>>())?,
+        Output::Json => cli::answer_json(&probes().map(row).collect::<Vec<_>>())?,
         Output::Text => cli::answer(&text())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -20,7 +20,7 @@ pub(crate) fn execute(args: &Probes) -> Result<ExitCode> {
 
 fn text() -> String {
     let mut text = String::new();
-    for probe in PROBES {
+    for probe in probes() {
         text.push_str(&format!(
             "{}\n  tells      {}\n  site       {}\n  hits       {}\n  versions   {}\n",
             probe.id,
@@ -43,7 +43,7 @@ fn markdown() -> String {
     let mut text = "# Probes\n\nGenerated from the probe table; a test compares. Never a uretprobe, never a write into a process.\n\n\
         | probe | tells | site | hits | versions | misses |\n|---|---|---|---|---|---|\n"
         .to_owned();
-    for probe in PROBES {
+    for probe in probes() {
         let (site, misses) = (site(&probe.target), if probe.misses.is_empty() { "–" } else { probe.misses });
         text.push_str(&format!(
             "| `{}` | {} | {site} | {} | {} | {misses} |\n",

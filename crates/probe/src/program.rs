@@ -1,0 +1,60 @@
+//! The BPF programs that attach to Go functions: one list, from which their names, their loading and their look-up derive.
+
+use crate::skeleton::{OpenTrigonProgs, TrigonProgs};
+use libbpf_rs::{OpenProgramMut, ProgramMut};
+
+macro_rules! programs {
+    ($($variant:ident => $name:ident,)*) => {
+        /// A program of the object that attaches to Go functions. Those that begin something come before those that end it.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs)] // the names are the programs'
+        pub enum Program {
+            $($variant,)*
+        }
+
+        impl Program {
+            /// All, in a fixed order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in the object.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name),)*
+                }
+            }
+
+            /// It, loaded.
+            pub(crate) fn of<'p, 'o>(self, programs: &'p TrigonProgs<'o>) -> &'p ProgramMut<'o> {
+                match self {
+                    $(Self::$variant => &programs.$name,)*
+                }
+            }
+        }
+
+        /// Each of them before it is loaded.
+        pub(crate) fn each_open<'o>(
+            programs: &mut OpenTrigonProgs<'o>,
+            mut change: impl FnMut(&mut OpenProgramMut<'o>),
+        ) {
+            $(change(&mut programs.$name);)*
+        }
+    };
+}
+
+programs! {
+    HttpServerBegin => http_server_begin,
+    HttpServerBeginAfterRead => http_server_begin_after_read,
+    Http2HandlerBegin => http2_handler_begin,
+    Http2RequestBegin => http2_request_begin,
+    Http1End => http1_end,
+    Http1ConnectionEnd => http1_connection_end,
+    Http2HandlerEnd => http2_handler_end,
+    XNetHandlerEnd => xnet_handler_end,
+    WorldStart => world_start,
+    WorldStartGo122 => world_start_go122,
+    WorldStartGo121 => world_start_go121,
+    HttpClientWait => http_client_wait,
+    HttpClientBegin => http_client_begin,
+    HttpClientEnd => http_client_end,
+    HttpClientRetry => http_client_retry,
+}

@@ -12,6 +12,7 @@ struct call_end {
 	struct go_string text;
 	struct go_string method_text;
 	struct red_key key;
+	__u32 stream;
 	__u8 operation;
 	__u8 failed;
 };
@@ -117,6 +118,7 @@ __noinline int emit_call(const struct process *p, const struct call *c, const st
 	event->due = (__u8)due;
 	event->trace_flags = c->sampled;
 	event->operation = e->operation;
+	event->stream = e->stream;
 	if (e->key.method == METHOD_OTHER)
 		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),
 			  &event->method_len);
@@ -131,8 +133,7 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 					struct call_end *e)
 {
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
-	__u32 due = 0, zero = 0;
-	__u64 *count;
+	__u32 due = 0;
 
 	e->key.process = c->process;
 	if (p->flags & PROCESS_METRICS)
@@ -145,9 +146,7 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 		if (duration >= p->slow_ns)
 			due |= DUE_SLOW;
 		if (due) {
-			count = bpf_map_lookup_elem(&spans_due, &zero);
-			if (count)
-				__sync_fetch_and_add(count, 1);
+			count_due();
 			emit_call(p, c, e, due);
 		}
 	}

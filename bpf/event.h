@@ -195,7 +195,8 @@ struct call_event {
 	__u8 due;
 	__u8 trace_flags;
 	__u8 operation; /* by the library */
-	__u8 pad[6];
+	__u8 pad[2];
+	__u32 stream; /* of HTTP/2, on this connection; 0: not known */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 text[CALL_TEXT_MAX];

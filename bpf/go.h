@@ -18,6 +18,8 @@ struct go_registers {
 #define GO_ARG2(regs) ((regs)->bx)
 #define GO_ARG3(regs) ((regs)->cx)
 #define GO_ARG4(regs) ((regs)->di)
+#define GO_ARG5(regs) ((regs)->si)
+#define GO_ARG6(regs) ((regs)->r8)
 
 /* The arguments from the third on in their places on the stack: behind the caller's frame pointer, the return address
  * and two words. */

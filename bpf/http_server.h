@@ -195,6 +195,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	r->has_parent = 0;
 	r->has_tracestate = 0;
 	r->source = PARENT_NONE;
+	r->signal = SIGNAL_HTTP_SERVER;
 	r->decided = 0;
 	r->ctx = 0;
 	r->span_id = 0;
@@ -353,11 +354,7 @@ static __always_inline void settle(const struct process *p, const struct request
 	if (p->flags & PROCESS_SPANS) {
 		decide(p, r, e, duration);
 		if (e->due) {
-			__u32 zero = 0;
-			__u64 *due = bpf_map_lookup_elem(&spans_due, &zero);
-
-			if (due)
-				__sync_fetch_and_add(due, 1);
+			count_due();
 			emit_span(p, r, key, e);
 		}
 	}

@@ -265,7 +265,8 @@ struct context_type {
 	__u64 itab; /* run-time address; 0: no more types */
 	__u16 parent; /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
 	__u16 is_request; /* it may be a request's own context, which is then looked up */
-	__u32 pad;
+	__u16 has_value;  /* it is a context.valueCtx */
+	__u16 pad;
 };
 
 #define CONTEXT_TYPES 16
@@ -299,6 +300,32 @@ struct net_layout {
 	__u16 pad;
 };
 
+struct grpc_layout {
+	__u64 server_itab; /* of *http2Server as ServerTransport */
+	__u64 error_itab;  /* of *status.Error as error */
+	__u64 metadata;    /* the type metadata.MD */
+	__u16 by_pointer;  /* whether ServerStream and ClientStream point to their Stream, or have it in them */
+	__u16 server_stream;
+	__u16 client_stream;
+	__u16 stream_ctx; /* of Stream */
+	__u16 stream_method;
+	__u16 stream_id;
+	__u16 server_conn; /* of http2Server */
+	__u16 client_conn; /* of http2Client */
+	__u16 status;      /* of the internal Status and Error: to the message Status */
+	__u16 error;
+	__u16 code; /* of that message */
+	__u16 call_header; /* of clientStream */
+	__u16 header_method; /* of CallHdr */
+	__u16 client;        /* of clientStream: its ClientConn */
+	__u16 attempt;
+	__u16 attempt_transport;
+	__u16 attempt_stream;
+	__u16 target; /* of ClientConn */
+	__u16 desc_client;  /* of StreamDesc: ClientStreams */
+	__u16 desc_server;
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -311,6 +338,7 @@ struct call_layout {
 	struct context_type contexts[CONTEXT_TYPES];
 	struct net_layout net;
 	struct http_client_layout http;
+	struct grpc_layout grpc;
 };
 
 /* By a process's place in `configurations`. */
@@ -330,6 +358,8 @@ struct call_key {
 enum trigon_call_library {
 	CALL_HTTP1 = 1,
 	CALL_HTTP2 = 2,
+	CALL_GRPC = 3,
+	CALL_GRPC_STREAM = 4,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */
@@ -461,6 +491,15 @@ struct {
 static __always_inline __u64 wake_up(void)
 {
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= ring_wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void count_due(void)
+{
+	__u32 zero = 0;
+	__u64 *due = bpf_map_lookup_elem(&spans_due, &zero);
+
+	if (due)
+		__sync_fetch_and_add(due, 1);
 }
 
 static __always_inline void lose(__u32 what)

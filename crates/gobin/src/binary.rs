@@ -246,6 +246,12 @@ impl<'d> GoBinary<'d> {
         itab::of_interface(&self.image, &self.module, package, name)
     }
 
+    /// Link-time address of the one map type of this name (with the last element of its package, e.g. `metadata.MD`): the
+    /// first word of an empty interface that holds one.
+    pub fn map_type(&self, name: &str) -> Option<u64> {
+        rtti::map_named(&self.image, &self.module, name)
+    }
+
     /// Where variables of the program lie, e.g. `runtime.allglen`: by its symbol table; without one, by what the code of
     /// its runtime refers to, if that is exactly a known release's.
     pub fn runtime_symbols(&self, names: &[&'static str]) -> Vec<Result<SymbolInfo, SymbolError>> {

@@ -31,10 +31,13 @@ pub struct Itab {
     pub parent: Option<u64>,
 }
 
-/// The tables of the interface `package.name`.
+/// The tables of the interface `package.name`; without package the language's own, `error`.
 pub(crate) fn of_interface(image: &Image<'_>, module: &ModuleData, package: &str, name: &str) -> Vec<Itab> {
     let reader = Reader::new(image, &module.types);
-    let short = format!("{}.{name}", package.rsplit('/').next().unwrap_or(package));
+    let short = match package.rsplit('/').next() {
+        Some(last) if !last.is_empty() => format!("{last}.{name}"),
+        _ => name.to_owned(),
+    };
     let mut wanted = None;
     let mut is_wanted = |interface: u64| {
         if let Some(known) = wanted {

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 const KIND_ARRAY: u8 = 17;
 pub(crate) const KIND_INTERFACE: u8 = 20;
+const KIND_MAP: u8 = 21;
 pub(crate) const KIND_POINTER: u8 = 22;
 const KIND_STRUCT: u8 = 25;
 const KIND_MASK: u8 = 0x1f;
@@ -89,16 +90,41 @@ pub(crate) struct Named<'d> {
     pub(crate) package: Option<&'d str>,
 }
 
+/// The one map type of this name, e.g. `metadata.MD`; `None` if there are several.
+pub(crate) fn map_named(image: &Image<'_>, module: &ModuleData, wanted: &str) -> Option<u64> {
+    let pieces = image.pieces(&module.types, HEADER)?;
+    let reader = Reader { image, types: &module.types, longest: wanted.len() };
+    let (mut found, mut several) = (None, false);
+    pieces.for_each(&mut |piece| {
+        for at in (0..piece.own).step_by(ALIGN) {
+            let Some(header) = piece.bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+            let is_it = may_be_named(header, KIND_MAP)
+                && reader.type_name(header).is_some_and(|name| name == wanted.as_bytes());
+            if is_it {
+                several |= found.is_some();
+                found = module.types.start.checked_add(piece.at + at as u64);
+            }
+        }
+        true
+    });
+    found.filter(|_| !several)
+}
+
 /// A `StructType` and the beginning of its `UncommonType`.
 type Header = [u8; HEADER];
 
 /// Whether these bytes may be a struct type. Most of what the pass looks at is none, and names behind it must not be read
 /// from all over the file.
 fn may_be_struct(header: &Header) -> bool {
+    may_be_named(header, KIND_STRUCT)
+}
+
+/// The same of a type of this kind that has a name and methods or a package.
+fn may_be_named(header: &Header, kind: u8) -> bool {
     let byte = |at: usize| header.get(at).copied().unwrap_or_default();
     let word = |at: usize| header.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes);
     let align = |at| matches!(byte(at), 1 | 2 | 4 | 8);
-    byte(KIND) & KIND_MASK == KIND_STRUCT
+    byte(KIND) & KIND_MASK == kind
         && byte(TFLAG) & (FLAG_NAMED | FLAG_UNCOMMON) == FLAG_NAMED | FLAG_UNCOMMON
         && align(ALIGNMENT)
         && align(FIELD_ALIGNMENT)

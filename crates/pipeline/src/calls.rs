@@ -1,6 +1,7 @@
 //! Calls to others as spans and as attributes of their durations, by the semantic conventions.
 
 mod http;
+mod rpc;
 
 use crate::attributes::Setter;
 use crate::clock::Clock;
@@ -25,9 +26,9 @@ struct Shape {
 pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Clock) -> Span {
     let (start_unix_nano, end_unix_nano) = clock.interval(record.start_ns, record.end_ns);
     let Shape { name, kind, mut attributes, error, description } = match record.signal {
-        CallSignal::HttpClient | CallSignal::HttpServer => http::span(record),
-        // Nothing sends these yet.
-        CallSignal::RpcServer | CallSignal::RpcClient | CallSignal::DbClient | CallSignal::Messaging => {
+        CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
+        // The kernel side sends no such record of what is not in the table of probes.
+        CallSignal::HttpClient | CallSignal::HttpServer | CallSignal::DbClient | CallSignal::Messaging => {
             http::span(record)
         }
     };
@@ -38,7 +39,10 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         }
         None => SpanStatus::Unset,
     };
-    attributes.one("trigon.parent.source", source(record.source));
+    // What is served without a parent is no call whose parent was not found.
+    if record.signal != CallSignal::RpcServer || record.source != ParentSource::None {
+        attributes.one("trigon.parent.source", source(record.source));
+    }
     attributes.reason(record.due);
     Span {
         resource,
@@ -59,7 +63,10 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
 
 /// What a series of calls has in common.
 pub(crate) fn attributes(series: &CallSeries) -> Attributes {
-    http::attributes(series)
+    match series.signal {
+        CallSignal::RpcServer | CallSignal::RpcClient => rpc::attributes(series),
+        _ => http::attributes(series),
+    }
 }
 
 /// Which rule found a span's parent.

@@ -1,5 +1,6 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod grpc;
 mod http;
 mod net;
 
@@ -40,7 +41,14 @@ impl CallFacts {
         facts.layout.g_goid = fields.optional("runtime", "g", "goid");
         facts.layout.g_parent_goid = fields.optional("runtime", "g", "parentGoid");
         facts.layout.p_goidcache = fields.optional("runtime", "p", "goidcache");
-        facts.contexts(binary.interface_tables("context", "Context"));
+        let rpcs = grpc::is_linked(fields);
+        facts.contexts(binary.interface_tables("context", "Context"), rpcs);
+        if rpcs {
+            match grpc::layout(binary, fields) {
+                Ok(layout) => facts.layout.grpc = layout,
+                Err(why) => drop(facts.missing.insert(Structs::Grpc, why)),
+            }
+        }
         facts.layout.net = net::layout(binary, fields);
         match http::layout(fields) {
             Ok(layout) => facts.layout.http = layout,
@@ -49,7 +57,8 @@ impl CallFacts {
         facts
     }
 
-    fn contexts(&mut self, mut itabs: Vec<Itab>) {
+    /// `rpcs`: a served RPC's own context is a valueCtx, that of an HTTP request a cancelCtx.
+    fn contexts(&mut self, mut itabs: Vec<Itab>, rpcs: bool) {
         let place = |itab: &Itab| {
             let frequent = FREQUENT.iter().position(|name| itab.package == "context" && itab.name == *name);
             frequent.unwrap_or(FREQUENT.len())
@@ -64,7 +73,10 @@ impl CallFacts {
                     *slot = context_type {
                         itab: itab.vaddr,
                         parent: parent.unwrap_or(ABSENT),
-                        is_request: u16::from(is_std && itab.name == "*cancelCtx"),
+                        is_request: u16::from(
+                            is_std && (itab.name == "*cancelCtx" || (rpcs && itab.name == "*valueCtx")),
+                        ),
+                        has_value: u16::from(is_std && itab.name == "*valueCtx"),
                         pad: 0,
                     };
                 }
@@ -97,6 +109,9 @@ impl CallFacts {
         layout.contexts.iter_mut().for_each(|context| shift(&mut context.itab));
         shift(&mut layout.net.tcp_itab);
         shift(&mut layout.net.tls_itab);
+        shift(&mut layout.grpc.server_itab);
+        shift(&mut layout.grpc.error_itab);
+        shift(&mut layout.grpc.metadata);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

@@ -9,6 +9,9 @@ const fn field(package: &'static str, ty: &'static str, field: &'static str) -> 
 const HTTP: &str = "net/http";
 const HTTP2: &str = "net/http/internal/http2";
 const XNET: &str = "golang.org/x/net/http2";
+const GRPC: &str = "google.golang.org/grpc";
+const GRPC_TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
+const GRPC_STATUS: &str = "google.golang.org/grpc/internal/status";
 
 /// Struct fields that the programs read; [`crate::layout`] puts them where the kernel expects them.
 pub const FIELDS: &[FieldRef] = &[
@@ -70,6 +73,27 @@ pub const FIELDS: &[FieldRef] = &[
     field("net", "TCPAddr", "IP"),
     field("net", "TCPAddr", "Port"),
     field("crypto/tls", "Conn", "conn"),
+    field(GRPC_TRANSPORT, "Stream", "ctx"),
+    field(GRPC_TRANSPORT, "Stream", "method"),
+    field(GRPC_TRANSPORT, "Stream", "id"),
+    field(GRPC_TRANSPORT, "ServerStream", "Stream"),
+    field(GRPC_TRANSPORT, "ClientStream", "Stream"),
+    field(GRPC_TRANSPORT, "http2Server", "conn"),
+    field(GRPC_TRANSPORT, "http2Client", "conn"),
+    field(GRPC_TRANSPORT, "CallHdr", "Method"),
+    field(GRPC_STATUS, "Status", "s"),
+    field(GRPC_STATUS, "Error", "s"),
+    field("google.golang.org/genproto/googleapis/rpc/status", "Status", "Code"),
+    field(GRPC, "clientStream", "callHdr"),
+    field(GRPC, "clientStream", "cc"),
+    field(GRPC, "clientStream", "attempt"),
+    field(GRPC, "csAttempt", "transport"),
+    field(GRPC, "csAttempt", "transportStream"),
+    field(GRPC, "csAttempt", "t"),
+    field(GRPC, "csAttempt", "s"),
+    field(GRPC, "ClientConn", "target"),
+    field(GRPC, "StreamDesc", "ServerStreams"),
+    field(GRPC, "StreamDesc", "ClientStreams"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

@@ -57,7 +57,12 @@ impl Fields {
         })
     }
 
-    fn get(&self, package: &'static str, ty: &'static str, field: &'static str) -> Result<FieldInfo, MissingField> {
+    pub(crate) fn get(
+        &self,
+        package: &'static str,
+        ty: &'static str,
+        field: &'static str,
+    ) -> Result<FieldInfo, MissingField> {
         let missing = |reason: String| MissingField { package, ty, field, reason };
         match self.found.get(&(package, ty, field)) {
             Some(Ok(info)) => Ok(info.clone()),

@@ -57,4 +57,11 @@ programs! {
     HttpClientBegin => http_client_begin,
     HttpClientEnd => http_client_end,
     HttpClientRetry => http_client_retry,
+    GrpcServerBegin => grpc_server_begin,
+    GrpcServerEnd => grpc_server_end,
+    GrpcClientBegin => grpc_client_begin,
+    GrpcClientStream => grpc_client_stream,
+    GrpcClientEnd => grpc_client_end,
+    GrpcClientFailed => grpc_client_failed,
+    GrpcClientRetried => grpc_client_retried,
 }

@@ -1,6 +1,7 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
+mod grpc;
 mod http_client;
 mod http_server;
 mod runtime;
@@ -45,6 +46,8 @@ pub enum Library {
     NetHttp,
     /// Its HTTP client.
     NetHttpClient,
+    /// `google.golang.org/grpc`.
+    Grpc,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// Go's runtime: in every program.
@@ -82,6 +85,10 @@ pub enum Role {
 pub enum Calls {
     /// HTTP/1 of `net/http`'s client.
     Http1,
+    /// RPCs that gRPC serves: they have the parts of a call.
+    GrpcServer,
+    /// RPCs of gRPC's client.
+    GrpcClient,
 }
 
 /// What a probe is to a call.
@@ -97,7 +104,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 1] = [Self::Http1];
+    pub const ALL: [Self; 3] = [Self::Http1, Self::GrpcServer, Self::GrpcClient];
 }
 
 impl Calls {
@@ -105,6 +112,8 @@ impl Calls {
     pub fn signal(self) -> CallSignal {
         match self {
             Self::Http1 => CallSignal::HttpClient,
+            Self::GrpcServer => CallSignal::RpcServer,
+            Self::GrpcClient => CallSignal::RpcClient,
         }
     }
 }
@@ -150,6 +159,8 @@ pub enum Structs {
     XNetResponse,
     /// What an HTTP/1 call is read from.
     HttpClient,
+    /// What gRPC's streams, calls and statuses are read from.
+    Grpc,
 }
 
 /// Where in a program a probe sits.
@@ -209,7 +220,7 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 3] = [http_server::PROBES, http_client::PROBES, runtime::PROBES];
+const TABLES: [&[Probe]; 4] = [http_server::PROBES, http_client::PROBES, grpc::PROBES, runtime::PROBES];
 
 /// All rows.
 pub fn probes() -> impl Iterator<Item = &'static Probe> {
@@ -221,6 +232,7 @@ impl Library {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NetHttp | Self::NetHttpClient => "net/http",
+            Self::Grpc => "google.golang.org/grpc",
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Runtime => "runtime",
         }

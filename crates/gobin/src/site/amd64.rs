@@ -100,6 +100,7 @@ fn wanted(needs: Registers) -> impl Iterator<Item = Reg> {
         (Register::Cx, Reg::RCX),
         (Register::Di, Reg::RDI),
         (Register::Si, Reg::RSI),
+        (Register::R8, Reg::R8),
     ];
     all.into_iter().filter(move |(register, _)| needs.has(*register)).map(|(_, reg)| reg)
 }

@@ -37,6 +37,8 @@ pub enum Register {
     Di,
     /// Fifth: RSI.
     Si,
+    /// Sixth: R8.
+    R8,
 }
 
 /// A set of registers. The goroutine's own (R14 on amd64) is always wanted besides.

@@ -115,6 +115,8 @@ pub struct CallRecord {
     pub wait_ns: u64,
     /// The client's end of the connection, where it is known.
     pub connection: Option<Connection>,
+    /// The stream on that connection, of HTTP/2.
+    pub stream: Option<u32>,
     /// HTTP status or gRPC code.
     pub status: u16,
     /// Of HTTP.
@@ -141,7 +143,6 @@ impl CallRecord {
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
         let port = b.u16(92);
         let address: [u8; 16] = b.array(72);
-        // Behind `wait_ns`: the connection at 72, then half words at 96.
         let address = Ipv6Addr::from(address);
         let connection = (port != 0).then(|| Connection {
             address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
@@ -163,6 +164,7 @@ impl CallRecord {
             error: b.u64(56),
             wait_ns: b.u64(64),
             connection,
+            stream: Some(b.u32(116)).filter(|stream| *stream != 0),
             status: b.u16(96),
             method: Method::from_byte(b.u8(106)),
             protocol: b.u8(107),

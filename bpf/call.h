@@ -119,6 +119,7 @@ __noinline int emit_call(const struct process *p, const struct call *c, const st
 	event->trace_flags = c->sampled;
 	event->operation = e->operation;
 	event->stream = e->stream;
+	event->joinable = c->joinable;
 	if (e->key.method == METHOD_OTHER)
 		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),
 			  &event->method_len);

@@ -20,6 +20,7 @@ static __always_inline void enter_caller(const struct call *c)
 	    .process = c->process,
 	    .sampled = c->sampled,
 	    .library = c->library,
+	    .joinable = c->joinable,
 	};
 
 	if (bpf_map_update_elem(&callers, &c->connection, &caller, BPF_ANY))
@@ -54,6 +55,7 @@ static __always_inline void find_caller(struct request *r)
 	*(__u64 *)r->parent_id = caller->span_id;
 	r->trace_flags = caller->sampled;
 	r->has_parent = 1;
+	r->joinable = caller->joinable;
 	r->source = PARENT_CONNECTION;
 }
 

@@ -146,8 +146,9 @@ struct span_event {
 	__u8 tls;
 	__u8 trace_flags;
 	__u8 due;
-	__u8 source; /* enum trigon_parent_source */
-	__u8 pad[2];
+	__u8 source;   /* enum trigon_parent_source */
+	__u8 joinable; /* its trace may still turn out to be part of another */
+	__u8 pad;
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 uri[URI_MAX_BYTES];
 	__u8 host[HOST_MAX_BYTES];
@@ -195,7 +196,8 @@ struct call_event {
 	__u8 due;
 	__u8 trace_flags;
 	__u8 operation; /* by the library */
-	__u8 pad[2];
+	__u8 joinable;  /* as of a span */
+	__u8 pad;
 	__u32 stream; /* of HTTP/2, on this connection; 0: not known */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];

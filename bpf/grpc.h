@@ -32,12 +32,17 @@ __noinline int grpc_error_code(const struct call_layout *l, __u64 type, __u64 da
 {
 	struct go_string text;
 	char said[4] = {};
+	__u64 status;
 	__u32 code = 0;
 
 	if (!l || !type)
 		return 0;
-	if (type == l->grpc.error_itab)
-		return grpc_code(&l->grpc, data, l->grpc.error, &code) ? 2 : (int)code;
+	if (type == l->grpc.error_itab) {
+		if (read_user(&status, sizeof(status), data + l->grpc.error) ||
+		    grpc_code(&l->grpc, status, l->grpc.status, &code))
+			return 2;
+		return (int)code;
+	}
 	if (!read_user(&text, sizeof(text), data) && text.len == 3 && !read_user(said, 3, text.ptr) && said[0] == 'E' &&
 	    said[1] == 'O' && said[2] == 'F')
 		return 0;

@@ -77,6 +77,7 @@ int grpc_client_stream(struct go_registers *regs)
 	to->sampled = c->sampled;
 	to->has_parent = c->has_parent;
 	to->state = c->state;
+	to->joinable = c->joinable;
 	to->span_id = c->span_id;
 	to->parent_id = c->parent_id;
 	to->trace_id[0] = c->trace_id[0];

@@ -41,6 +41,7 @@ __noinline int grpc_server_trace(const struct process *p, const struct call_layo
 		if (r->has_parent)
 			r->source = PARENT_HEADER;
 	}
+	r->joinable = !r->has_parent;
 	begin_trace(p, r);
 	if (p->flags & PROCESS_CREATORS)
 		note_goroutines(l, r, key);
@@ -148,6 +149,7 @@ __noinline int grpc_settle(const struct process *p, const struct call_layout *l,
 	c.source = r->source;
 	c.sampled = r->sampled;
 	c.connection = r->connection;
+	c.joinable = r->joinable;
 	count_due();
 	emit_call(p, &c, &e, due);
 	return 0;

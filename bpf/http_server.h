@@ -196,6 +196,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	r->has_tracestate = 0;
 	r->source = PARENT_NONE;
 	r->signal = SIGNAL_HTTP_SERVER;
+	r->joinable = 0;
 	r->decided = 0;
 	r->ctx = 0;
 	r->span_id = 0;

@@ -80,6 +80,7 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	__builtin_memcpy(event->trace_id, e->trace_id, 16);
 	*(__u64 *)event->span_id = r->span_id ? r->span_id : random64() | 1;
 	event->source = r->source;
+	event->joinable = r->joinable;
 	if (r->has_parent) {
 		__builtin_memcpy(event->parent_id, r->parent_id, 8);
 		event->trace_flags = r->trace_flags;

@@ -187,8 +187,10 @@ struct request {
 	__u8 tls;
 	__u16 host_len;
 	__u16 peer_len;
-	__u32 uri_len;
-	__u32 method_len;
+	__u16 uri_len;
+	__u16 method_len;
+	__u8 joinable; /* its trace began at an RPC that may turn out to be another process's call */
+	__u8 pad[3];
 	/* Texts as they were before any handler could replace them; read only for a span. */
 	__u64 host;
 	__u64 peer;
@@ -376,7 +378,7 @@ struct call {
 	__u8 source;
 	__u8 sampled;
 	__u8 has_parent;
-	__u8 trace_flags;
+	__u8 joinable; /* its trace began at an RPC that may turn out to be another process's call */
 	__u8 placed;
 	__u8 state; /* by the library */
 	__u64 span_id;
@@ -416,7 +418,8 @@ struct caller {
 	__u32 process;
 	__u8 sampled;
 	__u8 library;
-	__u8 pad[6];
+	__u8 joinable;
+	__u8 pad[5];
 };
 
 struct {

@@ -107,8 +107,10 @@ static __always_inline int adopt_trace(struct call *c, __u64 g, __u32 tgid, __u6
 	c->trace_id[1] = trace[1];
 	c->parent_id = r->span_id;
 	c->sampled = r->sampled;
+	c->joinable = r->joinable;
 	asm volatile("" ::: "memory");
-	if (!r->active || r->start_ns != start || !c->parent_id)
+	/* A request that began after the call is another one. */
+	if (!r->active || r->start_ns != start || start > c->start_ns || !c->parent_id)
 		return 0;
 	c->has_parent = 1;
 	c->source = source;
@@ -126,6 +128,7 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 		return 0;
 	tgid = c->tgid;
 	c->has_parent = 0;
+	c->joinable = 0;
 	c->parent_id = 0;
 	c->source = PARENT_NONE;
 	/* Most calls have the context of the very request that their goroutine serves. */
@@ -144,6 +147,8 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 			goto found;
 	}
 	lose(LOSS_PARENT_UNKNOWN);
+	c->parent_id = 0;
+	c->joinable = 0;
 	new_trace(c->trace_id, &c->span_id, of, c->start_ns);
 	c->sampled = sampled_by_ratio(p, c->trace_id[1]);
 	return 0;

@@ -191,6 +191,8 @@ pub struct SpanRecord {
     pub due: u8,
     /// Which rule found the parent.
     pub source: ParentSource,
+    /// Whether the trace began at an RPC that may turn out to be another process's call.
+    pub joinable: bool,
     /// The method's text where [`Method::Other`].
     pub method_text: Text,
     /// The request's target as it came: a path with its query, an absolute URL, `*`, or an authority.
@@ -420,6 +422,7 @@ impl SpanRecord {
             trace_flags: b.u8(91),
             due: b.u8(92),
             source: ParentSource::from_byte(b.u8(93)),
+            joinable: b.u8(94) != 0,
             method_text: b.text(METHOD_TEXT, b.u16(82)),
             target: b.text(TARGET, b.u16(76)),
             host: b.text(HOST, b.u16(78)),

@@ -9,6 +9,7 @@ mod clock;
 mod endpoint;
 mod gc;
 mod go_runtime;
+mod join;
 mod losses;
 mod pipeline;
 mod processes;

@@ -3,6 +3,7 @@
 use crate::calls::call_span;
 use crate::clock::Clock;
 use crate::gc::{Gc, GcCycle, OtherStop, Told};
+use crate::join::Joins;
 use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::requests::RequestMetrics;
@@ -60,6 +61,10 @@ const OVERFLOW: LossPoint = loss("attributes", "max_series_per_process");
 const REPLACED: LossPoint = loss("aggregates", "entry_replaced");
 /// `tracestate`s that are none.
 const BAD_TRACE_STATE: LossPoint = loss("trace_context", "tracestate_malformed");
+/// RPCs whose two ends were found too late: the called one's trace begins with it.
+const JOINED_TOO_LATE: LossPoint = loss("parents", "joined_too_late");
+/// Spans that could not wait for their trace's other end, for want of room.
+const PUSHED_OUT: LossPoint = loss("parents", "no_room_to_wait");
 /// Stops of a process that is not there (any more).
 const UNKNOWN_STOP: LossPoint = loss("gc", "unknown_process");
 /// Garbage collections of which nothing was seen, by the gaps in their numbers.
@@ -97,6 +102,7 @@ pub struct Pipeline {
     metrics: RequestMetrics,
     gc: Gc,
     thread_waits: ThreadWaits,
+    joins: Joins,
     losses: Losses,
     table: Table,
     samples: Samples,
@@ -131,6 +137,7 @@ impl Pipeline {
             metrics: RequestMetrics::new(config.max_series_per_process),
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
+            joins: Joins::default(),
             losses,
             table: Table::default(),
             samples: Samples::new(config.max_samples),
@@ -225,14 +232,35 @@ impl Pipeline {
         let mut span = server_span(record, route.as_deref(), resource, &self.clock);
         not_after(&mut span, now_unix_nano);
         self.samples.keep(&span);
-        Some(span)
+        self.pass(span, record.joinable, now_unix_nano)
     }
 
     fn on_call(&mut self, record: &CallRecord, now_unix_nano: u64) -> Option<Span> {
         let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
+        self.joins.note(record, now_unix_nano);
         let mut span = call_span(record, resource, &self.clock);
         not_after(&mut span, now_unix_nano);
+        self.pass(span, record.joinable, now_unix_nano)
+    }
+
+    /// A span, unless it has to wait for what its trace turns out to be.
+    fn pass(&mut self, span: Span, joinable: bool, now_unix_nano: u64) -> Option<Span> {
+        if joinable {
+            self.joins.hold(span, now_unix_nano);
+            return None;
+        }
         Some(span)
+    }
+
+    /// Spans that have waited for what their traces turn out to be. To be asked for after each reading of the ring, and
+    /// now and then.
+    pub fn released(&mut self, now_unix_nano: u64) -> Vec<Span> {
+        self.joins.ready(now_unix_nano)
+    }
+
+    /// All spans that wait, when nothing more will come.
+    pub fn release_all(&mut self, now_unix_nano: u64) -> Vec<Span> {
+        self.joins.flush(now_unix_nano)
     }
 
     /// Whose a span is, if it is wanted and one.
@@ -315,6 +343,8 @@ impl Pipeline {
         for problem in RouteProblem::ALL {
             self.losses.set(loss("routes", problem.as_str()), self.routes.problems(problem));
         }
+        self.losses.set(JOINED_TOO_LATE, self.joins.too_late());
+        self.losses.set(PUSHED_OUT, self.joins.pushed_out());
         self.losses.set(MISSING_CYCLES, self.gc.missing());
         self.losses.set(MISSING_BEGIN, self.gc.begin_missing());
         self.losses.set(IMPLAUSIBLE, self.gc.implausible());

@@ -105,6 +105,8 @@ pub struct CallRecord {
     pub parent_id: Option<SpanId>,
     /// Which rule found it.
     pub source: ParentSource,
+    /// Whether the trace began at an RPC that may turn out to be another process's call.
+    pub joinable: bool,
     /// W3C trace flags.
     pub trace_flags: u8,
     /// Bits of [`super::due`].
@@ -159,6 +161,7 @@ impl CallRecord {
             span_id: SpanId(b.array(40)),
             parent_id: Some(SpanId(b.array(48))).filter(|id| id.is_valid()),
             source: ParentSource::from_byte(b.u8(110)),
+            joinable: b.u8(114) != 0,
             trace_flags: b.u8(112),
             due: b.u8(111),
             error: b.u64(56),

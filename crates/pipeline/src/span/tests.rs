@@ -34,6 +34,7 @@ fn record() -> SpanRecord {
         trace_flags: 1,
         due: due::SAMPLED,
         source: ParentSource::Header,
+        joinable: false,
         method_text: Text::default(),
         target: whole("/items/7?secret=1"),
         host: whole("shop.example:8080"),

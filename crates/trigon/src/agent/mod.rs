@@ -38,7 +38,7 @@ use trigon_discover::{Host, all_pids};
 use trigon_export::http::{self, SnapshotRequest};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
-use trigon_model::{Loss, LossPoint, ProcessId, Snapshot};
+use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
 use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Rules, Signal, Switches};
 use trigon_probe::{Capabilities, Kernel, Probes, Ring, RunStatistics};
 
@@ -242,6 +242,8 @@ impl Agent {
         // What is under way in the kernel ends while probes are detached; then the ring holds all there will be.
         self.observer.detach_all();
         self.read_ring();
+        let waiting = self.pipeline.release_all(settings::unix_nanos());
+        self.send_spans(waiting);
         self.read_aggregates();
         let _ = stop_server.send(());
         while let Ok(request) = scrapes.try_recv() {
@@ -298,6 +300,14 @@ impl Agent {
     fn read_ring(&mut self) {
         self.ring.consume();
         self.take_events();
+        let released = self.pipeline.released(settings::unix_nanos());
+        self.send_spans(released);
+    }
+
+    fn send_spans(&self, spans: impl IntoIterator<Item = Span>) {
+        if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
+            spans.into_iter().for_each(|span| exporter.send_span(span));
+        }
     }
 
     fn take_events(&mut self) {
@@ -315,11 +325,7 @@ impl Agent {
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };
             match self.pipeline.on_event(event, now, &mut texts) {
-                Some(Signal::Span(span)) => {
-                    if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
-                        exporter.send_span(span);
-                    }
-                }
+                Some(Signal::Span(span)) => self.send_spans([span]),
                 Some(Signal::GcCycle(cycle)) => self.tell(cycle.process, |process| stops::cycle(&cycle, process)),
                 Some(Signal::Stop(stop)) => self.tell(stop.process, |process| stops::stop(&stop, process)),
                 None => {}

@@ -33,8 +33,8 @@ static __always_inline const struct process *calling(__u32 tgid, __u32 *slot, co
 }
 
 /*
- * A call begins: finds its parent, and gives it a place. One that is there already was left open: its end was not seen, or
- * the library makes one call within another of its kind, which the caller has looked at before.
+ * A call begins: finds its parent, and gives it a place. One that is there already was left open: its end was not seen,
+ * or the library makes one call within another of its kind, which the caller has looked at before.
  */
 static __always_inline struct call *call_begin(const struct process *p, const struct call_layout *l, __u32 slot,
 					       const struct call_key *key, __u64 g, const struct go_interface *ctx)
@@ -96,7 +96,7 @@ __noinline int emit_call(const struct process *p, const struct call *c, const st
 		lose(LOSS_SPAN_RING_FULL);
 		return 0;
 	}
-	__builtin_memset(event, 0, 120);
+	__builtin_memset(event, 0, 128);
 	event->kind = EVENT_CALL;
 	event->process = c->process;
 	event->start_ns = c->start_ns;

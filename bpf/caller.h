@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Across processes of one machine: a request's client is the call that is under way on its connection. HTTP/1 only, where
- * there is one at most; whoever pipelines is none of our callers.
+ * Across processes of one machine: a request's client is the call that is under way on its connection. HTTP/1 only,
+ * where there is one at most; whoever pipelines is none of our callers.
  */
 #ifndef TRIGON_CALLER_H
 #define TRIGON_CALLER_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A TCP connection by its client's end, read from Go's net.Conn: the only name that both ends have for it. The server's
- * address is no part of it, since it may be translated on the way.
+ * A TCP connection by its two ends, read from Go's net.Conn. The client's end alone is no name: Linux gives the same
+ * port towards different servers (138 of 1,000 ports of a loaded program had two connections). So a connection whose
+ * server's address is translated on its way has another name at either end, and is not linked.
  */
 #ifndef TRIGON_CONNECTION_H
 #define TRIGON_CONNECTION_H
@@ -44,14 +45,19 @@ static __always_inline int read_address(const struct net_layout *l, struct conne
 	return 0;
 }
 
-/* The address behind a net.Conn, which may be TLS over TCP: its own (of a client) or the peer's (of a server). Returns 1 if
- * it is no such connection, -1 if it cannot be read. */
-static __always_inline int read_connection(const struct net_layout *l, struct connection_key *key,
-					   struct go_interface conn, __u16 which)
+/* The ends of what is behind a net.Conn, which may be TLS over TCP: as the client has them, or as the server does.
+ * Returns 1 if it is no such connection, -1 if it cannot be read. */
+__noinline int read_connection(const struct call_layout *of, struct connection_key *key, __u64 type, __u64 data,
+			       __u32 is_server)
 {
-	struct go_interface address;
+	struct go_interface conn = {.type = type, .data = data}, ends[2];
+	struct connection_key server;
+	const struct net_layout *l;
 	__u64 fd;
 
+	if (!of || !key)
+		return 1;
+	l = &of->net;
 	key->port = 0;
 	if (!l->tcp_itab || !conn.type)
 		return 1;
@@ -59,9 +65,16 @@ static __always_inline int read_connection(const struct net_layout *l, struct co
 		return -1;
 	if (conn.type != l->tcp_itab)
 		return 1;
-	if (read_user(&fd, sizeof(fd), conn.data + l->conn_fd) || read_user(&address, sizeof(address), fd + which))
+	if (read_user(&fd, sizeof(fd), conn.data + l->conn_fd) ||
+	    read_user(&ends[0], sizeof(ends[0]), fd + (is_server ? l->fd_laddr : l->fd_raddr)) ||
+	    read_user(&ends[1], sizeof(ends[1]), fd + (is_server ? l->fd_raddr : l->fd_laddr)))
 		return -1;
-	return read_address(l, key, address.data);
+	if (read_address(l, &server, ends[0].data) || read_address(l, key, ends[1].data)) {
+		key->port = 0;
+		return -1;
+	}
+	key->server = mix(server.address[0] ^ mix(server.address[1] ^ mix(server.port)));
+	return 0;
 }
 
 #endif

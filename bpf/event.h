@@ -162,9 +162,11 @@ struct span_event_with_state {
 	__u8 tracestate[TRACESTATE_MAX_BYTES];
 };
 
-/* A connection by its client's end. IPv4 in mapped form; the network namespace counts only for loopback addresses. */
+/* A connection by its client's end, and its server's: towards different servers a client may have the same port at
+ * once. IPv4 in mapped form; the network namespace counts only for loopback addresses. */
 struct connection_key {
 	__u64 address[2];
+	__u64 server; /* its address and port, hashed */
 	__u32 netns;
 	__u16 port; /* 0: not known */
 	__u16 pad;
@@ -198,12 +200,12 @@ struct call_event {
 	__u8 operation; /* by the library */
 	__u8 joinable;  /* as of a span */
 	__u8 pad;
-	__u32 stream; /* of HTTP/2, on this connection; 0: not known */
+	__u32 stream;                       /* of HTTP/2, on this connection; 0: not known */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 text[CALL_TEXT_MAX];
 };
-_Static_assert(sizeof(struct call_event) == 120 + 400, "wire contract");
+_Static_assert(sizeof(struct call_event) == 128 + 400, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {

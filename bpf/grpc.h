@@ -26,8 +26,8 @@ static __always_inline int grpc_code(const struct grpc_layout *l, __u64 at, __u1
 	return status ? (int)read_user(code, sizeof(*code), status + l->code) : 0;
 }
 
-/* The code of an error: a status's own, none of io.EOF, which ends streams, else Unknown (2), as google.golang.org/grpc's
- * status.Code has it. */
+/* The code of an error: a status's own, none of io.EOF, which ends streams, else Unknown (2), as
+ * google.golang.org/grpc's status.Code has it. */
 __noinline int grpc_error_code(const struct call_layout *l, __u64 type, __u64 data)
 {
 	struct go_string text;

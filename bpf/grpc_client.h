@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * RPCs of a client. Unary: two hits, where the call's stream is made and where it finishes, on one goroutine. A streaming
- * call pays a third, where its goroutine lets go of it: from then on its clientStream stands for it. One that fails before it
- * has a stream finishes in retryLocked.
+ * RPCs of a client. Unary: two hits, where the call's stream is made and where it finishes, on one goroutine. A
+ * streaming call pays a third, where its goroutine lets go of it: from then on its clientStream stands for it. One that
+ * fails before it has a stream finishes in retryLocked.
  */
 #ifndef TRIGON_GRPC_CLIENT_H
 #define TRIGON_GRPC_CLIENT_H
@@ -38,8 +38,8 @@ int grpc_client_begin(struct go_registers *regs)
 	return 0;
 }
 
-/* The call of runtime.newproc in newClientStreamWithParams, only of streaming calls: AX is the closure of the goroutine that
- * watches the stream; its third word is the clientStream. */
+/* The call of runtime.newproc in newClientStreamWithParams, only of streaming calls: AX is the closure of the goroutine
+ * that watches the stream; its third word is the clientStream. */
 SEC("uprobe")
 int grpc_client_stream(struct go_registers *regs)
 {
@@ -103,14 +103,15 @@ __noinline int grpc_client_connection(const struct call_layout *l, struct call *
 	stream = grpc_stream(&l->grpc, stream, l->grpc.client_stream);
 	if (!stream || read_user(&e->stream, sizeof(e->stream), stream + l->grpc.stream_id) ||
 	    read_user(&conn, sizeof(conn), transport.data + l->grpc.client_conn) ||
-	    read_connection(&l->net, &c->connection, conn, l->net.fd_laddr) < 0) {
+	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0) {
 		e->stream = 0;
 		lose(LOSS_CONNECTION_UNREADABLE);
 	}
 	return 0;
 }
 
-__noinline int grpc_client_settle(const struct process *p, struct call *c, const struct call_key *key, __u64 cs, __u32 code)
+__noinline int grpc_client_settle(const struct process *p, struct call *c, const struct call_key *key, __u64 cs,
+				  __u32 code)
 {
 	const struct call_layout *l;
 	struct call_end e = {};

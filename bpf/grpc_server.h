@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * RPCs that are served, unary and streaming alike: two hits, where the server begins with a stream and where its status is
- * written. Over net/http (ServeHTTP) the RPC is an HTTP request, which is seen as such.
+ * RPCs that are served, unary and streaming alike: two hits, where the server begins with a stream and where its status
+ * is written. Over net/http (ServeHTTP) the RPC is an HTTP request, which is seen as such.
  */
 #ifndef TRIGON_GRPC_SERVER_H
 #define TRIGON_GRPC_SERVER_H
@@ -15,7 +15,7 @@ __noinline int grpc_server_connection(const struct call_layout *l, __u64 transpo
 		return 0;
 	r->connection.port = 0;
 	if (read_user(&conn, sizeof(conn), transport + l->grpc.server_conn) ||
-	    read_connection(&l->net, &r->connection, conn, l->net.fd_raddr) < 0)
+	    read_connection(l, &r->connection, conn.type, conn.data, 1) < 0)
 		lose(LOSS_CONNECTION_UNREADABLE);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * HTTP/1 calls of net/http's client: two hits, around (*persistConn).roundTrip, where the connection is known. Who has to
- * wait for a connection pays one more, which takes the time before. A failed attempt that is made again is one call.
+ * HTTP/1 calls of net/http's client: two hits, around (*persistConn).roundTrip, where the connection is known. Who has
+ * to wait for a connection pays one more, which takes the time before. A failed attempt that is made again is one call.
  */
 #ifndef TRIGON_HTTP_CLIENT_H
 #define TRIGON_HTTP_CLIENT_H
@@ -10,7 +10,7 @@
 
 enum http_call_state {
 	HTTP_CALL_PLAIN = 0,
-	HTTP_CALL_WAITS = 1,  /* for a connection: only the start is known */
+	HTTP_CALL_WAITS = 1,  /* for a connection */
 	HTTP_CALL_FAILED = 2, /* an attempt did, and may be made again */
 	HTTP_CALL_AGAIN = 3,  /* it is */
 };
@@ -20,6 +20,7 @@ SEC("uprobe")
 int http_client_wait(struct go_registers *regs)
 {
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	struct go_interface ctx = {};
 	const struct process *p;
 	const struct call_layout *l;
 	struct call *c;
@@ -32,20 +33,15 @@ int http_client_wait(struct go_registers *regs)
 	if (!p)
 		return 0;
 	c = find_call(&key);
-	if (c && c->active && c->state == HTTP_CALL_AGAIN)
-		return 0;
-	if (!c)
-		c = new_call(&key);
-	if (!c) {
-		lose(LOSS_CALL_STATE_FULL);
-		return 0;
+	if (!c || !c->active || c->state != HTTP_CALL_AGAIN) {
+		if (read_user(&ctx, sizeof(ctx), GO_ARG2(regs) + l->http.want_ctx))
+			lose(LOSS_CONTEXT_UNREADABLE);
+		c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+		if (!c)
+			return 0;
+		c->state = HTTP_CALL_WAITS;
 	}
-	c->process = p->id;
-	c->slot = slot;
-	c->start_ns = bpf_ktime_get_ns();
-	c->connection.port = 0;
-	c->state = HTTP_CALL_WAITS;
-	c->active = 1;
+	c->object = GO_ARG2(regs);
 	return 0;
 }
 
@@ -57,7 +53,7 @@ int http_client_begin(struct go_registers *regs)
 	const struct process *p;
 	const struct call_layout *l;
 	struct go_interface ctx = {}, conn;
-	__u64 request, waited = 0;
+	__u64 request;
 	struct call *c;
 	__u32 slot;
 
@@ -73,23 +69,14 @@ int http_client_begin(struct go_registers *regs)
 		return 0;
 	}
 	c = find_call(&key);
-	if (c && c->active && c->state == HTTP_CALL_AGAIN) {
-		c->object = request;
-		c->state = HTTP_CALL_PLAIN;
-	} else {
-		if (c && c->active && c->state == HTTP_CALL_WAITS) {
-			waited = c->start_ns;
-			c->active = 0;
-		}
+	if (!c || !c->active || (c->state != HTTP_CALL_AGAIN && c->state != HTTP_CALL_WAITS))
 		c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
-		if (!c)
-			return 0;
-		c->object = request;
-		if (waited)
-			c->start_ns = waited;
-	}
+	if (!c)
+		return 0;
+	c->object = request;
+	c->state = HTTP_CALL_PLAIN;
 	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
-	    read_connection(&l->net, &c->connection, conn, l->net.fd_laddr) < 0)
+	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
 		lose(LOSS_CONNECTION_UNREADABLE);
 	if (c->connection.port)
 		enter_caller(c);
@@ -118,6 +105,15 @@ static __always_inline int http_client_read(const struct call_layout *l, const s
 	return 0;
 }
 
+static __always_inline void http_client_count(const struct process *p, struct call *c, const struct call_key *key,
+					      struct call_end *e)
+{
+	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
+	e->failed = e->error || e->key.status >= 400;
+	find_route(p, &e->key, e->target);
+	settle_call(p, c, key, e);
+}
+
 static __always_inline void http_client_settle(const struct process *p, const struct call_layout *l, struct call *c,
 					       const struct call_key *key, struct call_end *e)
 {
@@ -127,10 +123,38 @@ static __always_inline void http_client_settle(const struct process *p, const st
 		forget_call(c, key);
 		return;
 	}
-	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
-	e->failed = e->error || e->key.status >= 400;
-	find_route(p, &e->key, e->target);
-	settle_call(p, c, key, e);
+	http_client_count(p, c, key, e);
+}
+
+/* Where (*Transport).roundTrip goes when getConn has failed: BX error. Of the call only what it waited for is known. */
+SEC("uprobe")
+int http_client_not_connected(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct call_end e = {};
+	struct go_string scheme;
+	struct call *c;
+
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	c = open_call(&key, &p, &l);
+	/* Without a wait it was given up before it began. */
+	if (!c || (c->state != HTTP_CALL_WAITS && c->state != HTTP_CALL_AGAIN))
+		return 0;
+	e.now = bpf_ktime_get_ns();
+	e.error = GO_ARG2(regs);
+	if (read_user(&e.target, sizeof(e.target), c->object + l->http.want_address) ||
+	    read_user(&scheme, sizeof(scheme), c->object + l->http.want_scheme)) {
+		lose(LOSS_CALL_UNREADABLE);
+		forget_call(c, &key);
+		return 0;
+	}
+	e.key.method = METHOD_OTHER;
+	e.key.tls = scheme.len == 5;
+	e.key.signal = SIGNAL_HTTP_CLIENT;
+	http_client_count(p, c, &key, &e);
+	return 0;
 }
 
 /* Behind (*persistConn).roundTrip: AX *Response, BX:CX error */

@@ -78,13 +78,12 @@ __noinline int link_caller(const struct process *p, struct request *r)
 	if (!p || !r)
 		return 0;
 	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
-	if (!l || l->process != p->id || p->layout.response_conn == OFFSET_ABSENT ||
-	    l->net.conn_rwc == OFFSET_ABSENT)
+	if (!l || l->process != p->id || p->layout.response_conn == OFFSET_ABSENT || l->net.conn_rwc == OFFSET_ABSENT)
 		return 0;
 	/* Read once for all requests of a connection. */
 	if (!r->connection.port && (read_user(&at, sizeof(at), r->writer + p->layout.response_conn) ||
 				    read_user(&conn, sizeof(conn), at + l->net.conn_rwc) ||
-				    read_connection(&l->net, &r->connection, conn, l->net.fd_raddr) < 0)) {
+				    read_connection(l, &r->connection, conn.type, conn.data, 1) < 0)) {
 		lose(LOSS_CONNECTION_UNREADABLE);
 		return 0;
 	}
@@ -117,8 +116,8 @@ __noinline int begin_for_calls(const struct process *p, struct request *r, const
 
 #define UNREADABLE (~0ull)
 
-/* Takes from the request what only its start knows for sure; returns where its headers lie. A function of its own, since
- * the window fills half of the stack. */
+/* Takes from the request what only its start knows for sure; returns where its headers lie. A function of its own,
+ * since the window fills half of the stack. */
 __noinline __u64 read_request_begin(const struct request_layout *l, struct request *r, __u64 from)
 {
 	__u8 window[START_WINDOW];

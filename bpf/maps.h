@@ -62,7 +62,7 @@ struct go_layout {
 #define PROCESS_ROUTE_POINTER 8 /* Request.pat */
 #define PROCESS_SWISS_MAPS    16
 #define PROCESS_TRACE_CONTEXT 32
-#define PROCESS_H2_UNHELD     64 /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
+#define PROCESS_H2_UNHELD     64  /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
 #define PROCESS_CALLS         128 /* its calls are watched: they ask for their parents */
 #define PROCESS_CREATORS      256 /* goroutines can be told by their creators */
 
@@ -211,11 +211,12 @@ struct request {
 	__u8 ctx_slot; /* of its entries in `request_index`, by one more; 0: none */
 	__u8 goid_slot;
 	__u8 subject_slot;
-	__u8 batches;       /* of the next array, how many are set */
+	__u8 batches;                     /* of the next array, how many are set */
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
+	__u64 reserved[7];
 };
-_Static_assert(sizeof(struct request) == 256, "four cache lines");
+_Static_assert(sizeof(struct request) == 320, "five cache lines");
 
 /* By the goroutine's address; see request_state.h. Mapped by user space, and therefore aligned to pages. */
 struct {
@@ -264,8 +265,8 @@ struct {
 
 /* A type that is a context.Context: where its parent lies. */
 struct context_type {
-	__u64 itab; /* run-time address; 0: no more types */
-	__u16 parent; /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
+	__u64 itab;       /* run-time address; 0: no more types */
+	__u16 parent;     /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
 	__u16 is_request; /* it may be a request's own context, which is then looked up */
 	__u16 has_value;  /* it is a context.valueCtx */
 	__u16 pad;
@@ -286,6 +287,10 @@ struct http_client_layout {
 	__u16 status; /* of http.Response */
 	__u16 proto_major;
 	__u16 proto_minor;
+	__u16 want_ctx; /* of wantConn */
+	__u16 want_address;
+	__u16 want_scheme;
+	__u16 pad;
 };
 
 /* Of net's connections. */
@@ -316,15 +321,15 @@ struct grpc_layout {
 	__u16 client_conn; /* of http2Client */
 	__u16 status;      /* of the internal Status and Error: to the message Status */
 	__u16 error;
-	__u16 code; /* of that message */
-	__u16 call_header; /* of clientStream */
+	__u16 code;          /* of that message */
+	__u16 call_header;   /* of clientStream */
 	__u16 header_method; /* of CallHdr */
 	__u16 client;        /* of clientStream: its ClientConn */
 	__u16 attempt;
 	__u16 attempt_transport;
 	__u16 attempt_stream;
-	__u16 target; /* of ClientConn */
-	__u16 desc_client;  /* of StreamDesc: ClientStreams */
+	__u16 target;      /* of ClientConn */
+	__u16 desc_client; /* of StreamDesc: ClientStreams */
 	__u16 desc_server;
 };
 
@@ -387,8 +392,9 @@ struct call {
 	struct connection_key connection;
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 error;
+	__u64 reserved[7];
 };
-_Static_assert(sizeof(struct call) == 128, "two cache lines");
+_Static_assert(sizeof(struct call) == 192, "three cache lines");
 
 /* By subject and library; see call_state.h. Mapped by user space. */
 struct {

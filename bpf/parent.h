@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Whose call is this? The request to which the call's context.Context belongs; else the one that its goroutine serves; else
- * the one whose goroutine created the call's, if that was surely during this request.
+ * Whose call is this? The request to which the call's context.Context belongs; else the one that its goroutine serves;
+ * else the one whose goroutine created the call's, if that was surely during this request.
  */
 #ifndef TRIGON_PARENT_H
 #define TRIGON_PARENT_H
@@ -56,8 +56,8 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 	return 0;
 }
 
-/* Whether a goroutine of this number was created after the request began: its number was given to no P then, or lay with
- * one that had not given it away. */
+/* Whether a goroutine of this number was created after the request began: its number was given to no P then, or lay
+ * with one that had not given it away. */
 static __always_inline int created_during(const struct request *r, __u64 goid)
 {
 	if (!r->next_goid)
@@ -159,7 +159,8 @@ found:
 
 /* What goroutines will be compared with that a request's goroutine creates. Its own number is kept from request to
  * request. */
-static __always_inline void note_goroutines(const struct call_layout *l, struct request *r, const struct request_key *key)
+static __always_inline void note_goroutines(const struct call_layout *l, struct request *r,
+					    const struct request_key *key)
 {
 	struct go_slice all;
 	__u64 ps[GOID_BATCHES] = {};
@@ -189,8 +190,8 @@ static __always_inline void note_goroutines(const struct call_layout *l, struct 
 		if (i >= all.len)
 			break;
 		r->batch[i] = 0;
-		/* One is not counted, so that all others fit four bits: a whole batch is never left, since it is fetched for
-		 * a goroutine that gets the first number. */
+		/* One is not counted, so that all others fit four bits: a whole batch is never left, since it is
+		 * fetched for a goroutine that gets the first number. */
 		if (!read_user(cache, sizeof(cache), ps[i] + l->p_goidcache) && cache[1] - cache[0] < 16)
 			r->batch[i] = (__u32)cache[0] << 4 | (__u32)(cache[1] - cache[0]);
 		r->batches = (__u8)(i + 1);

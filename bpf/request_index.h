@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * From what names a request elsewhere (its context, its goroutine's number, its stream) to its goroutine's address, under
- * which its state lies.
+ * From what names a request elsewhere (its context, its goroutine's number, its stream) to its goroutine's address,
+ * under which its state lies.
  *
- * Buckets of four in an array, so that neither entering nor looking up costs a call. An entry is only a hint: the request
- * that it leads to says itself whether it is the one. So nothing has to be swept, and what a dead process left is given
- * to the next one that finds its bucket full.
+ * Buckets of four in an array, so that neither entering nor looking up costs a call. An entry is only a hint: the
+ * request that it leads to says itself whether it is the one. So nothing has to be swept, and what a dead process left
+ * is given to the next one that finds its bucket full.
  */
 #ifndef TRIGON_REQUEST_INDEX_H
 #define TRIGON_REQUEST_INDEX_H
@@ -21,17 +21,15 @@ static __always_inline struct index_bucket *index_bucket(__u32 tgid, __u32 kind,
 	return bpf_map_lookup_elem(&request_index, &at);
 }
 
-/* The open request of a goroutine, if the value names it. */
-static __always_inline struct request *named_request(const struct request_key *key, __u32 kind, __u64 value)
+/* Whether the value names this request, and that is open. */
+static __always_inline int named(const struct request *r, __u32 kind, __u64 value)
 {
-	struct request *r = find_request(key);
-
-	if (!r || !r->active)
+	if (!r->active)
 		return 0;
 	switch (kind) {
-	case INDEX_CONTEXT: return r->ctx == value ? r : 0;
-	case INDEX_GOID: return r->goid == value ? r : 0;
-	default: return r->request == value ? r : 0;
+	case INDEX_CONTEXT: return r->ctx == value;
+	case INDEX_GOID: return r->goid == value;
+	default: return r->request == value;
 	}
 }
 
@@ -56,8 +54,10 @@ static __always_inline __u8 index_enter(const struct request_key *key, __u32 kin
 		struct index_entry *e = &bucket->entries[i];
 		struct request_key other = {.g = e->g, .tgid = e->tgid};
 		__u64 before = e->value;
+		struct request *r = find_request(&other);
 
-		if (named_request(&other, e->kind, before))
+		/* What still leads to its request is left alone. A goroutine keeps its number between requests. */
+		if (r && (e->kind == INDEX_GOID ? r->goid == before : named(r, e->kind, before)))
 			continue;
 		if (__sync_val_compare_and_swap(&e->value, before, value) == before) {
 			e->g = key->g;
@@ -90,6 +90,7 @@ __noinline __u64 index_goroutine(__u32 tgid, __u32 kind, __u64 value)
 {
 	struct index_bucket *bucket = index_bucket(tgid, kind, value);
 	struct request_key key = {.tgid = tgid};
+	const struct request *r;
 
 	if (!bucket || !value)
 		return 0;
@@ -99,7 +100,10 @@ __noinline __u64 index_goroutine(__u32 tgid, __u32 kind, __u64 value)
 		if (e->value == value && e->tgid == tgid && e->kind == kind)
 			key.g = e->g;
 	}
-	return key.g && named_request(&key, kind, value) ? key.g : 0;
+	if (!key.g)
+		return 0;
+	r = find_request(&key);
+	return r && named(r, kind, value) ? key.g : 0;
 }
 
 /* The request's context is no longer asked for. */

@@ -19,7 +19,8 @@ static __always_inline __u64 random64(void)
 	return (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 }
 
-/* TraceIdRatioBased: the low 8 bytes of the trace id as a big-endian number, without the last bit, are below the bound. */
+/* TraceIdRatioBased: the low 8 bytes of the trace id as a big-endian number, without the last bit, are below the bound.
+ */
 static __always_inline __u8 sampled_by_ratio(const struct process *p, __u64 lower)
 {
 	if (p->sampler == SAMPLER_RATIO)
@@ -27,8 +28,8 @@ static __always_inline __u8 sampled_by_ratio(const struct process *p, __u64 lowe
 	return p->sampler == SAMPLER_ON;
 }
 
-/* A trace that nobody began before. Its lower half is random, which is all that decides on sampling; the upper one differs
- * for whatever begins at another time or place, and costs no call. */
+/* A trace that nobody began before. Its lower half is random, which is all that decides on sampling; the upper one
+ * differs for whatever begins at another time or place, and costs no call. */
 static __always_inline void new_trace(__u64 trace_id[2], __u64 *span_id, __u64 place, __u64 now)
 {
 	__u64 random = random64();

@@ -343,6 +343,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 Target::DeferredEnd { functions } => names.extend(*functions),
                 Target::AtCall { function, callee }
                 | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
             }
@@ -418,6 +419,12 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
+            }
+            Target::AfterCallFailed { function, callee, error, spilled } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let want = Want::AfterCallFailed { callee: callee_at, error: *error, spilled: Registers::of(spilled) };
+                let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, outer, sites)
             }
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;

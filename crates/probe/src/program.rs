@@ -54,6 +54,7 @@ programs! {
     WorldStartGo122 => world_start_go122,
     WorldStartGo121 => world_start_go121,
     HttpClientWait => http_client_wait,
+    HttpClientNotConnected => http_client_not_connected,
     HttpClientBegin => http_client_begin,
     HttpClientEnd => http_client_end,
     HttpClientRetry => http_client_retry,

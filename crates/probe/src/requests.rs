@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use trigon_model::ProcessId;
 
 /// `sizeof(struct request)` of `bpf/maps.h`.
-pub(crate) const REQUEST_SIZE: usize = 256;
+pub(crate) const REQUEST_SIZE: usize = 320;
 /// `sizeof(struct call)`.
-pub(crate) const CALL_SIZE: usize = 128;
+pub(crate) const CALL_SIZE: usize = 192;
 // Where the fields of both lie; of a call's, `g` is its subject.
 const G: usize = 0;
 const TGID: usize = 8;

@@ -197,6 +197,17 @@ pub enum Target {
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
     },
+    /// Where `function` goes only when its call of `callee` returned an error.
+    AfterCallFailed {
+        /// The function.
+        function: &'static str,
+        /// Whose call failed.
+        callee: &'static str,
+        /// The result with the error's first word.
+        error: Register,
+        /// Arguments of `function` that must lie in their places on the stack.
+        spilled: &'static [Register],
+    },
     /// Where `inlined` was inlined into `function`: behind the call of `callee`, with results in these registers.
     AfterCallIfInlined {
         /// The function that was inlined.

@@ -14,6 +14,8 @@ const MAX_CODE: usize = 4 << 20;
 const MAX_STEPS: usize = 64;
 /// Instructions of a stack-growing block.
 const MAX_GROW_BLOCK: usize = 64;
+/// Instructions from a call to the jump that looks at its error.
+const MAX_TEST_STEPS: usize = 4;
 /// The exact bytes that the kernel optimises (`x86_nops[5]`).
 const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 const PAGE: u64 = 4096;
@@ -41,7 +43,20 @@ pub(super) fn find(
         Want::AfterCall { callee, needs, spilled } => {
             let mut sites = Vec::new();
             for index in code.calls_of(*callee) {
-                let site = code.straight(index + 1, *needs, policy, None)?;
+                let site = code.straight(index + 1, *needs, policy, None, None)?;
+                if !spilled.is_empty() && !spill::kept(&code, *spilled, site.vaddr, is_morestack) {
+                    return Err(NoSite::NotSpilled);
+                }
+                sites.push(site);
+            }
+            if sites.is_empty() { Err(NoSite::NoCall) } else { Ok(sites) }
+        }
+        Want::AfterCallFailed { callee, error, spilled } => {
+            let needs = Registers::of(&[*error]);
+            let error = wanted(needs).next().ok_or(NoSite::NoCall)?;
+            let mut sites = Vec::new();
+            for (from, start) in code.calls_of(*callee).into_iter().filter_map(|index| code.failure(index, error)) {
+                let site = code.straight(start, needs, policy, None, Some(from))?;
                 if !spilled.is_empty() && !spill::kept(&code, *spilled, site.vaddr, is_morestack) {
                     return Err(NoSite::NotSpilled);
                 }
@@ -72,7 +87,7 @@ fn entry(
     policy: &Policy,
     is_morestack: &dyn Fn(u64) -> bool,
 ) -> Result<Site, NoSite> {
-    code.straight(0, needs, policy, code.stack_check(needs, is_morestack).as_ref())
+    code.straight(0, needs, policy, code.stack_check(needs, is_morestack).as_ref(), None)
 }
 
 fn conditional_target(instruction: &Instruction) -> Option<u64> {
@@ -178,11 +193,30 @@ impl<'c> Code64<'c> {
 
     /// Whether a jump from elsewhere leads into `(from, to]`, or to `from` itself: then the instruction at `to` may run
     /// more or less often than the one at `from`. Growing the stack and starting again does not count.
-    fn entered_between(&self, from: u64, to: u64, check: Option<&StackCheck>) -> bool {
+    /// Nor does the branch that leads to the line's beginning, if there is one.
+    fn entered_between(&self, from: u64, to: u64, check: Option<&StackCheck>, by: Option<u64>) -> bool {
         self.branches.iter().any(|&(at, target)| {
             let restart = target == from && check.is_some_and(|check| at > check.block);
-            (from..=to).contains(&target) && !restart
+            let entry = target == from && by == Some(at);
+            (from..=to).contains(&target) && !restart && !entry
         })
+    }
+
+    /// The branch that is taken when a call returned an error, and the instruction to which it leads: the register with the
+    /// error's first word is compared with itself, and a jump follows if it is not zero.
+    fn failure(&self, call: usize, error: Reg) -> Option<(u64, usize)> {
+        let mut tested = false;
+        for instruction in self.instructions.get(call + 1..)?.iter().take(MAX_TEST_STEPS) {
+            if instruction.mnemonic() == Mnemonic::Test {
+                tested = instruction.op0_register() == error && instruction.op1_register() == error;
+            } else if let Some(target) = conditional_target(instruction) {
+                let fails = tested && instruction.mnemonic() == Mnemonic::Jne;
+                return fails.then(|| Some((instruction.ip(), self.index_of(target)?))).flatten();
+            } else if instruction.mnemonic() != Mnemonic::Nop {
+                return None;
+            }
+        }
+        None
     }
 
     /// The cheapest site on the straight line from an instruction on.
@@ -192,13 +226,14 @@ impl<'c> Code64<'c> {
         needs: Registers,
         policy: &Policy,
         check: Option<&StackCheck>,
+        by: Option<u64>,
     ) -> Result<Site, NoSite> {
         let line = self.instructions.get(start..).unwrap_or_default();
         let from = line.first().map(Instruction::ip).ok_or(NoSite::Undecodable)?;
         let mut info = InstructionInfoFactory::new();
         let mut best: Option<Site> = None;
         for instruction in line.iter().take(MAX_STEPS) {
-            if instruction.is_invalid() || self.entered_between(from, instruction.ip(), check) {
+            if instruction.is_invalid() || self.entered_between(from, instruction.ip(), check, by) {
                 break;
             }
             let grows = conditional_target(instruction).is_some_and(|to| check.is_some_and(|c| c.block == to));

@@ -87,6 +87,16 @@ pub enum Want {
         /// stack, where the frame pointer leads to them.
         spilled: Registers,
     },
+    /// The path that is taken only when a call of a function returned an error, behind each call of it that is followed by
+    /// such a branch.
+    AfterCallFailed {
+        /// Address of the called function.
+        callee: u64,
+        /// The result with the error's first word, which must still be there.
+        error: Register,
+        /// Arguments of the calling function that must lie in their places on the stack.
+        spilled: Registers,
+    },
     /// Each call of a function.
     AtCall {
         /// Address of the called function.

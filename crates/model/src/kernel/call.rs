@@ -5,10 +5,10 @@ use crate::{ProcessId, SpanId, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
-pub const CALL_EVENT_SIZE: usize = 520;
-const METHOD_TEXT: (usize, usize) = (120, 16);
-const TARGET: (usize, usize) = (136, 128);
-const TEXT: (usize, usize) = (264, 256);
+pub const CALL_EVENT_SIZE: usize = 528;
+const METHOD_TEXT: (usize, usize) = (128, 16);
+const TARGET: (usize, usize) = (144, 128);
+const TEXT: (usize, usize) = (272, 256);
 /// `CALL_MORE_TEXT`, directly behind `text`.
 const MORE_TEXT: usize = 768;
 
@@ -78,6 +78,8 @@ impl ParentSource {
 pub struct Connection {
     /// Address.
     pub address: IpAddr,
+    /// The server's address and port, hashed: towards different servers a client may have the same port at once.
+    pub server: u64,
     /// Port.
     pub port: u16,
     /// The network namespace's inode; only of loopback addresses, which each namespace has.
@@ -143,40 +145,41 @@ impl CallRecord {
     pub(super) fn decode(b: &Bytes<'_>) -> Self {
         let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
-        let port = b.u16(92);
+        let port = b.u16(100);
         let address: [u8; 16] = b.array(72);
         let address = Ipv6Addr::from(address);
         let connection = (port != 0).then(|| Connection {
             address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
+            server: b.u64(88),
             port,
-            netns: b.u32(88),
+            netns: b.u32(96),
         });
         Self {
             process: ProcessId(b.u32(4)),
-            signal: CallSignal::from_byte(b.u8(104)),
-            system: b.u8(105),
+            signal: CallSignal::from_byte(b.u8(112)),
+            system: b.u8(113),
             start_ns: b.u64(8),
             end_ns: b.u64(16),
             trace_id: TraceId(b.array(24)),
             span_id: SpanId(b.array(40)),
             parent_id: Some(SpanId(b.array(48))).filter(|id| id.is_valid()),
-            source: ParentSource::from_byte(b.u8(110)),
-            joinable: b.u8(114) != 0,
-            trace_flags: b.u8(112),
-            due: b.u8(111),
+            source: ParentSource::from_byte(b.u8(118)),
+            joinable: b.u8(122) != 0,
+            trace_flags: b.u8(120),
+            due: b.u8(119),
             error: b.u64(56),
             wait_ns: b.u64(64),
             connection,
-            stream: Some(b.u32(116)).filter(|stream| *stream != 0),
-            status: b.u16(96),
-            method: Method::from_byte(b.u8(106)),
-            protocol: b.u8(107),
-            outcome: Outcome::from_byte(b.u8(108)),
-            tls: b.u8(109) != 0,
-            operation: b.u8(113),
-            method_text: b.text(METHOD_TEXT, b.u16(102)),
-            target: b.text(TARGET, b.u16(100)),
-            text: b.text(text, b.u16(98)),
+            stream: Some(b.u32(124)).filter(|stream| *stream != 0),
+            status: b.u16(104),
+            method: Method::from_byte(b.u8(114)),
+            protocol: b.u8(115),
+            outcome: Outcome::from_byte(b.u8(116)),
+            tls: b.u8(117) != 0,
+            operation: b.u8(121),
+            method_text: b.text(METHOD_TEXT, b.u16(110)),
+            target: b.text(TARGET, b.u16(108)),
+            text: b.text(text, b.u16(106)),
         }
     }
 }

@@ -20,5 +20,9 @@ pub(super) fn layout(fields: &Fields) -> Result<http_client_layout, MissingField
         status: fields.offset(P, "Response", "StatusCode")?,
         proto_major: fields.offset(P, "Response", "ProtoMajor")?,
         proto_minor: fields.offset(P, "Response", "ProtoMinor")?,
+        want_ctx: fields.offset(P, "wantConn", "ctx")?,
+        want_address: fields.offset(P, "wantConn", "cm.targetAddr")?,
+        want_scheme: fields.offset(P, "wantConn", "cm.targetScheme")?,
+        pad: 0,
     })
 }

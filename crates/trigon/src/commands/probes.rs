@@ -71,6 +71,9 @@ fn site(target: &Target) -> String {
         Target::Entry { function, .. } => format!("beginning of `{function}`"),
         Target::DeferredEnd { functions } => format!("the closure of `{}` that recovers", functions.join("` or `")),
         Target::AtCall { function, callee } => format!("the call of `{callee}` in `{function}`"),
+        Target::AfterCallFailed { function, callee, .. } => {
+            format!("where `{function}` goes when its call of `{callee}` has failed")
+        }
         Target::AfterCall { function, callee, .. } => format!("behind the call of `{callee}` in `{function}`"),
         Target::AfterCallIfInlined { inlined, function, callee, .. } => {
             format!("where `{inlined}` is inlined into `{function}`: behind the call of `{callee}`")

@@ -30,7 +30,7 @@ pub(super) fn kept(code: &Code64<'_>, wanted: Registers, site: u64, is_morestack
     let check = code.stack_check(Registers::default(), is_morestack);
     let Some(end) = code.index_of(site) else { return false };
     let Some(line) = code.instructions.get(..end).filter(|line| line.len() <= MAX_STEPS) else { return false };
-    if code.entered_between(code.body.entry, site, check.as_ref()) {
+    if code.entered_between(code.body.entry, site, check.as_ref(), None) {
         return false;
     }
     let mut info = InstructionInfoFactory::new();

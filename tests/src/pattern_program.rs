@@ -94,8 +94,16 @@ pub struct Load<'l> {
 pub struct Outcome {
     /// By pattern.
     pub report: Report,
-    /// Spans that the agent says were lost on the way, and requests and calls that it could not follow.
-    pub lost: Vec<Sample>,
+    /// All that the agent says it lost, by `signal/stage/reason`.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl Outcome {
+    /// What was lost of spans, and of the requests and calls that they are of.
+    pub fn lost(&self) -> u64 {
+        let ours = |name: &str| ["spans/", "requests/", "calls/"].iter().any(|signal| name.starts_with(signal));
+        self.dropped.iter().filter(|(name, _)| ours(name)).map(|(_, count)| count).sum()
+    }
 }
 
 /// Runs edge, middle and backend, observes all three but not the client, and judges the spans.
@@ -130,7 +138,7 @@ pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     let requests = did_as_told(&truth, &sent)?;
     let page = settled(&agent)?;
     agent.stop()?;
-    Ok(Outcome { report: judge(&receiver.spans(), PATTERNS, &requests), lost: lost(&page) })
+    Ok(Outcome { report: judge(&receiver.spans(), PATTERNS, &requests), dropped: dropped(&page) })
 }
 
 fn start(program: &Path, role: &str, arguments: &[&str]) -> Result<Server> {
@@ -203,10 +211,11 @@ fn settled(agent: &Agent) -> Result<Exposition> {
     })
 }
 
-fn lost(page: &Exposition) -> Vec<Sample> {
-    let ours = |sample: &&Sample| {
-        let signal = sample.labels.get("signal").map(String::as_str).unwrap_or_default();
-        ["spans", "requests", "calls"].contains(&signal) && sample.value != 0.0
+fn dropped(page: &Exposition) -> BTreeMap<String, u64> {
+    let name = |sample: &Sample| {
+        let label = |key: &str| sample.labels.get(key).map(String::as_str).unwrap_or_default();
+        ["signal", "stage", "reason"].map(label).join("/")
     };
-    page.find("trigon_dropped_total", &[]).filter(ours).cloned().collect()
+    let all = page.find("trigon_dropped_total", &[]).filter(|sample| sample.value != 0.0);
+    all.map(|sample| (name(sample), sample.value as u64)).collect()
 }

@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-/// How many troubles a report describes.
-const EXAMPLES: usize = 20;
+/// How many troubles of a pattern a report describes.
+const EXAMPLES: usize = 6;
 
 /// What must be found of a call's parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,16 +88,25 @@ pub struct Report {
     pub patterns: BTreeMap<String, Tally>,
     /// Spans that belong to no known request.
     pub unidentified: u64,
-    /// The first troubles in words.
-    pub examples: Vec<String>,
+    /// The first troubles in words, by pattern; under no name those of unidentified spans.
+    pub examples: BTreeMap<String, Vec<String>>,
 }
 
 impl Report {
-    /// The sum over some patterns; all if none is named.
-    pub fn sum(&self, patterns: &[&str]) -> Tally {
+    /// What is said of some patterns; all if none is named.
+    #[must_use]
+    pub fn of(&self, patterns: &[&str]) -> Self {
+        let mut part = self.clone();
+        let chosen = |name: &str| patterns.is_empty() || name.is_empty() || patterns.contains(&name);
+        part.patterns.retain(|name, _| chosen(name));
+        part.examples.retain(|name, _| chosen(name));
+        part
+    }
+
+    /// The sum of all patterns.
+    pub fn sum(&self) -> Tally {
         let mut sum = Tally::default();
-        let chosen = |name: &String| patterns.is_empty() || patterns.contains(&name.as_str());
-        for (_, tally) in self.patterns.iter().filter(|(name, _)| chosen(name)) {
+        for tally in self.patterns.values() {
             sum.requests += tally.requests;
             sum.complete += tally.complete;
             sum.absent += tally.absent;
@@ -113,9 +122,10 @@ impl Report {
         sum
     }
 
-    fn describe(&mut self, trouble: impl FnOnce() -> String) {
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(trouble());
+    fn describe(&mut self, pattern: &str, trouble: impl FnOnce() -> String) {
+        let examples = self.examples.entry(pattern.to_owned()).or_default();
+        if examples.len() < EXAMPLES {
+            examples.push(trouble());
         }
     }
 }
@@ -126,7 +136,7 @@ impl fmt::Display for Report {
             writeln!(out, "{name}: {tally}")?;
         }
         writeln!(out, "unidentified spans: {}", self.unidentified)?;
-        self.examples.iter().try_for_each(|trouble| writeln!(out, "  {trouble}"))
+        self.examples.values().flatten().try_for_each(|trouble| writeln!(out, "  {trouble}"))
     }
 }
 
@@ -213,14 +223,14 @@ impl<'s> Forest<'s> {
                 // What the harness itself asked for.
                 if path.as_deref() != Some("/quiet") {
                     report.unidentified += 1;
-                    report.describe(|| format!("of no known request: {path:?} of {span:?}"));
+                    report.describe("", || format!("of no known request: {path:?} of {span:?}"));
                 }
                 continue;
             };
             let index = forest.nodes.len();
             if forest.by_id.insert(&span.span_id, index).is_some() {
                 report.patterns.entry(place.owner.0.to_owned()).or_default().duplicates += 1;
-                report.describe(|| format!("a span id twice: {place:?}"));
+                report.describe(place.owner.0, || format!("a span id twice: {place:?}"));
             }
             forest.nodes.push(Node { place, span, source: attribute(span, "trigon.parent.source") });
             forest.by_owner.entry(place.owner).or_default().push(index);
@@ -245,7 +255,7 @@ impl<'s> Forest<'s> {
                 complete = false;
                 tally.absent += u64::from(here.is_empty());
                 tally.duplicates += (here.len() as u64).saturating_sub(1);
-                report.describe(|| format!("{} times: {place:?}", here.len()));
+                report.describe(owner.0, || format!("{} times: {place:?}", here.len()));
             }
             for node in here {
                 let verdict = self.verdict(node, parent, truth);
@@ -253,7 +263,7 @@ impl<'s> Forest<'s> {
                     continue;
                 }
                 complete = false;
-                report.describe(|| self.trouble(&verdict, node, truth));
+                report.describe(owner.0, || self.trouble(&verdict, node, truth));
                 match verdict {
                     Verdict::Right => {}
                     Verdict::Missing(source) => *tally.missing.entry(source).or_default() += 1,
@@ -268,7 +278,7 @@ impl<'s> Forest<'s> {
         for (place, here) in found {
             complete = false;
             report.unidentified += here.len() as u64;
-            report.describe(|| format!("not part of this pattern: {place:?}"));
+            report.describe(owner.0, || format!("not part of this pattern: {place:?}"));
         }
         tally.complete += u64::from(complete);
         report.patterns.insert(owner.0.to_owned(), tally);
@@ -330,7 +340,7 @@ fn expected<'s>(
 ) -> Vec<(Place<'s>, Option<Place<'s>>, Expected)> {
     let edge = Place { owner, call: None, server: true };
     let at = |call: &Call, server| Place { owner, call: Some(call.name), server };
-    let fits = |shape: &&&[Call]| shape.iter().all(|call| is_there(&at(call, false)));
+    let fits = |shape: &&&[Call]| shape.iter().all(|call| is_there(&at(call, false)) || is_there(&at(call, true)));
     let shape = pattern.shapes.iter().find(fits).or(pattern.shapes.first()).copied().unwrap_or_default();
     let mut all = Vec::new();
     if pattern.has_edge {

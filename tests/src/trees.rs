@@ -73,7 +73,8 @@ pub struct Tally {
     pub mislabelled: u64,
     /// Links that are right by chance: nothing could tell.
     pub unfounded: u64,
-    /// Links to another request, or to another part of this one; and traces that hold what does not belong together.
+    /// Links to another request, or to another part of this one, and roots that share a trace. What hangs right below
+    /// such a span is not counted again.
     pub wrong: u64,
     /// Parents that are no span.
     pub dangling: u64,
@@ -208,8 +209,8 @@ struct Forest<'s> {
     nodes: Vec<Node<'s>>,
     by_id: HashMap<&'s [u8], usize>,
     by_owner: BTreeMap<Owner<'s>, Vec<usize>>,
-    /// The roots of each trace.
-    roots: HashMap<&'s [u8], Vec<usize>>,
+    /// How many roots each trace has.
+    roots: HashMap<&'s [u8], usize>,
 }
 
 impl<'s> Forest<'s> {
@@ -235,7 +236,7 @@ impl<'s> Forest<'s> {
             forest.nodes.push(Node { place, span, source: attribute(span, "trigon.parent.source") });
             forest.by_owner.entry(place.owner).or_default().push(index);
             if span.parent_span_id.is_empty() {
-                forest.roots.entry(&span.trace_id).or_default().push(index);
+                *forest.roots.entry(&span.trace_id).or_default() += 1;
             }
         }
         forest
@@ -286,12 +287,11 @@ impl<'s> Forest<'s> {
 
     fn verdict(&self, node: &Node<'_>, parent: Option<Place<'_>>, truth: Expected) -> Verdict {
         let span = node.span;
-        let roots = self.roots.get(span.trace_id.as_slice()).map(Vec::as_slice).unwrap_or_default();
-        let foreign = |root: &usize| self.nodes.get(*root).is_none_or(|root| root.place.owner != node.place.owner);
-        if roots.len() > 1 || roots.iter().any(foreign) {
-            return Verdict::Wrong;
-        }
         if span.parent_span_id.is_empty() {
+            // A trace has one beginning. What hangs below it is in the trace of its parent, which is asked for below.
+            if self.roots.get(span.trace_id.as_slice()).is_some_and(|&roots| roots > 1) {
+                return Verdict::Wrong;
+            }
             return match (truth, node.source.as_deref()) {
                 (Expected::Server, _) => Verdict::Missing("connection"),
                 (Expected::Edge, _) | (Expected::Client(Truth::Root | Truth::OwnOrRoot), Some("unknown")) => {

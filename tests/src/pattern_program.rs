@@ -4,13 +4,14 @@ use crate::agent::Agent;
 use crate::exposition::{Exposition, Sample};
 use crate::golang::{Build, build};
 use crate::programs::{Server, client};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, attribute};
 use crate::trees::Truth::{Context, Creator, Goroutine, OwnOrRoot, Root};
 use crate::trees::{Call, Pattern, Report, Truth, judge};
 use crate::until;
 use anyhow::{Context as _, Result, ensure};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -18,6 +19,10 @@ use std::time::Duration;
 
 /// Bounds a failing test only.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where all that connect get their ports from. The client has a thousand of them towards the edge, and the edge some two
+/// thousand towards the backend: so there are two connections from one address at a time, to different servers.
+const PORTS: &str = "40000-44999";
 
 /// The truth about each route of the edge, and about its background work. The reasons stand with the program's functions.
 pub const PATTERNS: &[Pattern] = &[
@@ -96,6 +101,8 @@ pub struct Outcome {
     pub report: Report,
     /// All that the agent says it lost, by `signal/stage/reason`.
     pub dropped: BTreeMap<String, u64>,
+    /// Ports from which both the edge and another server were connected to.
+    pub shared_ports: usize,
 }
 
 impl Outcome {
@@ -114,8 +121,8 @@ pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     let program = build("patterns", &Build::with(load.toolchain))?;
     let client_program = build("client", &Build::default())?;
     let backend = start(&program, "backend", &[])?;
-    let middle = start(&program, "middle", &["-to", &backend.address])?;
-    let edge = start(&program, "edge", &["-to", &backend.address, "-middle", &middle.address])?;
+    let middle = start(&program, "middle", &["-ports", PORTS, "-to", &backend.address])?;
+    let edge = start(&program, "edge", &["-ports", PORTS, "-to", &backend.address, "-middle", &middle.address])?;
     let receiver = Receiver::start()?;
     let pids = [edge.pid(), middle.pid(), backend.pid()];
     let include = pids.map(|pid| format!("{{pid: {pid}}}")).join(", ");
@@ -138,7 +145,12 @@ pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     let requests = did_as_told(&truth, &sent)?;
     let page = settled(&agent)?;
     agent.stop()?;
-    Ok(Outcome { report: judge(&receiver.spans(), PATTERNS, &requests), dropped: dropped(&page) })
+    let spans = receiver.spans();
+    Ok(Outcome {
+        report: judge(&spans, PATTERNS, &requests),
+        dropped: dropped(&page),
+        shared_ports: shared_ports(&spans),
+    })
 }
 
 fn start(program: &Path, role: &str, arguments: &[&str]) -> Result<Server> {
@@ -159,7 +171,8 @@ fn send(program: &Path, address: &str, load: &Load<'_>) -> Result<BTreeMap<Strin
     let url = format!("http://{address}");
     let numbers = [load.requests, load.connections, load.rate].map(|number| number.to_string());
     let mix = file.path().to_str().context("a path")?;
-    let arguments = ["-url", &url, "-n", &numbers[0], "-c", &numbers[1], "-rate", &numbers[2], "-mix", mix];
+    let arguments =
+        ["-url", &url, "-n", &numbers[0], "-c", &numbers[1], "-rate", &numbers[2], "-mix", mix, "-ports", PORTS];
     let report = client(program, &arguments)?;
     let mut sent = BTreeMap::new();
     for result in report["results"].as_array().context("no results")? {
@@ -218,4 +231,12 @@ fn dropped(page: &Exposition) -> BTreeMap<String, u64> {
     };
     let all = page.find("trigon_dropped_total", &[]).filter(|sample| sample.value != 0.0);
     all.map(|sample| (name(sample), sample.value as u64)).collect()
+}
+
+fn shared_ports(spans: &[(String, Span)]) -> usize {
+    let of = |edge: bool| {
+        let chosen = spans.iter().filter(move |(service, _)| (service == "patterns-edge") == edge);
+        chosen.filter_map(|(_, span)| attribute(span, "network.peer.port")).collect::<BTreeSet<_>>()
+    };
+    of(true).intersection(&of(false)).count()
 }

@@ -24,18 +24,27 @@ import (
 	"time"
 )
 
-// shutdownTime bounds the wait for requests in flight at SIGTERM.
-const shutdownTime = 10 * time.Second
+const (
+	// shutdownTime bounds the wait for requests in flight at SIGTERM.
+	shutdownTime = 10 * time.Second
+	dialTime     = 30 * time.Second
+)
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on; port 0 takes a free one")
 	role := flag.String("role", "edge", "edge, middle or backend")
 	to := flag.String("to", "", "HOST:PORT of the backend (edge and middle)")
 	middle := flag.String("middle", "", "HOST:PORT of the middle (edge)")
+	ports := flag.String("ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
 	flag.Parse()
+	from, err := dialer(dialTime, *ports)
+	if err != nil {
+		fail(2, err)
+	}
 	// One process calls only one or two others, with hundreds of calls at a time.
 	transport := http.DefaultTransport.(*http.Transport)
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 1<<16
+	transport.DialContext = from.DialContext
 	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0)}
 	switch *role {
 	case "edge":

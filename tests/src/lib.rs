@@ -8,10 +8,12 @@ pub mod exposition;
 pub mod gc_program;
 pub mod golang;
 pub mod goroutine_program;
+pub mod pattern_program;
 pub mod programs;
 pub mod receiver;
 pub mod runtime_values;
 pub mod traceback;
+pub mod trees;
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};

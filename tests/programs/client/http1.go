@@ -27,7 +27,7 @@ type http1 struct {
 }
 
 func (h *http1) dial() error {
-	conn, err := net.DialTimeout("tcp", h.opts.host, h.opts.timeout)
+	conn, err := h.opts.dialer.Dial("tcp", h.opts.host)
 	if err != nil {
 		return err
 	}

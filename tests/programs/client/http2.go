@@ -24,10 +24,9 @@ type http2 struct {
 
 func newHTTP2(opts *options) (*http2, error) {
 	h := &http2{opts: opts}
-	dialer := &net.Dialer{Timeout: opts.timeout}
 	h.transport = &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
+			conn, err := opts.dialer.DialContext(ctx, network, addr)
 			if err == nil {
 				h.opened.Add(1)
 			}

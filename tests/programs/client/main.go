@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/signal"
@@ -25,6 +26,7 @@ type options struct {
 	rate           float64
 	duration       time.Duration
 	timeout        time.Duration
+	dialer         *net.Dialer
 	seed           int64
 	traceRatio     float64
 	traceCap       int
@@ -39,7 +41,7 @@ const timedSequence = 1 << 16
 
 func parse() (*options, error) {
 	o := &options{}
-	var target string
+	var target, ports string
 	var h2, h2c bool
 	flag.StringVar(&target, "url", "", "server, for example http://127.0.0.1:8080 (required)")
 	flag.IntVar(&o.n, "n", 1000, "requests to send, exactly")
@@ -57,11 +59,15 @@ func parse() (*options, error) {
 	flag.StringVar(&o.tracestate, "tracestate", "", "tracestate to send with each traceparent")
 	flag.Int64Var(&o.seed, "seed", 1, "order of the mix and the trace ids")
 	flag.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest wait for one request")
+	flag.StringVar(&ports, "ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
 	flag.BoolVar(&o.strict, "strict", false, "exit 1 when a status or an error was not expected by the mix")
 	flag.Parse()
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("-url %q: want http://HOST:PORT or https://HOST:PORT", target)
+	}
+	if o.dialer, err = dialer(o.timeout, ports); err != nil {
+		return nil, err
 	}
 	o.host, o.hostname, o.tls, o.h2 = u.Host, u.Hostname(), u.Scheme == "https", h2 || h2c
 	switch {

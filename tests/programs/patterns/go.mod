@@ -1,0 +1,5 @@
+module trigon.dev/tests/programs/patterns
+
+go 1.21
+
+require golang.org/x/sync v0.11.0

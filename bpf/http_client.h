@@ -108,8 +108,9 @@ static __always_inline int http_client_read(const struct call_layout *l, const s
 static __always_inline void http_client_count(const struct process *p, struct call *c, const struct call_key *key,
 					      struct call_end *e)
 {
-	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
-	e->failed = e->error || e->key.status >= 400;
+	e->failed |= e->error != 0;
+	e->key.outcome = e->failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
+	e->failed |= e->key.status >= 400;
 	find_route(p, &e->key, e->target);
 	settle_call(p, c, key, e);
 }
@@ -126,7 +127,7 @@ static __always_inline void http_client_settle(const struct process *p, const st
 	http_client_count(p, c, key, e);
 }
 
-/* Where (*Transport).roundTrip goes when getConn has failed: BX error. Of the call only what it waited for is known. */
+/* Where (*Transport).roundTrip goes when getConn has failed. Of the call only what it waited for is known. */
 SEC("uprobe")
 int http_client_not_connected(struct go_registers *regs)
 {
@@ -143,7 +144,7 @@ int http_client_not_connected(struct go_registers *regs)
 	if (!c || (c->state != HTTP_CALL_WAITS && c->state != HTTP_CALL_AGAIN))
 		return 0;
 	e.now = bpf_ktime_get_ns();
-	e.error = GO_ARG2(regs);
+	e.failed = 1;
 	if (read_user(&e.target, sizeof(e.target), c->object + l->http.want_address) ||
 	    read_user(&scheme, sizeof(scheme), c->object + l->http.want_scheme)) {
 		lose(LOSS_CALL_UNREADABLE);

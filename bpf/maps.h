@@ -250,7 +250,8 @@ struct index_entry {
 	__u32 kind;
 };
 
-#define INDEX_WAYS 4
+/* Of four, a few buckets of many are full by chance at a tenth of their load. */
+#define INDEX_WAYS 8
 
 struct index_bucket {
 	struct index_entry entries[INDEX_WAYS];

@@ -420,9 +420,9 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
             }
-            Target::AfterCallFailed { function, callee, error, spilled } => {
+            Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
-                let want = Want::AfterCallFailed { callee: callee_at, error: *error, spilled: Registers::of(spilled) };
+                let want = Want::AfterCallFailed { callee: callee_at, error: *error };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }

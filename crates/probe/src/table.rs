@@ -205,8 +205,6 @@ pub enum Target {
         callee: &'static str,
         /// The result with the error's first word.
         error: Register,
-        /// Arguments of `function` that must lie in their places on the stack.
-        spilled: &'static [Register],
     },
     /// Where `inlined` was inlined into `function`: behind the call of `callee`, with results in these registers.
     AfterCallIfInlined {

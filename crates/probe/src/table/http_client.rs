@@ -32,11 +32,10 @@ pub(super) const PROBES: &[Probe] = &[
             function: TRANSPORT_ROUND_TRIP,
             callee: "net/http.(*Transport).getConn",
             error: Register::Bx,
-            spilled: &[],
         },
         hits: "1 a call that got no connection",
         versions: "Go 1.21 to 1.27",
-        misses: "its method and path; calls that are given up before they need a connection",
+        misses: "its method, path and error; calls that are given up before they need a connection",
     },
     Probe {
         id: "net/http.client.http1.begin",

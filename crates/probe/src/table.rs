@@ -85,6 +85,8 @@ pub enum Role {
 pub enum Calls {
     /// HTTP/1 of `net/http`'s client.
     Http1,
+    /// HTTP/2 of `net/http`'s client.
+    Http2,
     /// RPCs that gRPC serves: they have the parts of a call.
     GrpcServer,
     /// RPCs of gRPC's client.
@@ -104,14 +106,14 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 3] = [Self::Http1, Self::GrpcServer, Self::GrpcClient];
+    pub const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient];
 }
 
 impl Calls {
     /// What they are counted as.
     pub fn signal(self) -> CallSignal {
         match self {
-            Self::Http1 => CallSignal::HttpClient,
+            Self::Http1 | Self::Http2 => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
         }
@@ -260,9 +262,9 @@ mod tests {
             probes().filter(holds).count()
         };
         assert!((21..=27).all(|minor| rows(minor) == 1) && rows(20) == 0 && rows(28) == 0);
-        // No place without a version, no version without this role.
+        // No place without a version.
         let is_version = |probe: &Probe| matches!(probe.when, When::Minors(..));
-        assert!(probes().all(|probe| is_version(probe) == (probe.role == Role::WorldStart)));
+        assert!(probes().all(|probe| is_version(probe) || probe.role != Role::WorldStart));
     }
 
     #[test]

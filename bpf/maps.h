@@ -214,7 +214,7 @@ struct request {
 	__u8 batches;                     /* of the next array, how many are set */
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
-	__u64 reserved[7];
+	__u64 reserved[7];                /* to whole cache lines */
 };
 _Static_assert(sizeof(struct request) == 320, "five cache lines");
 
@@ -302,12 +302,8 @@ struct net_layout {
 	__u64 tls_itab; /* of *tls.Conn as net.Conn */
 	__u16 tls_conn;
 	__u16 conn_fd;  /* of net.TCPConn */
-	__u16 fd_laddr; /* of net.netFD */
-	__u16 fd_raddr;
-	__u16 addr_ip; /* of net.TCPAddr */
-	__u16 addr_port;
+	__u16 fd_laddr; /* of net.netFD; raddr is behind it */
 	__u16 conn_rwc; /* of http.conn */
-	__u16 pad;
 };
 
 struct grpc_layout {
@@ -395,7 +391,10 @@ struct call {
 	struct connection_key connection;
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 error;
-	__u64 reserved[7];
+	__u64 caller;    /* its connection, hashed, by which it is entered in `caller_index` */
+	__u8 caller_way; /* where, by one more; 0: it is not */
+	__u8 pad[7];
+	__u64 reserved[5]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 
@@ -417,27 +416,24 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. */
-struct caller {
-	__u64 trace_id[2];
-	__u64 span_id;
-	__u64 subject; /* whose call it is, so that one that was left behind is not believed */
-	__u64 start_ns;
+/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. See caller.h. */
+struct caller_entry {
+	__u64 value; /* the connection, hashed; 0: free */
+	__u64 subject;
 	__u32 tgid;
-	__u32 process;
-	__u8 sampled;
-	__u8 library;
-	__u8 joinable;
-	__u8 pad[5];
+	__u32 library;
+};
+
+struct caller_bucket {
+	struct caller_entry entries[INDEX_WAYS];
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, struct connection_key);
-	__type(value, struct caller);
-} callers SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct caller_bucket);
+} caller_index SEC(".maps");
 
 struct tracestate {
 	__u32 len;

@@ -346,6 +346,8 @@ struct call_layout {
 	struct net_layout net;
 	struct http_client_layout http;
 	struct grpc_layout grpc;
+	struct sql_layout sql;
+	struct redis_layout redis;
 };
 
 /* By a process's place in `configurations`. */
@@ -367,6 +369,8 @@ enum trigon_call_library {
 	CALL_HTTP2 = 2,
 	CALL_GRPC = 3,
 	CALL_GRPC_STREAM = 4,
+	CALL_SQL = 5,
+	CALL_REDIS = 6,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */
@@ -392,7 +396,10 @@ struct call {
 	struct connection_key connection;
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 error;
-	__u64 reserved[7];
+	__u64 stack; /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
+			themselves */
+	__u64 count; /* of what is asked for at once */
+	__u64 reserved[5];
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 

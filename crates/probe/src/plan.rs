@@ -1,5 +1,7 @@
 //! What is attached to an executable, and why the rest is not: decided from the file alone, before anything is touched.
 
+mod places;
+
 use crate::calls::CallFacts;
 use crate::layout::{Fields, MissingField};
 use crate::skeleton::types::go_layout;
@@ -191,6 +193,10 @@ impl Plan {
         for calls in Calls::ALL {
             let (mut sites, mut refused) = (Vec::new(), Vec::new());
             for probe in probes().filter(|probe| probe.role.calls() == Some(calls)) {
+                if let Some(why) = places::unfit(probe.when, finder.binary.build_info()) {
+                    refused.push(Refused { probe, reason: why.reason, loss: why.loss });
+                    continue;
+                }
                 let unknown = probe.reads.iter().find_map(|structs| self.calls.missing(*structs));
                 match (finder.place(probe), unknown) {
                     (Ok(_), Some(why)) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
@@ -340,7 +346,11 @@ impl<'b, 'd> Finder<'b, 'd> {
         for probe in probes() {
             match &probe.target {
                 Target::Entry { function, .. } => names.push(function),
-                Target::DeferredEnd { functions } => names.extend(*functions),
+                Target::Entries { functions, .. } | Target::DeferredEnd { functions } => names.extend(*functions),
+                Target::AfterCalls { places, .. } => {
+                    names.extend(places.iter().flat_map(|place| place.callees).copied());
+                    names.extend(places.iter().map(|place| place.within.function()));
+                }
                 Target::AtCall { function, callee }
                 | Target::AfterCall { function, callee, .. }
                 | Target::AfterCallFailed { function, callee, .. }
@@ -397,6 +407,8 @@ impl<'b, 'd> Finder<'b, 'd> {
                 let sites = self.find(found, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, found, sites)
             }
+            Target::Entries { functions, needs } => self.entries(probe, functions, needs),
+            Target::AfterCalls { places, needs } => self.after_calls(probe, places, needs),
             Target::DeferredEnd { functions } => self.deferred_end(probe, functions),
             Target::AtCall { function, callee } => {
                 let (outer, callee_at) = self.caller(function, callee)?;

@@ -97,6 +97,12 @@ pub enum Want {
         /// Arguments of the calling function that must lie in their places on the stack.
         spilled: Registers,
     },
+    /// The point behind the only call through a pointer (of a method of an interface, or of a closure), with these
+    /// results still in registers.
+    AfterIndirectCall {
+        /// The results.
+        needs: Registers,
+    },
     /// Each call of a function.
     AtCall {
         /// Address of the called function.
@@ -171,6 +177,9 @@ pub enum NoSite {
     /// No such call.
     #[error("it does not call the function that marks the place")]
     NoCall,
+    /// Which one is meant cannot be told.
+    #[error("it makes more than one call through a pointer")]
+    Ambiguous,
     /// Arguments are not on the stack.
     #[error("it does not keep its arguments in their places on the stack until then")]
     NotSpilled,

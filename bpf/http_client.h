@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * HTTP/1 calls of net/http's client: two hits, around (*persistConn).roundTrip, where the connection is known. Who has
+ * Calls of net/http's client. HTTP/1: two hits, around (*persistConn).roundTrip, where the connection is known. Who has
  * to wait for a connection pays one more, which takes the time before. A failed attempt that is made again is one call.
+ * HTTP/2: two hits around (*ClientConn).roundTrip.
  */
 #ifndef TRIGON_HTTP_CLIENT_H
 #define TRIGON_HTTP_CLIENT_H
@@ -64,7 +65,7 @@ int http_client_begin(struct go_registers *regs)
 	if (!p)
 		return 0;
 	if (read_user(&request, sizeof(request), GO_ARG2(regs) + l->http.transport_request) ||
-	    read_user(&ctx, sizeof(ctx), request + l->http.ctx)) {
+	    read_user(&ctx, sizeof(ctx), request + l->http.http1.ctx)) {
 		lose(LOSS_CALL_UNREADABLE);
 		return 0;
 	}
@@ -86,11 +87,12 @@ int http_client_begin(struct go_registers *regs)
 static __always_inline int http_client_read(const struct call_layout *l, const struct call *c, struct call_end *e)
 {
 	const struct http_client_layout *h = &l->http;
+	const struct client_request_layout *r = c->library == CALL_HTTP2 ? &h->http2 : &h->http1;
 	struct go_string method;
 	__u64 url, tls = 0;
 
-	if (read_user(&method, sizeof(method), c->object + h->method) ||
-	    read_user(&url, sizeof(url), c->object + h->url) ||
+	if (read_user(&method, sizeof(method), c->object + r->method) ||
+	    read_user(&url, sizeof(url), c->object + r->url) ||
 	    read_user(&e->target, sizeof(e->target), url + h->url_host) ||
 	    read_user(&e->text, sizeof(e->text), url + h->url_path))
 		return -1;
@@ -100,7 +102,7 @@ static __always_inline int http_client_read(const struct call_layout *l, const s
 	e->method_text = method;
 	e->key.method = method_of(method);
 	e->key.tls = tls == 5;
-	e->key.protocol = 11;
+	e->key.protocol = c->library == CALL_HTTP2 ? 20 : 11;
 	e->key.signal = SIGNAL_HTTP_CLIENT;
 	return 0;
 }
@@ -108,8 +110,9 @@ static __always_inline int http_client_read(const struct call_layout *l, const s
 static __always_inline void http_client_count(const struct process *p, struct call *c, const struct call_key *key,
 					      struct call_end *e)
 {
-	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
-	e->failed = e->error || e->key.status >= 400;
+	e->failed |= e->error != 0;
+	e->key.outcome = e->failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
+	e->failed |= e->key.status >= 400;
 	find_route(p, &e->key, e->target);
 	settle_call(p, c, key, e);
 }
@@ -126,7 +129,7 @@ static __always_inline void http_client_settle(const struct process *p, const st
 	http_client_count(p, c, key, e);
 }
 
-/* Where (*Transport).roundTrip goes when getConn has failed: BX error. Of the call only what it waited for is known. */
+/* Where (*Transport).roundTrip goes when getConn has failed. Of the call only what it waited for is known. */
 SEC("uprobe")
 int http_client_not_connected(struct go_registers *regs)
 {
@@ -143,7 +146,7 @@ int http_client_not_connected(struct go_registers *regs)
 	if (!c || (c->state != HTTP_CALL_WAITS && c->state != HTTP_CALL_AGAIN))
 		return 0;
 	e.now = bpf_ktime_get_ns();
-	e.error = GO_ARG2(regs);
+	e.failed = 1;
 	if (read_user(&e.target, sizeof(e.target), c->object + l->http.want_address) ||
 	    read_user(&scheme, sizeof(scheme), c->object + l->http.want_scheme)) {
 		lose(LOSS_CALL_UNREADABLE);
@@ -185,7 +188,7 @@ int http_client_end(struct go_registers *regs)
 		c->connection.port = 0;
 		return 0;
 	}
-	if (read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.status))
+	if (read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.http1.status))
 		lose(LOSS_CALL_UNREADABLE);
 	e.key.status = (__u16)status;
 	http_client_settle(p, l, c, &key, &e);
@@ -212,6 +215,71 @@ int http_client_retry(struct go_registers *regs)
 	}
 	e.now = c->end_ns;
 	e.error = c->error;
+	http_client_settle(p, l, c, &key, &e);
+	return 0;
+}
+
+/* An HTTP/2 call: (*ClientConn).roundTrip(AX connection, BX request), which is *http.Request up to Go 1.26. The first
+ * one of a connection has waited for it as HTTP/1 does. */
+SEC("uprobe")
+int http2_client_begin(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP2};
+	struct call_key waiting = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	const struct process *p;
+	const struct call_layout *l;
+	struct go_interface ctx = {};
+	struct call *c, *w;
+	__u64 waited = 0;
+	__u32 slot;
+
+	if (stack_grows(regs))
+		return 0;
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	waiting.tgid = key.tgid;
+	p = calling(key.tgid, &slot, &l);
+	if (!p)
+		return 0;
+	w = find_call(&waiting);
+	if (w && w->active && w->state == HTTP_CALL_WAITS) {
+		waited = w->start_ns;
+		forget_call(w, &waiting);
+	}
+	if (read_user(&ctx, sizeof(ctx), GO_ARG2(regs) + l->http.http2.ctx)) {
+		lose(LOSS_CALL_UNREADABLE);
+		return 0;
+	}
+	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	if (!c)
+		return 0;
+	c->object = GO_ARG2(regs);
+	if (waited)
+		c->start_ns = waited;
+	return 0;
+}
+
+/* Behind it: AX response, BX:CX error */
+SEC("uprobe")
+int http2_client_end(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP2};
+	const struct process *p;
+	const struct call_layout *l;
+	struct call_end e = {};
+	struct call *c;
+	__u64 status = 0;
+
+	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	c = open_call(&key, &p, &l);
+	if (!c) {
+		lose_call_end(key.tgid);
+		return 0;
+	}
+	e.now = bpf_ktime_get_ns();
+	e.error = GO_ARG2(regs);
+	if (!e.error && read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.http2.status))
+		lose(LOSS_CALL_UNREADABLE);
+	e.key.status = (__u16)status;
 	http_client_settle(p, l, c, &key, &e);
 	return 0;
 }

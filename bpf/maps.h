@@ -250,7 +250,8 @@ struct index_entry {
 	__u32 kind;
 };
 
-#define INDEX_WAYS 4
+/* Of four, a few buckets of many are full by chance at a tenth of their load. */
+#define INDEX_WAYS 8
 
 struct index_bucket {
 	struct index_entry entries[INDEX_WAYS];
@@ -274,23 +275,25 @@ struct context_type {
 
 #define CONTEXT_TYPES 16
 
+/* What a client sends and gets: http.Request and http.Response, or of HTTP/2 from Go 1.27 on structs of its own. */
+struct client_request_layout {
+	__u16 method;
+	__u16 url;
+	__u16 ctx;
+	__u16 status; /* of the response */
+};
+
 struct http_client_layout {
 	__u16 transport_request; /* transportRequest.Request */
 	__u16 conn;              /* persistConn.conn */
-	__u16 method;            /* of http.Request */
-	__u16 url;
-	__u16 ctx;
+	struct client_request_layout http1;
+	struct client_request_layout http2;
 	__u16 url_host; /* of url.URL */
 	__u16 url_path;
-	__u16 url_raw_query;
 	__u16 url_scheme;
-	__u16 status; /* of http.Response */
-	__u16 proto_major;
-	__u16 proto_minor;
 	__u16 want_ctx; /* of wantConn */
 	__u16 want_address;
 	__u16 want_scheme;
-	__u16 pad;
 };
 
 /* Of net's connections. */

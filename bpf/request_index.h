@@ -3,7 +3,7 @@
  * From what names a request elsewhere (its context, its goroutine's number, its stream) to its goroutine's address,
  * under which its state lies.
  *
- * Buckets of four in an array, so that neither entering nor looking up costs a call. An entry is only a hint: the
+ * Buckets of eight in an array, so that neither entering nor looking up costs a call. An entry is only a hint: the
  * request that it leads to says itself whether it is the one. So nothing has to be swept, and what a dead process left
  * is given to the next one that finds its bucket full.
  */

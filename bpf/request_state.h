@@ -77,7 +77,12 @@ static __always_inline struct request *new_request(const struct request_key *key
 	}
 	if (bpf_map_update_elem(&requests, key, (const void *)&no_request, BPF_ANY))
 		return 0;
-	return bpf_map_lookup_elem(&requests, key);
+	r = bpf_map_lookup_elem(&requests, key);
+	if (r) {
+		r->g = key->g;
+		r->tgid = key->tgid;
+	}
+	return r;
 }
 
 #endif

@@ -131,7 +131,7 @@ impl Probes {
             (&mut maps.ring, settings.ring_bytes),
             (&mut maps.request_places, places),
             (&mut maps.requests, settings.max_requests),
-            (&mut maps.request_index, places),
+            (&mut maps.request_index, places / 2),
             (&mut maps.call_places, places),
             (&mut maps.calls, settings.max_requests),
             (&mut maps.callers, settings.max_requests),
@@ -151,7 +151,7 @@ impl Probes {
             constants.exponential_limits = *histogram::kernel_thresholds();
             constants.request_place_mask = places - 1;
             constants.call_place_mask = places - 1;
-            constants.index_mask = places - 1;
+            constants.index_mask = places / 2 - 1;
             constants.trace_seed = settings.trace_seed;
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = [u64::MAX; 16];

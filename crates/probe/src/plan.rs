@@ -197,6 +197,11 @@ impl Plan {
                     refused.push(Refused { probe, reason: why.reason, loss: why.loss });
                     continue;
                 }
+                if !is_of_release(probe.when, finder.binary) {
+                    let reason = format!("it is of another release: {}", probe.versions);
+                    refused.push(Refused { probe, reason, loss: false });
+                    continue;
+                }
                 let unknown = probe.reads.iter().find_map(|structs| self.calls.missing(*structs));
                 match (finder.place(probe), unknown) {
                     (Ok(_), Some(why)) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
@@ -225,11 +230,8 @@ impl Plan {
     fn place_stops(&mut self, finder: &Finder<'_, '_>) -> Result<(), String> {
         let info = finder.binary.build_info();
         let absent = |why: &str| format!("garbage collections and other stops: {why}");
-        let minor = info.go_version.as_ref().filter(|version| version.major == 1).map(|version| version.minor);
-        let fits = |probe: &&'static Probe| match probe.when {
-            When::Minors(first, last) => minor.is_some_and(|minor| (first..=last).contains(&minor)),
-            _ => false,
-        };
+        let fits =
+            |probe: &&'static Probe| Part::of(probe.role) == Part::Stops && is_of_release(probe.when, finder.binary);
         let probe = probes().find(fits).ok_or_else(|| {
             absent(&format!("the arguments of {START_WORLD} in {} were never checked", info.go_version_raw))
         })?;
@@ -250,6 +252,16 @@ impl Plan {
     /// Whether stops of the program are seen.
     pub fn sees_stops(&self) -> bool {
         self.sites.iter().any(|site| site.probe.role == Role::WorldStart)
+    }
+}
+
+/// Whether a row that is for some releases only is for this one.
+fn is_of_release(when: When, binary: &GoBinary<'_>) -> bool {
+    let minor =
+        binary.build_info().go_version.as_ref().filter(|version| version.major == 1).map(|version| version.minor);
+    match when {
+        When::Minors(first, last) => minor.is_some_and(|minor| (first..=last).contains(&minor)),
+        _ => true,
     }
 }
 
@@ -432,9 +444,9 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
             }
-            Target::AfterCallFailed { function, callee, error, spilled } => {
+            Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
-                let want = Want::AfterCallFailed { callee: callee_at, error: *error, spilled: Registers::of(spilled) };
+                let want = Want::AfterCallFailed { callee: callee_at, error: *error };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }

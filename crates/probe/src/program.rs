@@ -58,6 +58,8 @@ programs! {
     HttpClientBegin => http_client_begin,
     HttpClientEnd => http_client_end,
     HttpClientRetry => http_client_retry,
+    Http2ClientBegin => http2_client_begin,
+    Http2ClientEnd => http2_client_end,
     GrpcServerBegin => grpc_server_begin,
     GrpcServerEnd => grpc_server_end,
     GrpcClientBegin => grpc_client_begin,

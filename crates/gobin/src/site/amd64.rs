@@ -51,17 +51,11 @@ pub(super) fn find(
             }
             if sites.is_empty() { Err(NoSite::NoCall) } else { Ok(sites) }
         }
-        Want::AfterCallFailed { callee, error, spilled } => {
-            let needs = Registers::of(&[*error]);
-            let error = wanted(needs).next().ok_or(NoSite::NoCall)?;
-            let mut sites = Vec::new();
-            for (from, start) in code.calls_of(*callee).into_iter().filter_map(|index| code.failure(index, error)) {
-                let site = code.straight(start, needs, policy, None, Some(from))?;
-                if !spilled.is_empty() && !spill::kept(&code, *spilled, site.vaddr, is_morestack) {
-                    return Err(NoSite::NotSpilled);
-                }
-                sites.push(site);
-            }
+        Want::AfterCallFailed { callee, error } => {
+            let error = wanted(Registers::of(&[*error])).next().ok_or(NoSite::NoCall)?;
+            let lines = code.calls_of(*callee).into_iter().filter_map(|index| code.failure(index, error));
+            let sites = lines.map(|(from, start)| code.straight(start, Registers::default(), policy, None, Some(from)));
+            let sites = sites.collect::<Result<Vec<_>, _>>()?;
             if sites.is_empty() { Err(NoSite::NoCall) } else { Ok(sites) }
         }
         Want::AfterIndirectCall { needs } => match code.indirect_calls()[..] {

@@ -92,10 +92,8 @@ pub enum Want {
     AfterCallFailed {
         /// Address of the called function.
         callee: u64,
-        /// The result with the error's first word, which must still be there.
+        /// The result with the error's first word; it need not be there any more.
         error: Register,
-        /// Arguments of the calling function that must lie in their places on the stack.
-        spilled: Registers,
     },
     /// The point behind the only call through a pointer (of a method of an interface, or of a closure), with these
     /// results still in registers.

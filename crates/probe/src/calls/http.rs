@@ -1,28 +1,38 @@
 //! HTTP calls of `net/http`.
 
 use crate::layout::{Fields, MissingField};
-use crate::skeleton::types::http_client_layout;
+use crate::skeleton::types::{client_request_layout, http_client_layout};
 
 /// What such a call is read with.
 pub(super) fn layout(fields: &Fields) -> Result<http_client_layout, MissingField> {
     const P: &str = "net/http";
     const URL: &str = "net/url";
+    let http1 = request(fields, P, ["Request", "ctx", "Response"])?;
     Ok(http_client_layout {
         transport_request: fields.offset(P, "transportRequest", "Request")?,
         conn: fields.offset(P, "persistConn", "conn")?,
-        method: fields.offset(P, "Request", "Method")?,
-        url: fields.offset(P, "Request", "URL")?,
-        ctx: fields.offset(P, "Request", "ctx")?,
+        http1,
+        // Where the struct of its own is not there, HTTP/2 takes the same.
+        http2: request(fields, "net/http/internal/http2", ["ClientRequest", "Context", "ClientResponse"])
+            .unwrap_or(http1),
         url_host: fields.offset(URL, "URL", "Host")?,
         url_path: fields.offset(URL, "URL", "Path")?,
-        url_raw_query: fields.offset(URL, "URL", "RawQuery")?,
         url_scheme: fields.offset(URL, "URL", "Scheme")?,
-        status: fields.offset(P, "Response", "StatusCode")?,
-        proto_major: fields.offset(P, "Response", "ProtoMajor")?,
-        proto_minor: fields.offset(P, "Response", "ProtoMinor")?,
         want_ctx: fields.offset(P, "wantConn", "ctx")?,
         want_address: fields.offset(P, "wantConn", "cm.targetAddr")?,
         want_scheme: fields.offset(P, "wantConn", "cm.targetScheme")?,
-        pad: 0,
+    })
+}
+
+fn request(
+    fields: &Fields,
+    package: &'static str,
+    [request, context, response]: [&'static str; 3],
+) -> Result<client_request_layout, MissingField> {
+    Ok(client_request_layout {
+        method: fields.offset(package, request, "Method")?,
+        url: fields.offset(package, request, "URL")?,
+        ctx: fields.offset(package, request, context)?,
+        status: fields.offset(package, response, "StatusCode")?,
     })
 }

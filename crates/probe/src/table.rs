@@ -120,15 +120,8 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 7] = [
-        Self::Http1,
-        Self::Http2,
-        Self::GrpcServer,
-        Self::GrpcClient,
-        Self::Sql,
-        Self::Redis,
-        Self::RedisPipeline,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
 }
 
 impl Calls {

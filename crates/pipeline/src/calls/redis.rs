@@ -41,7 +41,8 @@ pub(super) fn span(record: &CallRecord) -> Shape {
 /// A command's name, if it is one: by the rule of `command_word` in `bpf/word.h`.
 fn command(text: &[u8]) -> Option<String> {
     let fits = |byte: &u8| byte.is_ascii_alphabetic() || b"._".contains(byte);
-    let text = std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| fits(&byte)))?;
+    let text =
+        std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| fits(&byte)))?;
     Some(text.to_ascii_uppercase())
 }
 

@@ -82,10 +82,8 @@ fn first_word(text: &[u8]) -> Option<String> {
         };
     }
     let len = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let ends = matches!(
-        rest.get(len),
-        None | Some(0 | b' ' | b'\t' | b'\n' | b'\r' | b'(' | b';' | b'*' | b'/' | b'-')
-    );
+    let ends =
+        matches!(rest.get(len), None | Some(0 | b' ' | b'\t' | b'\n' | b'\r' | b'(' | b';' | b'*' | b'/' | b'-'));
     if text.len() - rest.len() > GAP || len == 0 || len > MAX || !ends {
         return None;
     }
@@ -116,7 +114,9 @@ mod tests {
             assert_eq!(word(text).as_deref(), Some(expected), "{text}");
         }
         let far = format!("{}SELECT 1", " ".repeat(65));
-        for text in ["", "  ", "'secret'", "42", "a1 b", "\"t\" x", "-- only", "/* open", "x.y", "abcdefghijklmnopq r", &far] {
+        for text in
+            ["", "  ", "'secret'", "42", "a1 b", "\"t\" x", "-- only", "/* open", "x.y", "abcdefghijklmnopq r", &far]
+        {
             assert_eq!(word(text), None, "{text}");
         }
     }

@@ -1,0 +1,152 @@
+//! Calls of net/http's client over each protocol, and all that may become of them.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use anyhow::Result;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use trigon_tests::agent::Agent;
+use trigon_tests::golang::{Build, build};
+use trigon_tests::programs::Server;
+use trigon_tests::receiver::{Receiver, attribute};
+use trigon_tests::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const COUNT: &str = "http_client_request_duration_seconds_count";
+
+fn get(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply.split("\r\n\r\n").nth(1).unwrap_or_default().lines().next().unwrap_or_default().to_owned())
+}
+
+struct Scene {
+    caller: Server,
+    receiver: Receiver,
+    agent: Agent,
+}
+
+impl Scene {
+    fn start(toolchain: &'static str) -> Result<Self> {
+        trigon_tests::require_root()?;
+        let caller =
+            Server::start(&build("caller", &Build::with(toolchain))?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+        let receiver = Receiver::start()?;
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
+        let mut agent = Agent::start(&["--pid", &caller.pid().to_string()], &environment)?;
+        agent.observes(caller.pid())?;
+        Ok(Self { caller, receiver, agent })
+    }
+
+    fn call(&self, url: &str) -> Result<String> {
+        get(&self.caller.address, &format!("/call?url={url}"))
+    }
+
+    /// So many client spans, once they are there.
+    fn calls(&self, number: usize) -> Result<Vec<Span>> {
+        until(PATIENCE, "the calls' spans", || {
+            let spans = self.receiver.spans().into_iter().map(|(_, span)| span);
+            let calls: Vec<_> = spans.filter(|span| span.kind == SpanKind::Client as i32).collect();
+            Ok((calls.len() >= number, calls))
+        })
+    }
+}
+
+const TOOLCHAINS: [&str; 3] = ["go1.21.13", "go1.24.11", "go1.27.4"];
+
+#[test]
+fn http2_over_tls_is_seen_from_the_first_call_of_a_connection_on() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &["-mode", "tls"], &[])?;
+        let scene = Scene::start(toolchain)?;
+        for _ in 0..5 {
+            assert_eq!(scene.call(&format!("https://{}/hello", server.address))?, "HTTP/2.0 200", "{toolchain}");
+        }
+        let calls = scene.calls(5)?;
+        assert_eq!(calls.len(), 5, "{toolchain}");
+        for call in &calls {
+            assert_eq!(attribute(call, "network.protocol.version").as_deref(), Some("2"), "{toolchain}");
+            assert_eq!(attribute(call, "trigon.parent.source").as_deref(), Some("context"), "{toolchain}");
+            let url = attribute(call, "url.full");
+            assert_eq!(url, Some(format!("https://{}/hello", server.address)), "{toolchain}");
+        }
+        // The first one has waited for its connection and a TLS handshake.
+        let took = |span: &Span| span.end_time_unix_nano - span.start_time_unix_nano;
+        assert!(took(&calls[0]) > 2 * calls[1..].iter().map(took).min().unwrap(), "{toolchain}");
+        let page = scene.agent.scrape()?;
+        assert_eq!(page.sum(COUNT, &[("network_protocol_version", "2"), ("http_response_status_code", "200")]), 5.0);
+        assert_eq!(page.sum(COUNT, &[]), 5.0, "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn calls_that_get_no_connection_are_errors() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let scene = Scene::start(toolchain)?;
+        for _ in 0..4 {
+            assert_eq!(scene.call("http://127.0.0.1:1/nobody")?, "error", "{toolchain}");
+        }
+        let calls = scene.calls(4)?;
+        assert_eq!(calls.len(), 4, "{toolchain}");
+        for call in &calls {
+            assert_eq!(attribute(call, "error.type").as_deref(), Some("_OTHER"), "{toolchain}");
+            assert_eq!(attribute(call, "server.port").as_deref(), Some("1"), "{toolchain}");
+            assert_eq!(attribute(call, "trigon.parent.source").as_deref(), Some("context"), "{toolchain}");
+        }
+        let page = scene.agent.scrape()?;
+        let labels = [("error_type", "_OTHER"), ("server_address", "127.0.0.1"), ("server_port", "1")];
+        assert_eq!((page.sum(COUNT, &labels), page.sum(COUNT, &[])), (4.0, 4.0), "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_that_is_made_again_over_another_connection_is_one() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let scene = Scene::start(toolchain)?;
+        let fickle = get(&scene.caller.address, "/fickle")?;
+        for _ in 0..6 {
+            assert_eq!(scene.call(&format!("http://{fickle}/x"))?, "HTTP/1.1 200", "{toolchain}");
+        }
+        assert_eq!(scene.calls(6)?.len(), 6, "{toolchain}");
+        let page = scene.agent.scrape()?;
+        assert_eq!(page.sum(COUNT, &[("http_response_status_code", "200")]), 6.0, "{toolchain}");
+        assert_eq!(page.sum(COUNT, &[]), 6.0, "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn statuses_and_redirects_are_told() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+        let scene = Scene::start(toolchain)?;
+        assert_eq!(scene.call(&format!("http://{}/nothing/there", server.address))?, "HTTP/1.1 404", "{toolchain}");
+        let to = format!("http://{}/hello", server.address);
+        let redirect = format!("http://{}/redirect?to={to}", scene.caller.address);
+        assert_eq!(scene.call(&redirect)?, "HTTP/1.1 200", "{toolchain}");
+        let calls = scene.calls(3)?;
+        let statuses: Vec<_> = calls.iter().map(|call| attribute(call, "http.response.status_code").unwrap()).collect();
+        assert_eq!(statuses, ["404", "302", "200"], "{toolchain}");
+        assert_eq!(attribute(&calls[0], "error.type").as_deref(), Some("404"), "{toolchain}");
+        // The redirect was served by the caller itself: its request is part of the same trace.
+        assert_eq!(calls[1].trace_id, calls[2].trace_id, "{toolchain}");
+        // Queries may hold secrets.
+        assert!(!attribute(&calls[1], "url.full").unwrap().contains('?'), "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}

@@ -95,12 +95,10 @@ fn told(span: &Span) -> (String, String, bool, String) {
     (of("db.system.name"), of("db.operation.name"), !of("error.type").is_empty(), of("trigon.parent.source"))
 }
 
-fn run(toolchain: &'static str, modules: &str) -> Result<()> {
-    let mut with = Build::with(toolchain);
-    if !modules.is_empty() {
-        with = with.flag(format!("-modfile={modules}"));
-    }
-    let service = format!("stores-{toolchain}-{modules}");
+fn run(toolchain: &'static str, flag: &str) -> Result<()> {
+    let with = Build::with(toolchain);
+    let with = if flag.is_empty() { with } else { with.flag(flag) };
+    let service = format!("stores-{toolchain}");
     let server = Server::start(&build("stores", &with)?, &[], &[("OTEL_SERVICE_NAME", &service)])?;
     let receiver = Receiver::start()?;
     let mut agent = Agent::start(
@@ -197,16 +195,17 @@ fn of_the_oldest_go() -> Result<()> {
 /// Here a command's attempt has three results.
 #[test]
 fn of_go_124_with_a_newer_redis_client() -> Result<()> {
-    run("go1.24.11", "go.redis9.20.mod")
+    run("go1.24.11", "-modfile=go.redis9.20.mod")
 }
 
 /// Here it has four.
 #[test]
 fn of_the_newest_go_with_the_newest_redis_client() -> Result<()> {
-    run("go1.27.4", "go.redis9.23.mod")
+    run("go1.27.4", "-modfile=go.redis9.23.mod")
 }
 
+/// Neither symbols nor debug information say where anything is.
 #[test]
-fn of_the_newest_go_with_an_old_redis_client() -> Result<()> {
-    run("go1.27.4", "")
+fn of_a_stripped_program() -> Result<()> {
+    run("go1.27.4", "-ldflags=-s -w")
 }

@@ -56,10 +56,8 @@ impl CallFacts {
             Ok(layout) => facts.layout.http = layout,
             Err(why) => drop(facts.missing.insert(Structs::HttpClient, why)),
         }
-        match sql::layout(fields) {
-            Ok(layout) => facts.layout.sql = layout,
-            Err(why) => drop(facts.missing.insert(Structs::Sql, why)),
-        }
+        facts.layout.sql = sql::layout(fields);
+        facts.missing.extend(sql::missing(fields));
         match redis::layout(fields) {
             Ok(layout) => facts.layout.redis = layout,
             Err(why) => drop(facts.missing.insert(Structs::Redis, why)),

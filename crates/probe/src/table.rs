@@ -226,8 +226,10 @@ pub enum Structs {
     HttpClient,
     /// What gRPC's streams, calls and statuses are read from.
     Grpc,
-    /// Statements and transactions of `database/sql`.
-    Sql,
+    /// Prepared statements of `database/sql`.
+    SqlStatement,
+    /// Its transactions.
+    SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
 }

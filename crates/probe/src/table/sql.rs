@@ -17,7 +17,7 @@ const fn row(id: &'static str, purpose: &'static str, step: Step, program: Progr
         purpose,
         role: Role::Call(Calls::Sql, step),
         when: When::Always,
-        reads: &[Structs::Sql],
+        reads: &[],
         program,
         target,
         hits: "1 a call",
@@ -62,16 +62,19 @@ pub(super) const PROBES: &[Probe] = &[
             },
         )
     },
-    row(
-        "database/sql.stmt.begin",
-        "a prepared statement is to be made",
-        Step::Begin,
-        Program::SqlStmtBegin,
-        Target::Entries {
-            functions: &["database/sql.(*Stmt).QueryContext", "database/sql.(*Stmt).ExecContext"],
-            needs: CONTEXT,
-        },
-    ),
+    Probe {
+        reads: &[Structs::SqlStatement],
+        ..row(
+            "database/sql.stmt.begin",
+            "a prepared statement is to be made",
+            Step::Begin,
+            Program::SqlStmtBegin,
+            Target::Entries {
+                functions: &["database/sql.(*Stmt).QueryContext", "database/sql.(*Stmt).ExecContext"],
+                needs: CONTEXT,
+            },
+        )
+    },
     row(
         "database/sql.db.prepare",
         "a statement is to be prepared",
@@ -109,14 +112,18 @@ pub(super) const PROBES: &[Probe] = &[
             Target::Entries { functions: &["database/sql.(*Conn).BeginTx"], needs: CONTEXT },
         )
     },
-    row(
-        "database/sql.commit",
-        "a transaction is to be committed",
-        Step::Begin,
-        Program::SqlCommit,
-        Target::Entries { functions: &["database/sql.(*Tx).Commit"], needs: &[Ax] },
-    ),
     Probe {
+        reads: &[Structs::SqlTransaction],
+        ..row(
+            "database/sql.commit",
+            "a transaction is to be committed",
+            Step::Begin,
+            Program::SqlCommit,
+            Target::Entries { functions: &["database/sql.(*Tx).Commit"], needs: &[Ax] },
+        )
+    },
+    Probe {
+        reads: &[Structs::SqlTransaction],
         hits: "1 a transaction that is rolled back, and 1 after each",
         ..row(
             "database/sql.rollback",

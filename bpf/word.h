@@ -62,7 +62,7 @@ __noinline int statement_word(struct word *word, const struct go_string *of)
 			continue;
 		}
 		if (is_letter(c)) {
-			if (n >= SQL_WORD_MAX || i >= STATEMENT_GAP + SQL_WORD_MAX)
+			if (n >= SQL_WORD_MAX || (part == STATEMENT_GAP_PART && i > STATEMENT_GAP))
 				return 0;
 			part = STATEMENT_WORD;
 			word->bytes[n & 15] = c & 0xdf;

@@ -12,7 +12,9 @@ use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::Receiver;
 
 const ROUNDS: usize = 3;
-const PROGRAMS: [&str; 3] = ["hello", "routes10", "runtime"];
+const PROGRAMS: [&str; 4] = ["hello", "routes10", "calls", "runtime"];
+/// Those with a load of HTTP requests alone.
+const SERVERS: [&str; 2] = ["hello", "routes10"];
 
 /// An agent's settings, and how they are called in the output.
 struct Setting {
@@ -41,8 +43,8 @@ struct Figures {
     map_memory: f64,
 }
 
-/// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all (`runtime`: the reading of
-/// runtimes), and `big` for the start of an executable of more than 100 MB besides.
+/// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all (`calls`: what
+/// calls cost; `runtime`: the reading of runtimes), and `big` for the start of an executable of more than 100 MB besides.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (numbers, names): (Vec<_>, Vec<_>) =
         arguments.iter().map(String::as_str).partition(|argument| argument.parse::<u64>().is_ok());
@@ -52,8 +54,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let chosen = |name: &str| names.iter().all(|n| *n == "big") || names.contains(&name);
     trigon_tests::require_root()?;
-    if PROGRAMS.iter().any(|program| *program != "runtime" && chosen(program)) {
+    if SERVERS.iter().any(|program| chosen(program)) {
         requests(seconds, chosen)?;
+    }
+    if chosen("calls") {
+        crate::bench_calls::run(seconds)?;
     }
     if chosen("runtime") {
         crate::bench_runtime::run()?;
@@ -83,7 +88,7 @@ fn requests(seconds: u64, chosen: impl Fn(&str) -> bool) -> Result<()> {
         "RSS MiB",
         "maps MiB"
     );
-    for program in PROGRAMS.into_iter().filter(|program| *program != "runtime" && chosen(program)) {
+    for program in SERVERS.into_iter().filter(|program| chosen(program)) {
         for (connections, rate) in [("64", None), ("1", None), ("64", Some("2000"))] {
             compare(program, connections, rate, seconds)?;
         }

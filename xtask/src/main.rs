@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a task's output is its result")]
 
 mod bench;
+mod bench_calls;
 mod bench_runtime;
 mod gc_matrix;
 mod matrix;
@@ -22,7 +23,7 @@ fn main() -> Result<()> {
         Some("runtime-matrix") => runtime_matrix::run(rest),
         _ => bail!(
             "usage: cargo run -p xtask -- \
-             bench [SECONDS] [hello routes10 runtime] [big] | gc-matrix [go1.26.8 …] | matrix [go1.26.8 …] | offsets [1.26.8 …] | runtime-matrix [go1.26.11 …]"
+             bench [SECONDS] [hello routes10 calls runtime] [big] | gc-matrix [go1.26.8 …] | matrix [go1.26.8 …] | offsets [1.26.8 …] | runtime-matrix [go1.26.11 …]"
         ),
     }
 }

@@ -1,5 +1,5 @@
 // Command rpc serves an echo over gRPC, or is an HTTP server (-edge) whose handlers call one. Both count what they did, and
-// say so as JSON when they are told to end.
+// say so as JSON when they are told to end. With -load it calls one as fast as it can.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -137,10 +138,43 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, status.Code(err))
 }
 
+// load calls the echo from so many goroutines until the time is over, and prints how often.
+func load(target string, callers int, duration time.Duration) {
+	connection, err := grpc.Dial(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var sent atomic.Int64
+	var all sync.WaitGroup
+	begun := time.Now()
+	for i := 0; i < callers; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			word, reply := wrapperspb.String("word"), new(wrapperspb.StringValue)
+			for time.Since(begun) < duration {
+				if err := connection.Invoke(context.Background(), "/echo.Echo/Say", word, reply); err != nil {
+					log.Fatal(err)
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	all.Wait()
+	fmt.Printf("{\"sent\": %d, \"rate\": %f}\n", sent.Load(), float64(sent.Load())/time.Since(begun).Seconds())
+}
+
 func main() {
+	to := flag.String("load", "", "call the echo at this address from -callers goroutines for -d, and print how often")
+	callers := flag.Int("callers", 64, "goroutines of -load")
+	duration := flag.Duration("d", 4*time.Second, "time of -load")
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	target := flag.String("edge", "", "serve HTTP and call the echo at this address")
 	flag.Parse()
+	if *to != "" {
+		load(*to, *callers, *duration)
+		return
+	}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		log.Fatal(err)

@@ -3,7 +3,7 @@
 #include "kernel.h"
 #include "event.h"
 #include "go.h"
-#include "store_layout.h"
+#include "call_layout.h"
 #include "maps.h"
 #include "hit.h"
 #include "request_state.h"

@@ -1,6 +1,7 @@
 //! Rows that have several places: in some functions, or in closures of them, of which a program links those that it uses.
 
-use super::{Finder, NoPlace, PlannedSite};
+use super::PlannedSite;
+use super::finder::{Finder, NoPlace};
 use crate::table::{CallPlace, Probe, When, Within};
 use trigon_gobin::site::{NoSite, Register, Registers, Want};
 use trigon_gobin::{BuildInfo, Function};

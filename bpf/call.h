@@ -15,6 +15,7 @@ struct call_end {
 	__u32 stream;
 	__u8 operation;
 	__u8 failed;
+	__u8 long_text; /* as much of the text is wanted as there is room for */
 };
 
 /* The process of a hit and what its calls are read with; 0 if its calls are not watched. */
@@ -87,17 +88,10 @@ static __always_inline void lose_call_end(__u32 tgid)
 		lose(LOSS_CALL_END_WITHOUT_START);
 }
 
-__noinline int emit_call(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)
+/* All but what is asked for. */
+static __always_inline void describe_call(struct call_event *event, const struct call *c, const struct call_end *e,
+					  __u32 due)
 {
-	struct call_event *event;
-
-	if (!p || !c || !e)
-		return 0;
-	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
-	if (!event) {
-		lose(LOSS_SPAN_RING_FULL);
-		return 0;
-	}
 	__builtin_memset(event, 0, 128);
 	event->kind = EVENT_CALL;
 	event->process = c->process;
@@ -126,7 +120,41 @@ __noinline int emit_call(const struct process *p, const struct call *c, const st
 		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),
 			  &event->method_len);
 	copy_text(event->target, TARGET_MAX_BYTES, e->target.ptr, bounded_length(e->target.len), &event->target_len);
+}
+
+__noinline int emit_call(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)
+{
+	struct call_event *event;
+
+	if (!p || !c || !e)
+		return 0;
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	if (!event) {
+		lose(LOSS_SPAN_RING_FULL);
+		return 0;
+	}
+	describe_call(event, c, e, due);
 	copy_text(event->text, CALL_TEXT_MAX, e->text.ptr, bounded_length(e->text.len), &event->text_len);
+	bpf_ringbuf_submit(event, wake_up());
+	return 0;
+}
+
+/* One whose text goes beyond what most records have room for. */
+__noinline int emit_long_call(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)
+{
+	struct long_call_event *event;
+
+	if (!p || !c || !e)
+		return 0;
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	if (!event) {
+		lose(LOSS_SPAN_RING_FULL);
+		return 0;
+	}
+	describe_call(&event->call, c, e, due);
+	/* `more` lies directly behind it. */
+	copy_text(event->call.text, CALL_TEXT_MAX + CALL_MORE_TEXT, e->text.ptr, bounded_length(e->text.len),
+		  &event->call.text_len);
 	bpf_ringbuf_submit(event, wake_up());
 	return 0;
 }
@@ -150,7 +178,10 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 			due |= DUE_SLOW;
 		if (due) {
 			count_due();
-			emit_call(p, c, e, due);
+			if (e->long_text && e->text.len > CALL_TEXT_MAX)
+				emit_long_call(p, c, e, due);
+			else
+				emit_call(p, c, e, due);
 		}
 	}
 	forget_call(c, key);

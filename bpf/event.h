@@ -80,6 +80,24 @@ enum trigon_outcome {
 	OUTCOME_ERROR = 5,    /* of a call: it returned an error */
 };
 
+/* Which database, or which messages. */
+enum trigon_system {
+	SYSTEM_NONE = 0,
+	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
+	SYSTEM_REDIS = 2,
+};
+
+/* Of a call of a database, what its text does not say. */
+enum trigon_store_operation {
+	STORE_STATEMENT = 0, /* a statement or command */
+	STORE_PREPARE = 1,   /* the statement was only prepared */
+	STORE_BEGIN = 2,
+	STORE_COMMIT = 3,
+	STORE_ROLLBACK = 4,
+	STORE_PIPELINE = 5, /* several commands at once */
+	STORE_MULTI = 6,    /* as a transaction */
+};
+
 /* Why a span crosses the ring. */
 #define DUE_ERROR   1
 #define DUE_SLOW    2
@@ -200,7 +218,7 @@ struct call_event {
 	__u8 operation; /* by the library */
 	__u8 joinable;  /* as of a span */
 	__u8 pad;
-	__u32 stream;                       /* of HTTP/2, on this connection; 0: not known */
+	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 text[CALL_TEXT_MAX];

@@ -21,6 +21,10 @@ struct go_registers {
 #define GO_ARG5(regs) ((regs)->si)
 #define GO_ARG6(regs) ((regs)->r8)
 
+#define GO_SP(regs)       ((regs)->sp)
+/* The stack pointer at the entry of the function that is under way: behind its frame pointer. */
+#define GO_ENTRY_SP(regs) ((regs)->bp + 8)
+
 /* The arguments from the third on in their places on the stack: behind the caller's frame pointer, the return address
  * and two words. */
 #define GO_SPILLED_ARG3(regs) ((regs)->bp + 32)
@@ -30,6 +34,9 @@ struct go_registers {
 
 /* At the stack check's conditional jump: whether it is about to be taken, so that the function starts again. */
 #define GO_STACK_GROWS(regs) (((regs)->flags & (FLAG_CARRY | FLAG_ZERO)) != 0)
+
+/* Of runtime.g: where its stack begins, above all that is on it. runtime2.go, `stack` is the first field. */
+#define GO_G_STACK_HI 8
 
 #else
 #error "this processor has no section in go.h"

@@ -264,89 +264,6 @@ struct {
 	__type(value, struct index_bucket);
 } request_index SEC(".maps");
 
-/* A type that is a context.Context: where its parent lies. */
-struct context_type {
-	__u64 itab;       /* run-time address; 0: no more types */
-	__u16 parent;     /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
-	__u16 is_request; /* it may be a request's own context, which is then looked up */
-	__u16 has_value;  /* it is a context.valueCtx */
-	__u16 pad;
-};
-
-#define CONTEXT_TYPES 16
-
-/* What a client sends and gets: http.Request and http.Response, or of HTTP/2 from Go 1.27 on structs of its own. */
-struct client_request_layout {
-	__u16 method;
-	__u16 url;
-	__u16 ctx;
-	__u16 status; /* of the response */
-};
-
-struct http_client_layout {
-	__u16 transport_request; /* transportRequest.Request */
-	__u16 conn;              /* persistConn.conn */
-	struct client_request_layout http1;
-	struct client_request_layout http2;
-	__u16 url_host; /* of url.URL */
-	__u16 url_path;
-	__u16 url_scheme;
-	__u16 want_ctx; /* of wantConn */
-	__u16 want_address;
-	__u16 want_scheme;
-};
-
-/* Of net's connections. */
-struct net_layout {
-	__u64 tcp_itab; /* of *net.TCPConn as net.Conn; 0: not linked */
-	__u64 tls_itab; /* of *tls.Conn as net.Conn */
-	__u16 tls_conn;
-	__u16 conn_fd;  /* of net.TCPConn */
-	__u16 fd_laddr; /* of net.netFD; raddr is behind it */
-	__u16 conn_rwc; /* of http.conn */
-};
-
-struct grpc_layout {
-	__u64 server_itab; /* of *http2Server as ServerTransport */
-	__u64 error_itab;  /* of *status.Error as error */
-	__u64 metadata;    /* the type metadata.MD */
-	__u16 by_pointer;  /* whether ServerStream and ClientStream point to their Stream, or have it in them */
-	__u16 server_stream;
-	__u16 client_stream;
-	__u16 stream_ctx; /* of Stream */
-	__u16 stream_method;
-	__u16 stream_id;
-	__u16 server_conn; /* of http2Server */
-	__u16 client_conn; /* of http2Client */
-	__u16 status;      /* of the internal Status and Error: to the message Status */
-	__u16 error;
-	__u16 code;          /* of that message */
-	__u16 call_header;   /* of clientStream */
-	__u16 header_method; /* of CallHdr */
-	__u16 client;        /* of clientStream: its ClientConn */
-	__u16 attempt;
-	__u16 attempt_transport;
-	__u16 attempt_stream;
-	__u16 target;      /* of ClientConn */
-	__u16 desc_client; /* of StreamDesc: ClientStreams */
-	__u16 desc_server;
-};
-
-/* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
-struct call_layout {
-	__u32 process; /* whose it is: the place may have gone to another process since */
-	__u16 g_goid;
-	__u16 g_parent_goid;
-	__u64 goidgen; /* run-time addresses: sched.goidgen, allp; 0: not known */
-	__u64 allp;
-	__u16 p_goidcache; /* and goidcacheend behind it */
-	__u16 pad[3];
-	struct context_type contexts[CONTEXT_TYPES];
-	struct net_layout net;
-	struct http_client_layout http;
-	struct grpc_layout grpc;
-};
-
 /* By a process's place in `configurations`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -366,6 +283,8 @@ enum trigon_call_library {
 	CALL_HTTP2 = 2,
 	CALL_GRPC = 3,
 	CALL_GRPC_STREAM = 4,
+	CALL_SQL = 5,
+	CALL_REDIS = 6,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */
@@ -392,9 +311,12 @@ struct call {
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 error;
 	__u64 caller;    /* its connection, hashed, by which it is entered in `caller_index` */
-	__u8 caller_way; /* where, by one more; 0: it is not */
+	__u64 stack;     /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
+			    themselves */
+	__u64 count;     /* of what is asked for at once */
+	__u8 caller_way; /* where it is entered, by one more; 0: it is not */
 	__u8 pad[7];
-	__u64 reserved[5]; /* to whole cache lines */
+	__u64 reserved[3]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 

@@ -24,11 +24,29 @@ static __always_inline __u64 route_hash(const struct route_text *text, __u32 len
 	return h ^ h >> 29;
 }
 
+/* Makes a text the identity, by its hash, and keeps it for user space. */
+static __always_inline void hashed_route(struct red_key *key, const struct route_text *text, __u32 len)
+{
+	struct route_key id = {};
+
+	id.hash = route_hash(text, len);
+	id.len = len;
+	if (!bpf_map_lookup_elem(&routes, &id)) {
+		bpf_map_update_elem(&routes, &id, text, BPF_NOEXIST);
+		if (!bpf_map_lookup_elem(&routes, &id)) {
+			lose(LOSS_ROUTE_TABLE_FULL);
+			return;
+		}
+	}
+	key->route = id.hash;
+	key->route_len = (__u16)len;
+	key->route_kind = ROUTE_HEAP;
+}
+
 __noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 {
 	struct scratch_slot *slot;
 	struct route_text *text;
-	struct route_key id = {};
 
 	if (!key)
 		return 0;
@@ -42,23 +60,10 @@ __noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 		return 0;
 	text = &slot->scratch.route;
 	__builtin_memset(text, 0, sizeof(*text));
-	if (read_text(text->bytes, ROUTE_TEXT_MAX, ptr, len) < 0) {
+	if (read_text(text->bytes, ROUTE_TEXT_MAX, ptr, len) < 0)
 		lose(LOSS_ROUTE_UNREADABLE);
-		goto release;
-	}
-	id.hash = route_hash(text, (__u32)len);
-	id.len = (__u32)len;
-	if (!bpf_map_lookup_elem(&routes, &id)) {
-		bpf_map_update_elem(&routes, &id, text, BPF_NOEXIST);
-		if (!bpf_map_lookup_elem(&routes, &id)) {
-			lose(LOSS_ROUTE_TABLE_FULL);
-			goto release;
-		}
-	}
-	key->route = id.hash;
-	key->route_len = (__u16)len;
-	key->route_kind = ROUTE_HEAP;
-release:
+	else
+		hashed_route(key, text, (__u32)len);
 	scratch_release(slot);
 	return 0;
 }

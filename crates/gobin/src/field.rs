@@ -92,12 +92,16 @@ impl Wanted {
         self.keys.iter().copied().find(|key| of(key).unwrap_or(false))
     }
 
-    /// By the name that types carry at run time, e.g. `http.Request`: several packages may have it.
+    /// By the name that types carry at run time, e.g. `http.Request`: several packages may have it. It has the package's
+    /// name, which is usually the last element of its path, but not where that is a major version (`go-redis/v9` is
+    /// package `redis`): there any will do.
     pub(crate) fn by_short_name(&self, name: &[u8]) -> impl Iterator<Item = Key> {
         self.keys.iter().copied().filter(move |(package, ty)| {
-            let short = package.rsplit('/').next().unwrap_or(package).as_bytes();
-            let rest = name.strip_prefix(short).and_then(|rest| rest.strip_prefix(b"."));
-            rest == Some(ty.as_bytes())
+            let last = package.rsplit('/').next().unwrap_or(package);
+            let Some(name) = name.strip_suffix(ty.as_bytes()).and_then(|name| name.strip_suffix(b".")) else {
+                return false;
+            };
+            name == last.as_bytes() || is_major_version(last)
         })
     }
 
@@ -105,6 +109,11 @@ impl Wanted {
     pub(crate) fn longest_short_name(&self) -> usize {
         self.keys.iter().map(|(package, ty)| package.len() + 1 + ty.len()).max().unwrap_or_default()
     }
+}
+
+/// `v2` and so on, as the last element of an import path.
+fn is_major_version(element: &str) -> bool {
+    element.strip_prefix('v').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A source of layouts, in which structs and arrays are entered.
@@ -202,6 +211,10 @@ mod tests {
         }
         assert_eq!(wanted.by_short_name(b"http.Request").count(), 2);
         assert_eq!(wanted.by_short_name(b"http.Requests").count(), 0);
+        let versioned = [FieldRef { package: "github.com/redis/go-redis/v9", ty: "baseCmd", field: "args" }];
+        let versioned = Wanted::of(&versioned);
+        assert_eq!(versioned.by_short_name(b"redis.baseCmd").count(), 1);
+        assert_eq!(versioned.by_short_name(b"redis.xbaseCmd").count(), 0);
         assert!(wanted.longest_short_name() >= "http.Request".len());
     }
 

@@ -8,7 +8,7 @@ mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
-pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ParentSource};
+pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ParentSource, StoreOperation, system};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 

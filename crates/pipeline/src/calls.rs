@@ -1,14 +1,17 @@
 //! Calls to others as spans and as attributes of their durations, by the semantic conventions.
 
+mod database;
 mod http;
+mod redis;
 mod rpc;
+mod sql;
 
 use crate::attributes::Setter;
 use crate::clock::Clock;
 use crate::requests::CallSeries;
 use std::borrow::Cow;
 use std::sync::Arc;
-use trigon_model::kernel::{CallRecord, CallSignal, ParentSource};
+use trigon_model::kernel::{CallRecord, CallSignal, ParentSource, system};
 use trigon_model::{Attributes, Resource, Span, SpanKind, SpanStatus};
 
 /// What a kind of call makes of its record.
@@ -27,10 +30,10 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
     let (start_unix_nano, end_unix_nano) = clock.interval(record.start_ns, record.end_ns);
     let Shape { name, kind, mut attributes, error, description } = match record.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
+        CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
+        CallSignal::DbClient => sql::span(record),
         // The kernel side sends no such record of what is not in the table of probes.
-        CallSignal::HttpClient | CallSignal::HttpServer | CallSignal::DbClient | CallSignal::Messaging => {
-            http::span(record)
-        }
+        CallSignal::HttpClient | CallSignal::HttpServer | CallSignal::Messaging => http::span(record),
     };
     let status = match error {
         Some(error) => {
@@ -65,6 +68,7 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
 pub(crate) fn attributes(series: &CallSeries) -> Attributes {
     match series.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::attributes(series),
+        CallSignal::DbClient => database::attributes(series),
         _ => http::attributes(series),
     }
 }

@@ -3,6 +3,8 @@
 mod grpc;
 mod http;
 mod net;
+mod redis;
+mod sql;
 
 use crate::layout::{ABSENT, Fields, MissingField};
 use crate::skeleton::types::{call_layout, context_type};
@@ -53,6 +55,12 @@ impl CallFacts {
         match http::layout(fields) {
             Ok(layout) => facts.layout.http = layout,
             Err(why) => drop(facts.missing.insert(Structs::HttpClient, why)),
+        }
+        facts.layout.sql = sql::layout(fields);
+        facts.missing.extend(sql::missing(fields));
+        match redis::layout(fields) {
+            Ok(layout) => facts.layout.redis = layout,
+            Err(why) => drop(facts.missing.insert(Structs::Redis, why)),
         }
         facts
     }

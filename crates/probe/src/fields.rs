@@ -1,5 +1,6 @@
 //! Struct fields that the kernel side reads.
 
+use crate::table::GO_REDIS;
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -98,6 +99,13 @@ pub const FIELDS: &[FieldRef] = &[
     field(GRPC, "ClientConn", "target"),
     field(GRPC, "StreamDesc", "ServerStreams"),
     field(GRPC, "StreamDesc", "ClientStreams"),
+    field("database/sql", "Stmt", "query"),
+    field("database/sql", "Tx", "ctx"),
+    field("database/sql", "Tx", "done"),
+    field(GO_REDIS, "baseClient", "opt"),
+    field(GO_REDIS, "Options", "Addr"),
+    field(GO_REDIS, "Options", "MaxRetries"),
+    field(GO_REDIS, "baseCmd", "args"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

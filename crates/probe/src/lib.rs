@@ -36,4 +36,4 @@ pub use object::{Attached, Probes, Ring};
 pub use plan::{NoHttp, Part, Plan, PlannedSite, Refused, flags};
 pub use settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
 pub use stats::{ProgramRuns, RunStatistics, loaded_programs};
-pub use table::{Calls, Library, Path, Probe, Program, Role, Step, Structs, Target, When, probes};
+pub use table::{CallPlace, Calls, Library, Path, Probe, Program, Role, Step, Structs, Target, When, Within, probes};

@@ -4,11 +4,15 @@
 mod grpc;
 mod http_client;
 mod http_server;
+mod redis;
 mod runtime;
+mod sql;
 
 pub use crate::program::Program;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
+pub(crate) use redis::GO_REDIS;
 pub(crate) use runtime::START_WORLD;
+use std::fmt;
 use trigon_gobin::site::Register;
 use trigon_model::kernel::CallSignal;
 
@@ -48,6 +52,10 @@ pub enum Library {
     NetHttpClient,
     /// `google.golang.org/grpc`.
     Grpc,
+    /// `database/sql`, whatever the driver.
+    DatabaseSql,
+    /// `github.com/redis/go-redis/v9`.
+    GoRedis,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// Go's runtime: in every program.
@@ -91,6 +99,12 @@ pub enum Calls {
     GrpcServer,
     /// RPCs of gRPC's client.
     GrpcClient,
+    /// Statements and transactions of `database/sql`.
+    Sql,
+    /// Commands of go-redis.
+    Redis,
+    /// Pipelines of go-redis.
+    RedisPipeline,
 }
 
 /// What a probe is to a call.
@@ -106,7 +120,8 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient];
+    pub const ALL: [Self; 7] =
+        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
 }
 
 impl Calls {
@@ -116,6 +131,7 @@ impl Calls {
             Self::Http1 | Self::Http2 => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
+            Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
         }
     }
 }
@@ -146,6 +162,53 @@ pub enum When {
     Apart,
     /// In programs of these minors of Go 1, the first and the last, whose function has these arguments.
     Minors(u16, u16),
+    /// In programs with these minor versions of a module, the first and the last.
+    Module {
+        /// The module's path.
+        path: &'static str,
+        /// Its major version.
+        major: u64,
+        /// The first minor.
+        first: u64,
+        /// The last that was checked.
+        last: u64,
+    },
+}
+
+/// Where calls are whose results a probe takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallPlace {
+    /// The calling function.
+    pub within: Within,
+    /// The functions that it calls, one of them; none: the only one that it calls through a pointer.
+    pub callees: &'static [&'static str],
+}
+
+/// A function, or closures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Within {
+    /// This function.
+    Function(&'static str),
+    /// The closures of this function that make such a call.
+    ClosureOf(&'static str),
+}
+
+impl Within {
+    /// The function's name.
+    pub fn function(self) -> &'static str {
+        match self {
+            Self::Function(name) | Self::ClosureOf(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(name) => f.write_str(name),
+            Self::ClosureOf(name) => write!(f, "a closure of {name}"),
+        }
+    }
 }
 
 /// Structs that are read together.
@@ -163,6 +226,12 @@ pub enum Structs {
     HttpClient,
     /// What gRPC's streams, calls and statuses are read from.
     Grpc,
+    /// Prepared statements of `database/sql`.
+    SqlStatement,
+    /// Its transactions.
+    SqlTransaction,
+    /// Clients and commands of go-redis.
+    Redis,
 }
 
 /// Where in a program a probe sits.
@@ -173,6 +242,20 @@ pub enum Target {
         /// The function.
         function: &'static str,
         /// The registers that must still hold arguments.
+        needs: &'static [Register],
+    },
+    /// The beginnings of those of these functions that are linked.
+    Entries {
+        /// The functions.
+        functions: &'static [&'static str],
+        /// The registers that must still hold arguments.
+        needs: &'static [Register],
+    },
+    /// Behind calls, with results in registers, in all of these places that are linked.
+    AfterCalls {
+        /// The places.
+        places: &'static [CallPlace],
+        /// The registers that must still hold results.
         needs: &'static [Register],
     },
     /// The beginning of the closure of one of these functions that recovers from panics: its deferred end. A closure's
@@ -231,7 +314,8 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 4] = [http_server::PROBES, http_client::PROBES, grpc::PROBES, runtime::PROBES];
+const TABLES: [&[Probe]; 6] =
+    [http_server::PROBES, http_client::PROBES, grpc::PROBES, sql::PROBES, redis::PROBES, runtime::PROBES];
 
 /// All rows.
 pub fn probes() -> impl Iterator<Item = &'static Probe> {
@@ -244,6 +328,8 @@ impl Library {
         match self {
             Self::NetHttp | Self::NetHttpClient => "net/http",
             Self::Grpc => "google.golang.org/grpc",
+            Self::DatabaseSql => "database/sql",
+            Self::GoRedis => GO_REDIS,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Runtime => "runtime",
         }

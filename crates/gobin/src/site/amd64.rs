@@ -58,6 +58,11 @@ pub(super) fn find(
             let sites = sites.collect::<Result<Vec<_>, _>>()?;
             if sites.is_empty() { Err(NoSite::NoCall) } else { Ok(sites) }
         }
+        Want::AfterIndirectCall { needs } => match code.indirect_calls()[..] {
+            [] => Err(NoSite::NoCall),
+            [index] => Ok(vec![code.straight(index + 1, *needs, policy, None, None)?]),
+            _ => Err(NoSite::Ambiguous),
+        },
         Want::AtCall { callee, within } => {
             let inside = |at: u64| within.is_empty() || within.iter().any(|range| range.contains(&at));
             let at = |index: usize| code.instructions.get(index).filter(|i| inside(i.ip()));
@@ -139,6 +144,11 @@ impl<'c> Code64<'c> {
         let is_it = |(_, i): &(usize, &Instruction)| {
             i.flow_control() == FlowControl::Call && is_near_branch(i) && i.near_branch_target() == callee
         };
+        self.instructions.iter().enumerate().filter(is_it).map(|(index, _)| index).collect()
+    }
+
+    fn indirect_calls(&self) -> Vec<usize> {
+        let is_it = |(_, i): &(usize, &Instruction)| i.flow_control() == FlowControl::IndirectCall;
         self.instructions.iter().enumerate().filter(is_it).map(|(index, _)| index).collect()
     }
 

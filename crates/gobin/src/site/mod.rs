@@ -95,6 +95,12 @@ pub enum Want {
         /// The result with the error's first word; it need not be there any more.
         error: Register,
     },
+    /// The point behind the only call through a pointer (of a method of an interface, or of a closure), with these
+    /// results still in registers.
+    AfterIndirectCall {
+        /// The results.
+        needs: Registers,
+    },
     /// Each call of a function.
     AtCall {
         /// Address of the called function.
@@ -169,6 +175,9 @@ pub enum NoSite {
     /// No such call.
     #[error("it does not call the function that marks the place")]
     NoCall,
+    /// Which one is meant cannot be told.
+    #[error("it makes more than one call through a pointer")]
+    Ambiguous,
     /// Arguments are not on the stack.
     #[error("it does not keep its arguments in their places on the stack until then")]
     NotSpilled,

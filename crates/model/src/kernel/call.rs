@@ -43,6 +43,60 @@ impl CallSignal {
     }
 }
 
+/// Which database, or which messages: `enum trigon_system`.
+pub mod system {
+    /// Behind `database/sql`, whose driver is not known.
+    pub const SQL: u8 = 1;
+    /// Redis, or what speaks its protocol.
+    pub const REDIS: u8 = 2;
+}
+
+/// Of a call of a database, what its text does not say: `enum trigon_store_operation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreOperation {
+    /// A statement or command.
+    Statement,
+    /// A statement was prepared.
+    Prepare,
+    /// A transaction began.
+    Begin,
+    /// It was committed.
+    Commit,
+    /// It was rolled back.
+    Rollback,
+    /// Several commands at once.
+    Pipeline,
+    /// Several commands as a transaction.
+    Multi,
+}
+
+impl StoreOperation {
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Prepare,
+            2 => Self::Begin,
+            3 => Self::Commit,
+            4 => Self::Rollback,
+            5 => Self::Pipeline,
+            6 => Self::Multi,
+            _ => Self::Statement,
+        }
+    }
+
+    /// What it is called, if the text has no say.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Statement => None,
+            Self::Prepare => Some("PREPARE"),
+            Self::Begin => Some("BEGIN"),
+            Self::Commit => Some("COMMIT"),
+            Self::Rollback => Some("ROLLBACK"),
+            Self::Pipeline => Some("PIPELINE"),
+            Self::Multi => Some("MULTI"),
+        }
+    }
+}
+
 /// Which rule found a span's parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ParentSource {
@@ -121,6 +175,8 @@ pub struct CallRecord {
     pub connection: Option<Connection>,
     /// The stream on that connection, of HTTP/2.
     pub stream: Option<u32>,
+    /// Of a database, of how many operations at once it consists, if that is known.
+    pub batch: Option<u32>,
     /// HTTP status or gRPC code.
     pub status: u16,
     /// Of HTTP.
@@ -131,8 +187,8 @@ pub struct CallRecord {
     pub outcome: Outcome,
     /// Whether the connection was encrypted.
     pub tls: bool,
-    /// By the library.
-    pub operation: u8,
+    /// Of a database, what kind of operation it is.
+    pub operation: StoreOperation,
     /// The method's text where [`Method::Other`].
     pub method_text: Text,
     /// To whom, as the program names it: `host:port`.
@@ -154,9 +210,11 @@ impl CallRecord {
             port,
             netns: b.u32(96),
         });
+        let signal = CallSignal::from_byte(b.u8(112));
+        let last = Some(b.u32(124)).filter(|last| *last != 0);
         Self {
             process: ProcessId(b.u32(4)),
-            signal: CallSignal::from_byte(b.u8(112)),
+            signal,
             system: b.u8(113),
             start_ns: b.u64(8),
             end_ns: b.u64(16),
@@ -170,13 +228,14 @@ impl CallRecord {
             error: b.u64(56),
             wait_ns: b.u64(64),
             connection,
-            stream: Some(b.u32(124)).filter(|stream| *stream != 0),
+            stream: last.filter(|_| signal != CallSignal::DbClient),
+            batch: last.filter(|_| signal == CallSignal::DbClient),
             status: b.u16(104),
             method: Method::from_byte(b.u8(114)),
             protocol: b.u8(115),
             outcome: Outcome::from_byte(b.u8(116)),
             tls: b.u8(117) != 0,
-            operation: b.u8(121),
+            operation: StoreOperation::from_byte(b.u8(121)),
             method_text: b.text(METHOD_TEXT, b.u16(110)),
             target: b.text(TARGET, b.u16(108)),
             text: b.text(text, b.u16(106)),

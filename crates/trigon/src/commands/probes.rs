@@ -4,7 +4,7 @@ use crate::cli::{self, Output, Probes};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use trigon_probe::{Probe, Target, probes};
+use trigon_probe::{CallPlace, Probe, Target, Within, probes};
 
 /// Prints the table.
 ///
@@ -69,6 +69,20 @@ fn row(probe: &Probe) -> Value {
 fn site(target: &Target) -> String {
     match target {
         Target::Entry { function, .. } => format!("beginning of `{function}`"),
+        Target::Entries { functions, .. } => format!("beginning of `{}`", functions.join("`, `")),
+        Target::AfterCalls { places, .. } => {
+            let place = |place: &CallPlace| {
+                let within = match place.within {
+                    Within::Function(name) => format!("`{name}`"),
+                    Within::ClosureOf(name) => format!("a closure of `{name}`"),
+                };
+                match place.callees {
+                    [] => format!("the only call through a pointer in {within}"),
+                    callees => format!("the call of `{}` in {within}", callees.join("` or `")),
+                }
+            };
+            format!("behind {}", places.iter().map(place).collect::<Vec<_>>().join("; "))
+        }
         Target::DeferredEnd { functions } => format!("the closure of `{}` that recovers", functions.join("` or `")),
         Target::AtCall { function, callee } => format!("the call of `{callee}` in `{function}`"),
         Target::AfterCallFailed { function, callee, .. } => {

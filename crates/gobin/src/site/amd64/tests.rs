@@ -106,6 +106,22 @@ fn behind_a_call_the_results_must_be_intact() {
 }
 
 #[test]
+fn behind_the_only_call_through_a_pointer() {
+    let want = Want::AfterIndirectCall { needs: Registers::of(&[Register::Ax, Register::Bx]) };
+    // call rcx; mov rdx,[rsp+8]; cmp dword [rdx],0; je +1; nop; ret
+    let behind = [0x48, 0x8b, 0x54, 0x24, 0x08, 0x83, 0x3a, 0x00, 0x74, 0x01, 0x90, 0xc3];
+    let once = [&[0xff, 0xd1][..], &behind].concat();
+    let sites = find(&Body { entry: ENTRY, code: &once }, &want, &MODERN, &|_| false).unwrap();
+    assert_eq!((sites.len(), sites[0].vaddr, sites[0].shape), (1, ENTRY + 10, Shape::Jump));
+    // call rcx; nop; and the same again
+    let twice = [&[0xff, 0xd1, 0x90, 0xff, 0xd1][..], &behind].concat();
+    assert_eq!(find(&Body { entry: ENTRY, code: &twice }, &want, &MODERN, &|_| false), Err(NoSite::Ambiguous));
+    // A direct call is none.
+    let direct = [call(0, 0x5000), behind.to_vec()].concat();
+    assert_eq!(find(&Body { entry: ENTRY, code: &direct }, &want, &MODERN, &|_| false), Err(NoSite::NoCall));
+}
+
+#[test]
 fn behind_a_call_a_place_that_others_jump_to_is_refused() {
     let callee = 0x5000;
     let want = Want::AfterCall { callee, needs: NONE, spilled: NONE };

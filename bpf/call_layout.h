@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What calls are read with: offsets in the structs of libraries, and types by their run-time addresses. */
+#ifndef TRIGON_CALL_LAYOUT_H
+#define TRIGON_CALL_LAYOUT_H
+
+/* A type that is a context.Context: where its parent lies. */
+struct context_type {
+	__u64 itab;       /* run-time address; 0: no more types */
+	__u16 parent;     /* offset of the parent's interface value; OFFSET_ABSENT: it has none */
+	__u16 is_request; /* it may be a request's own context, which is then looked up */
+	__u16 has_value;  /* it is a context.valueCtx */
+	__u16 pad;
+};
+
+#define CONTEXT_TYPES 16
+
+/* What a client sends and gets: http.Request and http.Response, or of HTTP/2 from Go 1.27 on structs of its own. */
+struct client_request_layout {
+	__u16 method;
+	__u16 url;
+	__u16 ctx;
+	__u16 status; /* of the response */
+};
+
+struct http_client_layout {
+	__u16 transport_request; /* transportRequest.Request */
+	__u16 conn;              /* persistConn.conn */
+	struct client_request_layout http1;
+	struct client_request_layout http2;
+	__u16 url_host; /* of url.URL */
+	__u16 url_path;
+	__u16 url_scheme;
+	__u16 want_ctx; /* of wantConn */
+	__u16 want_address;
+	__u16 want_scheme;
+};
+
+/* Of net's connections. */
+struct net_layout {
+	__u64 tcp_itab; /* of *net.TCPConn as net.Conn; 0: not linked */
+	__u64 tls_itab; /* of *tls.Conn as net.Conn */
+	__u16 tls_conn;
+	__u16 conn_fd;  /* of net.TCPConn */
+	__u16 fd_laddr; /* of net.netFD; raddr is behind it */
+	__u16 conn_rwc; /* of http.conn */
+};
+
+struct grpc_layout {
+	__u64 server_itab; /* of *http2Server as ServerTransport */
+	__u64 error_itab;  /* of *status.Error as error */
+	__u64 metadata;    /* the type metadata.MD */
+	__u16 by_pointer;  /* whether ServerStream and ClientStream point to their Stream, or have it in them */
+	__u16 server_stream;
+	__u16 client_stream;
+	__u16 stream_ctx; /* of Stream */
+	__u16 stream_method;
+	__u16 stream_id;
+	__u16 server_conn; /* of http2Server */
+	__u16 client_conn; /* of http2Client */
+	__u16 status;      /* of the internal Status and Error: to the message Status */
+	__u16 error;
+	__u16 code;          /* of that message */
+	__u16 call_header;   /* of clientStream */
+	__u16 header_method; /* of CallHdr */
+	__u16 client;        /* of clientStream: its ClientConn */
+	__u16 attempt;
+	__u16 attempt_transport;
+	__u16 attempt_stream;
+	__u16 target;      /* of ClientConn */
+	__u16 desc_client; /* of StreamDesc: ClientStreams */
+	__u16 desc_server;
+};
+
+/* Of database/sql. */
+struct sql_layout {
+	__u16 stmt_query;
+	__u16 tx_ctx;
+	__u16 tx_done; /* an atomic.Bool */
+	__u16 pad;
+};
+
+/* Of github.com/redis/go-redis/v9. */
+struct redis_layout {
+	__u16 client_options; /* of baseClient */
+	__u16 address;        /* of Options */
+	__u16 retries;
+	__u16 arguments; /* of baseCmd, with which each command's struct begins */
+};
+
+/* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
+struct call_layout {
+	__u32 process; /* whose it is: the place may have gone to another process since */
+	__u16 g_goid;
+	__u16 g_parent_goid;
+	__u64 goidgen; /* run-time addresses: sched.goidgen, allp; 0: not known */
+	__u64 allp;
+	__u16 p_goidcache; /* and goidcacheend behind it */
+	__u16 pad[3];
+	struct context_type contexts[CONTEXT_TYPES];
+	struct net_layout net;
+	struct http_client_layout http;
+	struct grpc_layout grpc;
+	struct sql_layout sql;
+	struct redis_layout redis;
+};
+
+#endif

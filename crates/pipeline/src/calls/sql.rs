@@ -1,0 +1,123 @@
+//! Calls of SQL databases through `database/sql`.
+
+use super::{Shape, database};
+use crate::attributes::Setter;
+use std::borrow::Cow;
+use trigon_model::SpanKind;
+use trigon_model::kernel::{CallRecord, Outcome, StoreOperation, Text};
+
+/// What may be told of a statement: nothing of it that could be a value.
+struct Statement {
+    /// With a sign in place of each value.
+    text: Option<String>,
+    /// Few different ones: operation and tables.
+    summary: Option<String>,
+    operation: Option<String>,
+    collection: Option<String>,
+}
+
+/// What may be told of a text. Until statements are understood here, only their first word, which the rule of the kernel side
+/// (`bpf/word.h`) takes as well.
+fn statement(text: &Text) -> Statement {
+    Statement { text: None, summary: None, operation: first_word(&text.bytes), collection: None }
+}
+
+/// A span of such a call.
+pub(super) fn span(record: &CallRecord) -> Shape {
+    let mut set = Setter::with_capacity(10);
+    set.one("db.system.name", database::system(record.system));
+    let told = match record.operation {
+        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback => None,
+        _ => Some(statement(&record.text)),
+    };
+    let operation = match record.operation.word() {
+        Some(word) => Some(word.to_owned()),
+        None => told.as_ref().and_then(|told| told.operation.clone()),
+    };
+    if let Some(operation) = &operation {
+        set.one("db.operation.name", operation.as_str());
+    }
+    let mut name = operation;
+    if let Some(told) = told {
+        if let Some(text) = told.text {
+            set.one("db.query.text", text);
+            if record.text.is_cut() {
+                set.one("trigon.db.query.text.cut", true);
+            }
+        }
+        if let Some(collection) = told.collection {
+            set.one("db.collection.name", collection);
+        }
+        if let Some(summary) = told.summary {
+            set.one("db.query.summary", summary.as_str());
+            // A statement that was only prepared was not made.
+            name = Some(match record.operation.word() {
+                Some(word) => format!("{word} {summary}"),
+                None => summary,
+            });
+        }
+    }
+    Shape {
+        // Spans without an operation are named by the system (semantic conventions, database spans, name).
+        name: name.unwrap_or_else(|| database::system(record.system).to_owned()),
+        kind: SpanKind::Client,
+        attributes: set,
+        error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),
+        description: Cow::Borrowed(""),
+    }
+}
+
+/// The first word behind blanks, parentheses and comments, in capitals, if it is one: as `statement_word` of `bpf/word.h`
+/// finds it.
+fn first_word(text: &[u8]) -> Option<String> {
+    const GAP: usize = 64;
+    const MAX: usize = 16;
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [b' ' | b'\t' | b'\n' | b'\r' | b'(' | b';', rest @ ..] => rest,
+            [b'-', b'-', rest @ ..] => behind(rest, b"\n")?,
+            [b'/', b'*', rest @ ..] => behind(rest, b"*/")?,
+            _ => break,
+        };
+    }
+    let len = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let ends =
+        matches!(rest.get(len), None | Some(0 | b' ' | b'\t' | b'\n' | b'\r' | b'(' | b';' | b'*' | b'/' | b'-'));
+    if text.len() - rest.len() > GAP || len == 0 || len > MAX || !ends {
+        return None;
+    }
+    let word = rest.get(..len).and_then(|word| std::str::from_utf8(word).ok())?;
+    Some(word.to_ascii_uppercase())
+}
+
+fn behind<'t>(text: &'t [u8], end: &[u8]) -> Option<&'t [u8]> {
+    let at = text.windows(end.len()).position(|window| window == end)?;
+    text.get(at + end.len()..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_is_letters_or_none() {
+        let word = |text: &str| first_word(text.as_bytes());
+        for (text, expected) in [
+            ("select 1", "SELECT"),
+            ("  \n( SELECT*FROM t)", "SELECT"),
+            ("-- a comment\nInsert into t", "INSERT"),
+            ("/* a */ /*/ b */delete from t", "DELETE"),
+            ("COMMIT", "COMMIT"),
+            ("begin;", "BEGIN"),
+        ] {
+            assert_eq!(word(text).as_deref(), Some(expected), "{text}");
+        }
+        let far = format!("{}SELECT 1", " ".repeat(65));
+        for text in
+            ["", "  ", "'secret'", "42", "a1 b", "\"t\" x", "-- only", "/* open", "x.y", "abcdefghijklmnopq r", &far]
+        {
+            assert_eq!(word(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+module trigon.dev/tests/programs/stores
+
+go 1.24
+
+require (
+	github.com/alicebob/miniredis/v2 v2.34.0
+	github.com/redis/go-redis/v9 v9.20.1
+)
+
+require (
+	github.com/alicebob/gopher-json v0.0.0-20230218143504-906a9b012302 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/yuin/gopher-lua v1.1.1 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
-use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
+use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want, Which};
 use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, Parts, Source, SymbolError, SymbolSource};
 
 const PROGRAM: &str = r#"package main
@@ -239,7 +239,7 @@ fn sites_of_the_http_server_are_emulated() {
     assert_eq!((begin.len(), begin[0].cost, begin[0].shape), (1, CostClass::Emulated, Shape::StackCheck));
     assert_eq!(find(1, Want::Entry { needs: Registers::default() })[0].cost, CostClass::Emulated);
     let needs = Registers::of(&[Register::Ax, Register::Bx]);
-    let behind = find(2, Want::AfterCall { callee: entry(3), needs, spilled: Registers::default() });
+    let behind = find(2, Want::AfterCall { callee: entry(3), which: Which::All, needs, spilled: Registers::default() });
     assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
 }
 

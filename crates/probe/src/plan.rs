@@ -3,7 +3,7 @@
 use crate::layout::{Fields, MissingField};
 use crate::skeleton::types::go_layout;
 use crate::table::{PROBES, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Target, When, XNET_SERVERS};
-use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want, Which};
 use trigon_gobin::{Function, GoBinary, GoVersion};
 
 /// `COOKIE_STACK_CHECK` of `bpf/http_server.h`.
@@ -345,7 +345,7 @@ impl<'b, 'd> Finder<'b, 'd> {
             Target::AtCall { function, callee } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 // All arguments are in registers at a call: the calling convention.
-                let want = Want::AtCall { callee: callee_at, within: Vec::new() };
+                let want = Want::AtCall { callee: callee_at, which: Which::All, within: Vec::new() };
                 match self.find(outer, &want) {
                     Ok(sites) => self.planned(probe, outer, sites),
                     Err(NoSite::NoCall) if !self.inlined_ranges(outer, callee).is_empty() => {
@@ -357,7 +357,7 @@ impl<'b, 'd> Finder<'b, 'd> {
             Target::AfterCall { function, callee, needs, spilled } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 let (needs, spilled) = (Registers::of(needs), Registers::of(spilled));
-                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                let want = Want::AfterCall { callee: callee_at, which: Which::All, needs, spilled };
                 match self.find(outer, &want) {
                     Ok(sites) if sites.len() == 1 => self.planned(probe, outer, sites),
                     Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
@@ -367,14 +367,14 @@ impl<'b, 'd> Finder<'b, 'd> {
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
                 let (needs, spilled) = (Registers::of(needs), Registers::default());
-                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                let want = Want::AfterCall { callee: callee_at, which: Which::All, needs, spilled };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
             Target::AtCallIfInlined { inlined, function, callee } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
                 let within = self.inlined_ranges(outer, inlined);
-                let want = Want::AtCall { callee: callee_at, within };
+                let want = Want::AtCall { callee: callee_at, which: Which::All, within };
                 let mut sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 sites.truncate(1); // each is on every path: one is enough
                 self.planned(probe, outer, sites)
@@ -422,7 +422,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 if closure.name.get(name.len() + 5..).is_none_or(|rest| rest.contains('.')) {
                     continue;
                 }
-                let recovers = Want::AtCall { callee: recover.entry, within: Vec::new() };
+                let recovers = Want::AtCall { callee: recover.entry, which: Which::All, within: Vec::new() };
                 if self.find(&closure, &recovers).is_err() {
                     continue;
                 }

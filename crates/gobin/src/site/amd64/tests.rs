@@ -1,9 +1,15 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::site::Which;
 use proptest::prelude::*;
 
 const MODERN: Policy = Policy { nop5_call: true, allow_stepped: false };
 const OLD: Policy = Policy { nop5_call: false, allow_stepped: false };
+/// Strictly, as callers do.
+fn find(body: &Body<'_>, want: &Want, policy: &Policy, more: &dyn Fn(u64) -> bool) -> Result<Vec<Site>, NoSite> {
+    crate::site::find(crate::Arch::Amd64, body, want, policy, more)
+}
+
 const NONE: Registers = Registers(0);
 const ENTRY: u64 = 0x1000;
 const MORESTACK: u64 = 0x900;
@@ -92,7 +98,12 @@ fn without_an_emulated_instruction_there_is_no_site_unless_stepping_is_allowed()
 #[test]
 fn behind_a_call_the_results_must_be_intact() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]), spilled: NONE };
+    let want = Want::AfterCall {
+        callee,
+        which: Which::All,
+        needs: Registers::of(&[Register::Ax, Register::Bx]),
+        spilled: NONE,
+    };
     // call; mov [rsp+8],rax; test rbx,rbx; jne +2
     let good =
         [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
@@ -108,7 +119,7 @@ fn behind_a_call_the_results_must_be_intact() {
 #[test]
 fn behind_a_call_a_place_that_others_jump_to_is_refused() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: NONE, spilled: NONE };
+    let want = Want::AfterCall { callee, which: Which::All, needs: NONE, spilled: NONE };
     // je L; call callee; L: test rbx,rbx; jne +1; nop; ret
     let code = [vec![0x74, 0x05], call(2, callee), vec![0x48, 0x85, 0xdb, 0x75, 0x01, 0x90, 0xc3]].concat();
     assert!(find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).is_err());
@@ -126,7 +137,7 @@ fn allocates(spill: &[u8]) -> Vec<u8> {
 fn behind_a_call_arguments_must_lie_in_their_places() {
     const DI_IN_PLACE: [u8; 5] = [0x48, 0x89, 0x7c, 0x24, 0x38]; // mov [rsp+56],rdi: 16 + 8 + 8 + 3 words
     let needs = Registers::of(&[Register::Ax]);
-    let want = Want::AfterCall { callee: 0x5000, needs, spilled: Registers::of(&[Register::Di]) };
+    let want = Want::AfterCall { callee: 0x5000, which: Which::All, needs, spilled: Registers::of(&[Register::Di]) };
     let site = |spill: &[u8]| {
         let code = allocates(spill);
         find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).map(|sites| sites[0].shape)
@@ -158,9 +169,9 @@ fn calls_are_restricted_to_ranges() {
     let callee = 0x5000;
     let code = [call(0, callee), call(5, callee), vec![0xc3]].concat();
     let body = Body { entry: ENTRY, code: &code };
-    let within = Want::AtCall { callee, within: std::iter::once(ENTRY + 5..ENTRY + 10).collect() };
+    let within = Want::AtCall { callee, which: Which::All, within: std::iter::once(ENTRY + 5..ENTRY + 10).collect() };
     assert_eq!(find(&body, &within, &MODERN, &|_| false).unwrap()[0].vaddr, ENTRY + 5);
-    let anywhere = Want::AtCall { callee, within: vec![] };
+    let anywhere = Want::AtCall { callee, which: Which::All, within: vec![] };
     assert_eq!(find(&body, &anywhere, &MODERN, &|_| false).unwrap().len(), 2);
 }
 
@@ -171,9 +182,9 @@ proptest! {
         for needs in [Registers::default(), Registers::of(&[Register::Cx, Register::Di])] {
             for want in [
                 Want::Entry { needs },
-                Want::AfterCall { callee: ENTRY, needs, spilled: NONE },
-                Want::AfterCall { callee: ENTRY, needs, spilled: needs },
-                Want::AtCall { callee: ENTRY, within: vec![] },
+                Want::AfterCall { callee: ENTRY, which: Which::All, needs, spilled: NONE },
+                Want::AfterCall { callee: ENTRY, which: Which::All, needs, spilled: needs },
+                Want::AtCall { callee: ENTRY, which: Which::All, within: vec![] },
             ] {
                 for site in find(&body, &want, &MODERN, &|to| to % 3 == 0).unwrap_or_default() {
                     prop_assert_ne!(site.cost, CostClass::Stepped);

@@ -43,19 +43,24 @@ pub(super) fn find(
     match want {
         Want::Entry { needs } => {
             let check = code.stack_check(*needs, is_morestack);
-            let site = code.straight(0, *needs, policy, check.as_ref());
+            let site = code.straight(0, *needs, policy, check.as_ref(), false);
             Ok(vec![Placed { at: body.entry, site }])
         }
         Want::AfterCall { callee, which, needs, spilled } => {
             placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
-                let site = code.straight(index + 1, *needs, policy, None)?;
+                let site = code.behind(index, *needs, policy, false)?;
                 let kept = spilled.is_empty() || spill::kept(&code, *spilled, site.vaddr, is_morestack);
                 if kept { Ok(site) } else { Err(NoSite::NotSpilled) }
             })
         }
         Want::AfterIndirectCall { which, needs } => {
             placed(&code, choose::these(&code, code.indirect_calls(), which)?, |index, _| {
-                code.straight(index + 1, *needs, policy, None)
+                code.behind(index, *needs, policy, false)
+            })
+        }
+        Want::AfterJoinedCall { callee, which, needs } => {
+            placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
+                code.behind(index, *needs, policy, true)
             })
         }
         Want::AtCall { callee, which, within } => {
@@ -101,6 +106,10 @@ fn allowed(site: Site, policy: &Policy) -> Result<Site, NoSite> {
 fn conditional_target(instruction: &Instruction) -> Option<u64> {
     (instruction.flow_control() == FlowControl::ConditionalBranch && is_near_branch(instruction))
         .then(|| instruction.near_branch_target())
+}
+
+fn is_call(instruction: &Instruction) -> bool {
+    matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
 }
 
 fn is_near_branch(instruction: &Instruction) -> bool {

@@ -108,6 +108,16 @@ pub enum Want {
         /// The results.
         needs: Registers,
     },
+    /// Behind calls of a function, or behind other calls from which the path joins theirs with results in the same
+    /// registers: two ways to the same answer. [`Want::AfterCall`] has no site behind such a join.
+    AfterJoinedCall {
+        /// Address of the called function.
+        callee: u64,
+        /// Which of its calls.
+        which: Which,
+        /// The results.
+        needs: Registers,
+    },
     /// Calls of a function themselves, where all arguments are in registers.
     AtCall {
         /// Address of the called function.
@@ -216,6 +226,9 @@ pub enum NoSite {
     /// More calls than one.
     #[error("it has several calls that could mark the place")]
     Ambiguous,
+    /// A jump by a table may lead anywhere into it.
+    #[error("it jumps by a table, so that others may reach the place")]
+    JumpTable,
     /// It defers nothing, so that its results need not be on its stack.
     #[error("it has no deferred function")]
     NoDefer,

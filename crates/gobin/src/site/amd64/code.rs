@@ -1,7 +1,8 @@
 //! A decoded function: its calls, its stack check, and the line that runs on from an instruction.
 
 use super::{
-    MAX_CODE, MAX_GROW_BLOCK, MAX_STEPS, allowed, classify, conditional_target, is_near_branch, rank, wanted, written,
+    MAX_CODE, MAX_GROW_BLOCK, MAX_STEPS, allowed, classify, conditional_target, is_call, is_near_branch, rank, wanted,
+    written,
 };
 use crate::site::{Body, Guard, NoSite, Policy, Registers, Shape, Site};
 use iced_x86::{
@@ -15,6 +16,8 @@ pub(super) struct Code64<'c> {
     pub(super) instructions: Vec<Instruction>,
     /// Direct branches as (to, from) in this order, calls excluded: hostile code has a million.
     pub(super) branches: Vec<(u64, u64)>,
+    /// There are jumps by a table or a register, whose targets are not known.
+    jumps_anywhere: bool,
 }
 
 /// The stack check, if the function has one: the jump's index, and whether the hit before growing can be passed over
@@ -24,11 +27,16 @@ pub(super) struct StackCheck {
     restores_all: bool,
 }
 
+/// Whether an instruction changes the goroutine's register or one of these.
+fn overwrites(instruction: &Instruction, needs: Registers, info: &mut InstructionInfoFactory) -> bool {
+    written(instruction, info).any(|full| full == Reg::R14 || wanted(needs).any(|reg| reg == full))
+}
+
 impl<'c> Code64<'c> {
     pub(super) fn decode(body: &'c Body<'c>) -> Self {
         let bytes = body.code.get(..body.code.len().min(MAX_CODE)).unwrap_or_default();
         let mut decoder = Decoder::with_ip(64, bytes, body.entry, DecoderOptions::NONE);
-        let (mut instructions, mut branches) = (Vec::new(), Vec::new());
+        let (mut instructions, mut branches, mut jumps_anywhere) = (Vec::new(), Vec::new(), false);
         while decoder.can_decode() {
             let instruction = decoder.decode();
             let jumps =
@@ -36,10 +44,11 @@ impl<'c> Code64<'c> {
             if !instruction.is_invalid() && jumps && is_near_branch(&instruction) {
                 branches.push((instruction.near_branch_target(), instruction.ip()));
             }
+            jumps_anywhere |= instruction.flow_control() == FlowControl::IndirectBranch;
             instructions.push(instruction);
         }
         branches.sort_unstable();
-        Self { body, instructions, branches }
+        Self { body, instructions, branches, jumps_anywhere }
     }
 
     pub(super) fn index_of(&self, vaddr: u64) -> Option<usize> {
@@ -110,15 +119,44 @@ impl<'c> Code64<'c> {
         })
     }
 
+    /// Whether each of those jumps comes from behind a call, with the results still in these registers.
+    fn joined_by_calls(&self, from: u64, to: u64, needs: Registers, info: &mut InstructionInfoFactory) -> bool {
+        self.jumps_into(from..=to).take(MAX_STEPS + 1).zip(0..).all(|(&(_, at), count)| {
+            let Some(index) = self.index_of(at).filter(|_| count < MAX_STEPS) else { return false };
+            let (start, ended_by) = self.line_before(index);
+            let keeps = |i: &Instruction| !overwrites(i, needs, info);
+            ended_by.is_some_and(is_call)
+                && self.instructions.get(start..index).is_some_and(|line| line.iter().all(keeps))
+        })
+    }
+
+    /// Where the straight line to an instruction begins: behind the last instruction that does not just go on to the next,
+    /// or where others jump to. And that last instruction, if it was one.
+    pub(super) fn line_before(&self, index: usize) -> (usize, Option<&Instruction>) {
+        let mut start = index;
+        for _ in 0..MAX_STEPS {
+            let is_target = |i: &Instruction| self.jumps_into(i.ip()..=i.ip()).next().is_some();
+            if self.instructions.get(start).is_some_and(is_target) {
+                break;
+            }
+            let Some(previous) = start.checked_sub(1).and_then(|at| self.instructions.get(at)) else { break };
+            if previous.is_invalid() || previous.flow_control() != FlowControl::Next {
+                return (start, Some(previous));
+            }
+            start -= 1;
+        }
+        (start, None)
+    }
+
     /// The jumps that lead to one of these addresses.
     fn jumps_into(&self, targets: RangeInclusive<u64>) -> impl Iterator<Item = &(u64, u64)> {
         let first = self.branches.partition_point(|(target, _)| target < targets.start());
         self.branches.iter().skip(first).take_while(move |(target, _)| target <= targets.end())
     }
 
-    /// Whether a jump leads to an address.
-    pub(super) fn is_target(&self, vaddr: u64) -> bool {
-        self.jumps_into(vaddr..=vaddr).next().is_some()
+    /// The cheapest site behind a call. With `joins`, also where other calls join its path.
+    pub(super) fn behind(&self, call: usize, needs: Registers, policy: &Policy, joins: bool) -> Result<Site, NoSite> {
+        if self.jumps_anywhere { Err(NoSite::JumpTable) } else { self.straight(call + 1, needs, policy, None, joins) }
     }
 
     /// The cheapest site on the straight line from an instruction on.
@@ -128,13 +166,16 @@ impl<'c> Code64<'c> {
         needs: Registers,
         policy: &Policy,
         check: Option<&StackCheck>,
+        joins: bool,
     ) -> Result<Site, NoSite> {
         let line = self.instructions.get(start..).unwrap_or_default();
         let from = line.first().map(Instruction::ip).ok_or(NoSite::Undecodable)?;
         let mut info = InstructionInfoFactory::new();
         let mut best: Option<Site> = None;
         for instruction in line.iter().take(MAX_STEPS) {
-            if instruction.is_invalid() || self.entered_between(from, instruction.ip(), check) {
+            let at = instruction.ip();
+            let entered = || self.entered_between(from, at, check);
+            if instruction.is_invalid() || (entered() && !(joins && self.joined_by_calls(from, at, needs, &mut info))) {
                 break;
             }
             let grows = conditional_target(instruction).is_some_and(|to| check.is_some_and(|c| c.block == to));
@@ -151,8 +192,10 @@ impl<'c> Code64<'c> {
                     if grows {
                         site.shape = Shape::StackCheck;
                     }
+                    // The prologue is reached by no table. What follows may be.
+                    let proved = !self.jumps_anywhere || matches!(site.shape, Shape::StackCheck | Shape::Push);
                     // A NOP behind the stack check that is only emulated is no better than the check itself.
-                    if best.is_none_or(|best| rank(&site) < rank(&best)) {
+                    if (proved || at == from) && best.is_none_or(|best| rank(&site) < rank(&best)) {
                         best = Some(site);
                     }
                 }
@@ -160,7 +203,7 @@ impl<'c> Code64<'c> {
             if instruction.flow_control() != FlowControl::Next && !grows {
                 break;
             }
-            if written(instruction, &mut info).any(|full| full == Reg::R14 || wanted(needs).any(|reg| reg == full)) {
+            if overwrites(instruction, needs, &mut info) {
                 break;
             }
         }

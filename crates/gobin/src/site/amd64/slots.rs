@@ -1,6 +1,6 @@
 //! From where on the stack registers are loaded: a function's results before its return, arguments before a call.
 
-use super::{Code64, INTEGERS, MAX_STEPS, is_near_branch, written};
+use super::{Code64, INTEGERS, is_near_branch, written};
 use crate::site::{NoSite, ResultSlots};
 use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register as Reg};
 
@@ -60,7 +60,7 @@ pub(super) fn results(code: &Code64<'_>, deferreturn: u64) -> Result<ResultSlots
 /// The one place from which a register was loaded for the call at this address.
 pub(super) fn argument(code: &Code64<'_>, call: u64, register: Reg) -> Option<i32> {
     let index = code.index_of(call)?;
-    let (start, _) = before(code, index);
+    let (start, _) = code.line_before(index);
     let mut held = Held::default();
     let mut info = InstructionInfoFactory::new();
     for instruction in code.instructions.get(start..index)? {
@@ -72,26 +72,9 @@ pub(super) fn argument(code: &Code64<'_>, call: u64, register: Reg) -> Option<i3
     }
 }
 
-/// Where the straight line to an instruction begins: behind the last instruction that does not just go on to the next, or
-/// where others jump to. And that last instruction, if it was one.
-fn before<'c>(code: &'c Code64<'_>, index: usize) -> (usize, Option<&'c Instruction>) {
-    let mut start = index;
-    for _ in 0..MAX_STEPS {
-        let Some(previous) = start.checked_sub(1).and_then(|at| code.instructions.get(at)) else { break };
-        if previous.is_invalid() || previous.flow_control() != FlowControl::Next {
-            return (start, Some(previous));
-        }
-        if code.instructions.get(start).is_some_and(|at| code.is_target(at.ip())) {
-            break;
-        }
-        start -= 1;
-    }
-    (start, None)
-}
-
 impl Return {
     fn before(code: &Code64<'_>, index: usize, deferreturn: u64) -> Option<Self> {
-        let (start, ended_by) = before(code, index);
+        let (start, ended_by) = code.line_before(index);
         let deferred = ended_by.is_some_and(|i| {
             i.flow_control() == FlowControl::Call && is_near_branch(i) && i.near_branch_target() == deferreturn
         });

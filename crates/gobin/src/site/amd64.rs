@@ -43,25 +43,34 @@ pub(super) fn find(
     match want {
         Want::Entry { needs } => {
             let check = code.stack_check(*needs, is_morestack);
-            let site = code.straight(0, *needs, policy, check.as_ref(), false);
+            let site = code.straight(0, *needs, policy, check.as_ref(), &|_| false);
             Ok(vec![Placed { at: body.entry, site }])
         }
         Want::AfterCall { callee, which, needs, spilled } => {
             placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
-                let site = code.behind(index, *needs, policy, false)?;
+                let site = behind::call(&code, index, *needs, policy)?;
                 let kept = spilled.is_empty() || spill::kept(&code, *spilled, site.vaddr, is_morestack);
                 if kept { Ok(site) } else { Err(NoSite::NotSpilled) }
             })
         }
         Want::AfterIndirectCall { which, needs } => {
             placed(&code, choose::these(&code, code.indirect_calls(), which)?, |index, _| {
-                code.behind(index, *needs, policy, false)
+                behind::call(&code, index, *needs, policy)
             })
         }
         Want::AfterJoinedCall { callee, which, needs } => {
             placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
-                code.behind(index, *needs, policy, true)
+                behind::joined(&code, index, *needs, policy)
             })
+        }
+        Want::OnError { callee, which, error, needs } => {
+            placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
+                behind::on_error(&code, index, *error, *needs, policy)
+            })
+        }
+        Want::PastIndirectCall { callee, through } => {
+            let (first, call) = choose::before_indirect_call(&code, &code.calls_of(*callee), through)?;
+            placed(&code, vec![call], |call, _| behind::past(&code, first, call, policy))
         }
         Want::AtCall { callee, which, within } => {
             let inside = |at: u64| within.is_empty() || within.iter().any(|range| range.contains(&at));
@@ -163,6 +172,7 @@ fn classify(instruction: &Instruction, bytes: &[u8], policy: &Policy) -> (Shape,
     }
 }
 
+mod behind;
 mod choose;
 mod code;
 mod slots;

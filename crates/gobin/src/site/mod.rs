@@ -63,6 +63,10 @@ impl Registers {
         Self(registers.iter().fold(0, |set, &register| set | 1 << register as u8))
     }
 
+    pub(crate) fn and(self, register: Register) -> Self {
+        Self(self.0 | 1 << register as u16)
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -117,6 +121,25 @@ pub enum Want {
         which: Which,
         /// The results.
         needs: Registers,
+    },
+    /// Where only those paths behind calls of a function lead on which it returned an error: it costs the others nothing.
+    OnError {
+        /// Address of the called function.
+        callee: u64,
+        /// Which of its calls.
+        which: Which,
+        /// The first word of the error, which the caller must compare with nil at once.
+        error: Register,
+        /// The results.
+        needs: Registers,
+    },
+    /// The point that is reached once for each call of a function, behind the only indirect call that comes next to one
+    /// ([`Which::BeforeIndirectCall`]) even if a condition in between leaves it out. Nothing is in registers there.
+    PastIndirectCall {
+        /// Address of the called function.
+        callee: u64,
+        /// Functions whose calls do not count, such as write barriers.
+        through: Vec<u64>,
     },
     /// Calls of a function themselves, where all arguments are in registers.
     AtCall {
@@ -288,7 +311,8 @@ pub fn find_each(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultSlots {
     /// For each result register in their order, the distance of its place from the stack pointer as it stands behind the
-    /// function's prologue. None: it is no result.
+    /// function's prologue. None: it is no result, or one
+    /// narrower than a word.
     pub displacements: Vec<Option<i32>>,
     /// From there to the return address.
     pub frame: i32,

@@ -1,8 +1,7 @@
 //! A decoded function: its calls, its stack check, and the line that runs on from an instruction.
 
 use super::{
-    MAX_CODE, MAX_GROW_BLOCK, MAX_STEPS, allowed, classify, conditional_target, is_call, is_near_branch, rank, wanted,
-    written,
+    MAX_CODE, MAX_GROW_BLOCK, MAX_STEPS, allowed, classify, conditional_target, is_near_branch, rank, wanted, written,
 };
 use crate::site::{Body, Guard, NoSite, Policy, Registers, Shape, Site};
 use iced_x86::{
@@ -17,7 +16,7 @@ pub(super) struct Code64<'c> {
     /// Direct branches as (to, from) in this order, calls excluded: hostile code has a million.
     pub(super) branches: Vec<(u64, u64)>,
     /// There are jumps by a table or a register, whose targets are not known.
-    jumps_anywhere: bool,
+    pub(super) jumps_anywhere: bool,
 }
 
 /// The stack check, if the function has one: the jump's index, and whether the hit before growing can be passed over
@@ -27,8 +26,13 @@ pub(super) struct StackCheck {
     restores_all: bool,
 }
 
+/// Whether a jump, as (to, from), is the one that starts the function again.
+fn restarts((target, at): (u64, u64), entry: u64, check: Option<&StackCheck>) -> bool {
+    target == entry && check.is_some_and(|check| at > check.block)
+}
+
 /// Whether an instruction changes the goroutine's register or one of these.
-fn overwrites(instruction: &Instruction, needs: Registers, info: &mut InstructionInfoFactory) -> bool {
+pub(super) fn overwrites(instruction: &Instruction, needs: Registers, info: &mut InstructionInfoFactory) -> bool {
     written(instruction, info).any(|full| full == Reg::R14 || wanted(needs).any(|reg| reg == full))
 }
 
@@ -113,21 +117,7 @@ impl<'c> Code64<'c> {
     /// Whether a jump from elsewhere leads into `(from, to]`, or to `from` itself: then the instruction at `to` may run
     /// more or less often than the one at `from`. Growing the stack and starting again does not count.
     pub(super) fn entered_between(&self, from: u64, to: u64, check: Option<&StackCheck>) -> bool {
-        self.jumps_into(from..=to).any(|&(target, at)| {
-            let restart = target == from && check.is_some_and(|check| at > check.block);
-            !restart
-        })
-    }
-
-    /// Whether each of those jumps comes from behind a call, with the results still in these registers.
-    fn joined_by_calls(&self, from: u64, to: u64, needs: Registers, info: &mut InstructionInfoFactory) -> bool {
-        self.jumps_into(from..=to).take(MAX_STEPS + 1).zip(0..).all(|(&(_, at), count)| {
-            let Some(index) = self.index_of(at).filter(|_| count < MAX_STEPS) else { return false };
-            let (start, ended_by) = self.line_before(index);
-            let keeps = |i: &Instruction| !overwrites(i, needs, info);
-            ended_by.is_some_and(is_call)
-                && self.instructions.get(start..index).is_some_and(|line| line.iter().all(keeps))
-        })
+        self.jumps_into(from..=to).any(|&jump| !restarts(jump, from, check))
     }
 
     /// Where the straight line to an instruction begins: behind the last instruction that does not just go on to the next,
@@ -149,24 +139,20 @@ impl<'c> Code64<'c> {
     }
 
     /// The jumps that lead to one of these addresses.
-    fn jumps_into(&self, targets: RangeInclusive<u64>) -> impl Iterator<Item = &(u64, u64)> {
+    pub(super) fn jumps_into(&self, targets: RangeInclusive<u64>) -> impl Iterator<Item = &(u64, u64)> {
         let first = self.branches.partition_point(|(target, _)| target < targets.start());
         self.branches.iter().skip(first).take_while(move |(target, _)| target <= targets.end())
     }
 
-    /// The cheapest site behind a call. With `joins`, also where other calls join its path.
-    pub(super) fn behind(&self, call: usize, needs: Registers, policy: &Policy, joins: bool) -> Result<Site, NoSite> {
-        if self.jumps_anywhere { Err(NoSite::JumpTable) } else { self.straight(call + 1, needs, policy, None, joins) }
-    }
-
-    /// The cheapest site on the straight line from an instruction on.
+    /// The cheapest site on the straight line from an instruction on. `admits` tells the jumps into it, as (to, from), that
+    /// take nothing away from it.
     pub(super) fn straight(
         &self,
         start: usize,
         needs: Registers,
         policy: &Policy,
         check: Option<&StackCheck>,
-        joins: bool,
+        admits: &dyn Fn((u64, u64)) -> bool,
     ) -> Result<Site, NoSite> {
         let line = self.instructions.get(start..).unwrap_or_default();
         let from = line.first().map(Instruction::ip).ok_or(NoSite::Undecodable)?;
@@ -174,8 +160,9 @@ impl<'c> Code64<'c> {
         let mut best: Option<Site> = None;
         for instruction in line.iter().take(MAX_STEPS) {
             let at = instruction.ip();
-            let entered = || self.entered_between(from, at, check);
-            if instruction.is_invalid() || (entered() && !(joins && self.joined_by_calls(from, at, needs, &mut info))) {
+            // Those that lead further up were judged before.
+            let mut jumps = self.jumps_into(at..=at);
+            if instruction.is_invalid() || jumps.any(|&jump| !restarts(jump, from, check) && !admits(jump)) {
                 break;
             }
             let grows = conditional_target(instruction).is_some_and(|to| check.is_some_and(|c| c.block == to));

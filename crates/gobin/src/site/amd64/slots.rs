@@ -89,6 +89,8 @@ impl Return {
                     one.frame = one.frame.checked_sub(instruction.immediate(1) as i64)?;
                 }
                 Code::Pop_r64 if instruction.op0_register() == Reg::RBP => one.frame = one.frame.checked_add(WORD)?,
+                // It may stand before the return, which must not cross certain boundaries.
+                _ if instruction.mnemonic() == Mnemonic::Nop => {}
                 // Behind it places are counted from elsewhere.
                 _ if one.frame != 0 => return None,
                 _ => one.held.step(instruction, &mut info),

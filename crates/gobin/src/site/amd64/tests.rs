@@ -3,6 +3,9 @@ use super::*;
 use crate::site::Which;
 use proptest::prelude::*;
 
+mod calls;
+mod slots;
+
 const MODERN: Policy = Policy { nop5_call: true, allow_stepped: false };
 const OLD: Policy = Policy { nop5_call: false, allow_stepped: false };
 /// Strictly, as callers do.
@@ -175,25 +178,108 @@ fn calls_are_restricted_to_ranges() {
     assert_eq!(find(&body, &anywhere, &MODERN, &|_| false).unwrap().len(), 2);
 }
 
+fn all_wants(needs: Registers) -> Vec<Want> {
+    let (callee, through) = (ENTRY, vec![ENTRY + 5]);
+    let mut wants = vec![
+        Want::Entry { needs },
+        Want::AfterCall { callee, which: Which::All, needs, spilled: needs },
+        Want::PastIndirectCall { callee, through: through.clone() },
+    ];
+    let before = Which::BeforeIndirectCall { through };
+    for which in [Which::All, Which::Only, Which::First, Which::Last, Which::Nth(1), before] {
+        wants.extend([
+            Want::AfterCall { callee, which: which.clone(), needs, spilled: NONE },
+            Want::AfterIndirectCall { which: which.clone(), needs },
+            Want::AfterJoinedCall { callee, which: which.clone(), needs },
+            Want::OnError { callee, which: which.clone(), error: Register::Bx, needs },
+            Want::AtCall { callee, which, within: vec![] },
+        ]);
+    }
+    wants
+}
+
+/// Any bytes, among which are instructions that the engine looks for.
+fn any_code() -> impl Strategy<Value = Vec<u8>> {
+    let known: [&'static [u8]; 14] = [
+        &[0xff, 0xd1],                   // call rcx
+        &[0x48, 0x85, 0xdb],             // test rbx,rbx
+        &[0x75, 0x05],                   // jne
+        &[0x74, 0xf8],                   // je, backwards
+        &[0xeb, 0x03],                   // jmp
+        &[0xc3],                         // ret
+        &[0x5d],                         // pop rbp
+        &[0x55, 0x48, 0x89, 0xe5],       // push rbp; mov rbp,rsp
+        &[0x48, 0x83, 0xec, 0x10],       // sub rsp,16
+        &[0x48, 0x83, 0xc4, 0x10],       // add rsp,16
+        &[0x48, 0x8b, 0x44, 0x24, 0x08], // mov rax,[rsp+8]
+        &[0x48, 0x89, 0x5c, 0x24, 0x08], // mov [rsp+8],rbx
+        &NOP5,
+        &[0xff, 0x24, 0xd0], // jmp [rax+rdx*8]
+    ];
+    let piece = prop_oneof![
+        6 => prop::sample::select(known.to_vec()).prop_map(<[u8]>::to_vec),
+        2 => Just(vec![0xe8]), // a call, whose target is put in below
+        1 => prop::collection::vec(any::<u8>(), 1..6),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| {
+        let mut code = Vec::new();
+        for piece in pieces {
+            if piece == [0xe8] { code.extend(call(code.len(), ENTRY)) } else { code.extend(piece) }
+        }
+        code
+    })
+}
+
 proptest! {
     #[test]
-    fn random_code_never_panics_and_sites_are_what_they_say(code in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_code_never_panics_and_sites_are_what_they_say(
+        code in prop_oneof![prop::collection::vec(any::<u8>(), 0..400), any_code()],
+        nop5_call: bool,
+    ) {
         let body = Body { entry: ENTRY, code: &code };
-        for needs in [Registers::default(), Registers::of(&[Register::Cx, Register::Di])] {
-            for want in [
-                Want::Entry { needs },
-                Want::AfterCall { callee: ENTRY, which: Which::All, needs, spilled: NONE },
-                Want::AfterCall { callee: ENTRY, which: Which::All, needs, spilled: needs },
-                Want::AtCall { callee: ENTRY, which: Which::All, within: vec![] },
-            ] {
-                for site in find(&body, &want, &MODERN, &|to| to % 3 == 0).unwrap_or_default() {
-                    prop_assert_ne!(site.cost, CostClass::Stepped);
-                    let byte = code[(site.vaddr - ENTRY) as usize];
-                    let known = matches!(byte, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f | 0x0f | 0x50..=0x57 | 0x41 | 0x90)
-                        || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf2 | 0xf3);
-                    prop_assert!(known, "byte {:#x} at a site", byte);
-                }
+        let policy = Policy { nop5_call, allow_stepped: false };
+        let sets = [Registers::default(), Registers::of(&[Register::Cx, Register::Di]), Registers::of(&Register::ALL)];
+        for want in sets.into_iter().flat_map(all_wants) {
+            for site in find(&body, &want, &policy, &|to| to % 3 == 0).unwrap_or_default() {
+                prop_assert_ne!(site.cost, CostClass::Stepped);
+                let byte = code[(site.vaddr - ENTRY) as usize];
+                let known = matches!(byte, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f | 0x0f | 0x50..=0x57 | 0x41 | 0x90)
+                    || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf2 | 0xf3);
+                prop_assert!(known, "byte {:#x} at a site", byte);
+                let jumps_by_table = Code64::decode(&body).jumps_anywhere;
+                let safe = matches!(want, Want::Entry { .. } | Want::AtCall { .. });
+                prop_assert!(safe || !jumps_by_table);
             }
+        }
+    }
+
+    #[test]
+    fn strict_and_lenient_agree(code in any_code()) {
+        let body = Body { entry: ENTRY, code: &code };
+        for want in all_wants(Registers::of(&[Register::Bx])) {
+            let each = super::find(&body, &want, &MODERN, &|to| to % 3 == 0);
+            let strict = find(&body, &want, &MODERN, &|to| to % 3 == 0);
+            match (each, strict) {
+                (Ok(each), strict) => {
+                    prop_assert!(!each.is_empty());
+                    prop_assert!(each.windows(2).all(|two| two[0].at < two[1].at));
+                    prop_assert_eq!(each.into_iter().map(|one| one.site).collect::<Result<Vec<_>, _>>(), strict);
+                }
+                (Err(why), strict) => prop_assert_eq!(strict, Err(why)),
+            }
+        }
+    }
+
+    #[test]
+    fn random_code_has_results_only_where_it_defers(code in any_code(), call_at in 0_u64..300) {
+        let body = Body { entry: ENTRY, code: &code };
+        if let Ok(slots) = result_slots(&body, ENTRY) {
+            prop_assert_eq!(calls(&body, &[ENTRY]), [true]);
+            prop_assert!(slots.displacements.len() <= Register::ALL.len());
+            prop_assert!(slots.displacements.last() != Some(&None));
+        }
+        for register in Register::ALL {
+            let _ = argument_slot(&body, ENTRY + call_at, register);
         }
     }
 }

@@ -15,6 +15,9 @@ fuzz_target!(|code: &[u8]| {
             Want::Entry { needs },
             Want::AfterCall { callee: 0x40_1000, which: which.clone(), needs, spilled: needs },
             Want::AfterIndirectCall { which: which.clone(), needs },
+            Want::AfterJoinedCall { callee: 0x40_1000, which: which.clone(), needs },
+            Want::OnError { callee: 0x40_1000, which: which.clone(), error: Register::Bx, needs },
+            Want::PastIndirectCall { callee: 0x40_1000, through: vec![0x40_1005] },
             Want::AtCall { callee: 0x40_1000, which: which.clone(), within: vec![] },
         ] {
             for site in find(Arch::Amd64, &body, &want, &policy, &|to| to % 5 == 0).unwrap_or_default() {

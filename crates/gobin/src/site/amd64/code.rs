@@ -160,9 +160,10 @@ impl<'c> Code64<'c> {
         let mut best: Option<Site> = None;
         for instruction in line.iter().take(MAX_STEPS) {
             let at = instruction.ip();
-            // Those that lead further up were judged before.
-            let mut jumps = self.jumps_into(at..=at);
-            if instruction.is_invalid() || jumps.any(|&jump| !restarts(jump, from, check) && !admits(jump)) {
+            // Those that lead further up were judged before. That many lead nowhere in code that is not hostile.
+            let refused = |(count, jump)| !restarts(jump, from, check) && (count >= MAX_STEPS || !admits(jump));
+            let entered = self.jumps_into(at..=at).copied().enumerate().any(refused);
+            if instruction.is_invalid() || entered {
                 break;
             }
             let grows = conditional_target(instruction).is_some_and(|to| check.is_some_and(|c| c.block == to));

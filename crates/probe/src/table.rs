@@ -344,7 +344,10 @@ mod tests {
     #[test]
     fn each_checked_minor_has_one_row_for_its_stops_and_no_other_has_any() {
         let rows = |minor: u16| {
-            let holds = |probe: &&'static Probe| matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor));
+            let holds = |probe: &&'static Probe| {
+                let is_of = matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor));
+                is_of && probe.role == Role::WorldStart
+            };
             probes().filter(holds).count()
         };
         assert!((21..=27).all(|minor| rows(minor) == 1) && rows(20) == 0 && rows(28) == 0);

@@ -2,25 +2,10 @@
 
 use super::{Shape, database};
 use crate::attributes::Setter;
+use crate::statement;
 use std::borrow::Cow;
 use trigon_model::SpanKind;
-use trigon_model::kernel::{CallRecord, Outcome, StoreOperation, Text};
-
-/// What may be told of a statement: nothing of it that could be a value.
-struct Statement {
-    /// With a sign in place of each value.
-    text: Option<String>,
-    /// Few different ones: operation and tables.
-    summary: Option<String>,
-    operation: Option<String>,
-    collection: Option<String>,
-}
-
-/// What may be told of a text. Until statements are understood here, only their first word, which the rule of the kernel side
-/// (`bpf/word.h`) takes as well.
-fn statement(text: &Text) -> Statement {
-    Statement { text: None, summary: None, operation: first_word(&text.bytes), collection: None }
-}
+use trigon_model::kernel::{CallRecord, Outcome, StoreOperation};
 
 /// A span of such a call.
 pub(super) fn span(record: &CallRecord) -> Shape {
@@ -28,20 +13,22 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     set.one("db.system.name", database::system(record.system));
     let told = match record.operation {
         StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback => None,
-        _ => Some(statement(&record.text)),
+        // Nothing of it that could be a value: crate::statement.
+        _ => Some(statement::sql(&record.text.bytes, record.text.is_cut())),
     };
     let operation = match record.operation.word() {
         Some(word) => Some(word.to_owned()),
-        None => told.as_ref().and_then(|told| told.operation.clone()),
+        // As the metric has it.
+        None => first_word(&record.text.bytes),
     };
     if let Some(operation) = &operation {
         set.one("db.operation.name", operation.as_str());
     }
     let mut name = operation;
     if let Some(told) = told {
-        if let Some(text) = told.text {
-            set.one("db.query.text", text);
-            if record.text.is_cut() {
+        if !told.text.is_empty() {
+            set.one("db.query.text", told.text);
+            if told.cut {
                 set.one("trigon.db.query.text.cut", true);
             }
         }

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use trigon_model::kernel::{Method, Outcome, Text};
+use trigon_model::kernel::{Method, Outcome, StoreOperation, Text};
 use trigon_model::{ProcessId, SpanKind, SpanStatus};
 
 const SECOND: u64 = 1_000_000_000;
@@ -39,7 +39,8 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         protocol: 20,
         outcome: Outcome::Returned,
         tls: false,
-        operation: 0,
+        operation: StoreOperation::Statement,
+        batch: None,
         method_text: Text::default(),
         target: Text::default(),
         text: Text::default(),

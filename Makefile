@@ -46,6 +46,7 @@ fuzz: deps ## each fuzz target for FUZZ_SECONDS (installs nightly Rust and cargo
 	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 shop:
+	@test -d examples/shop/bin || echo "shop: the first build downloads its modules and takes minutes" >&2
 	cd examples/shop && go build -o bin/ ./...
 
 go-vet:

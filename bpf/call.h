@@ -59,6 +59,8 @@ static __always_inline struct call *call_begin(const struct process *p, const st
 	c->error = 0;
 	c->aux = 0;
 	c->connection.port = 0;
+	c->caller = 0;
+	c->caller_way = 0;
 	find_parent(p, l, c, g, ctx);
 	c->active = 1;
 	return c;

@@ -41,12 +41,8 @@ struct net_layout {
 	__u64 tls_itab; /* of *tls.Conn as net.Conn */
 	__u16 tls_conn;
 	__u16 conn_fd;  /* of net.TCPConn */
-	__u16 fd_laddr; /* of net.netFD */
-	__u16 fd_raddr;
-	__u16 addr_ip; /* of net.TCPAddr */
-	__u16 addr_port;
+	__u16 fd_laddr; /* of net.netFD; raddr is behind it */
 	__u16 conn_rwc; /* of http.conn */
-	__u16 pad;
 };
 
 struct grpc_layout {

@@ -51,6 +51,7 @@ static __always_inline struct call *new_call(const struct call_key *key)
 static __always_inline void forget_call(struct call *c, const struct call_key *key)
 {
 	c->active = 0;
+	c->caller = 0;
 	if (c->placed) {
 		c->process = 0;
 		c->tgid = 0;

@@ -14,29 +14,32 @@ static __always_inline __u32 network_namespace(void)
 	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 }
 
-/* net.TCPAddr: an IP of 4 or 16 bytes, and a port. */
-static __always_inline int read_address(const struct net_layout *l, struct connection_key *key, __u64 at)
-{
+/* The beginning of a net.TCPAddr: an IP of 4 or 16 bytes, and a port. User space has checked that it is laid out so. */
+struct tcp_address {
 	struct go_slice ip;
 	__u64 port;
+};
+
+static __always_inline int read_address(struct connection_key *key, __u64 at)
+{
+	struct tcp_address address;
 	__u32 v4;
 
 	key->port = 0;
-	if (read_user(&ip, sizeof(ip), at + l->addr_ip) || read_user(&port, sizeof(port), at + l->addr_port) || !port ||
-	    port > 0xffff)
+	if (read_user(&address, sizeof(address), at) || !address.port || address.port > 0xffff)
 		return -1;
-	if (ip.len == 16) {
-		if (read_user(key->address, 16, ip.ptr))
+	if (address.ip.len == 16) {
+		if (read_user(key->address, 16, address.ip.ptr))
 			return -1;
-	} else if (ip.len == 4) {
-		if (read_user(&v4, 4, ip.ptr))
+	} else if (address.ip.len == 4) {
+		if (read_user(&v4, 4, address.ip.ptr))
 			return -1;
 		key->address[0] = 0;
 		key->address[1] = 0xffff0000ull | (__u64)v4 << 32;
 	} else {
 		return -1;
 	}
-	key->port = (__u16)port;
+	key->port = (__u16)address.port;
 	key->pad = 0;
 	key->netns = 0;
 	if (key->address[0] == 0 && ((key->address[1] & 0xffffffffffull) == 0x7fffff0000ull || /* 127.0.0.0/8 */
@@ -65,11 +68,10 @@ __noinline int read_connection(const struct call_layout *of, struct connection_k
 		return -1;
 	if (conn.type != l->tcp_itab)
 		return 1;
-	if (read_user(&fd, sizeof(fd), conn.data + l->conn_fd) ||
-	    read_user(&ends[0], sizeof(ends[0]), fd + (is_server ? l->fd_laddr : l->fd_raddr)) ||
-	    read_user(&ends[1], sizeof(ends[1]), fd + (is_server ? l->fd_raddr : l->fd_laddr)))
+	/* laddr, raddr */
+	if (read_user(&fd, sizeof(fd), conn.data + l->conn_fd) || read_user(ends, sizeof(ends), fd + l->fd_laddr))
 		return -1;
-	if (read_address(l, &server, ends[0].data) || read_address(l, key, ends[1].data)) {
+	if (read_address(&server, ends[is_server ? 0 : 1].data) || read_address(key, ends[is_server ? 1 : 0].data)) {
 		key->port = 0;
 		return -1;
 	}

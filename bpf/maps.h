@@ -214,7 +214,7 @@ struct request {
 	__u8 batches;                     /* of the next array, how many are set */
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
-	__u64 reserved[7];
+	__u64 reserved[7];                /* to whole cache lines */
 };
 _Static_assert(sizeof(struct request) == 320, "five cache lines");
 
@@ -310,10 +310,13 @@ struct call {
 	struct connection_key connection;
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 error;
-	__u64 stack; /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
-			themselves */
-	__u64 count; /* of what is asked for at once */
-	__u64 reserved[5];
+	__u64 caller;    /* its connection, hashed, by which it is entered in `caller_index` */
+	__u64 stack;     /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
+			    themselves */
+	__u64 count;     /* of what is asked for at once */
+	__u8 caller_way; /* where it is entered, by one more; 0: it is not */
+	__u8 pad[7];
+	__u64 reserved[3]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 
@@ -335,27 +338,24 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. */
-struct caller {
-	__u64 trace_id[2];
-	__u64 span_id;
-	__u64 subject; /* whose call it is, so that one that was left behind is not believed */
-	__u64 start_ns;
+/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. See caller.h. */
+struct caller_entry {
+	__u64 value; /* the connection, hashed; 0: free */
+	__u64 subject;
 	__u32 tgid;
-	__u32 process;
-	__u8 sampled;
-	__u8 library;
-	__u8 joinable;
-	__u8 pad[5];
+	__u32 library;
+};
+
+struct caller_bucket {
+	struct caller_entry entries[INDEX_WAYS];
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, struct connection_key);
-	__type(value, struct caller);
-} callers SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct caller_bucket);
+} caller_index SEC(".maps");
 
 struct tracestate {
 	__u32 len;

@@ -19,9 +19,13 @@ __noinline __u32 context_type(const struct call_layout *l, __u64 itab)
 	return CONTEXT_TYPES;
 }
 
-/* The goroutine of the request that a context derives from, or 0. */
-__noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from)
+/* The goroutine of the request that a context derives from, or 0. Mostly it is that of the goroutine itself, `g`, which
+ * needs no index. */
+__noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from, __u64 g)
 {
+	struct request_key key = {.g = g, .tgid = tgid};
+	const struct request *own = find_request(&key);
+	__u64 own_context = own && own->active ? own->ctx : 0;
 	struct go_interface at;
 
 	if (!l || !from)
@@ -29,8 +33,8 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 	at = *from;
 	for (int step = 0; step < CONTEXT_STEPS; step++) {
 		const struct context_type *type;
+		__u64 other;
 		__u32 i;
-		__u64 g;
 
 		if (!at.type)
 			return 0;
@@ -41,9 +45,11 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 		}
 		type = &l->contexts[i];
 		if (type->is_request) {
-			g = index_goroutine(tgid, INDEX_CONTEXT, at.data);
-			if (g)
+			if (at.data && at.data == own_context)
 				return g;
+			other = index_goroutine(tgid, INDEX_CONTEXT, at.data);
+			if (other)
+				return other;
 		}
 		if (type->parent == OFFSET_ABSENT)
 			return 0;
@@ -136,7 +142,7 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 		c->source = PARENT_CONTEXT;
 		goto found;
 	}
-	g = context_goroutine(l, tgid, ctx);
+	g = context_goroutine(l, tgid, ctx, of);
 	if (g && adopt_trace(c, g, tgid, 0, PARENT_CONTEXT))
 		goto found;
 	if (adopt_trace(c, of, tgid, 0, PARENT_GOROUTINE))

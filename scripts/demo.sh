@@ -22,7 +22,7 @@ if ((EUID != 0)); then
 	sudo -v
 	as_root=(sudo)
 fi
-for program in "$agent" $shop/front $shop/payments $shop/load; do
+for program in "$agent" $shop/{front,load,orders,payments,shipping,stores}; do
 	if [[ ! -x $program ]]; then
 		echo "demo: $program is missing; run 'make demo'" >&2
 		exit 1
@@ -51,11 +51,11 @@ start() {
 	pids+=($!)
 }
 
-# address NAME: what the service said that it listens on.
+# address NAME [WORD]: what the service said that it listens on, in the line that begins with the word.
 address() {
 	local line
 	for _ in {1..100}; do
-		line=$(sed -n 's/^listening //p' "$work/$1.out")
+		line=$(sed -n "s/^${2:-listening} //p" "$work/$1.out")
 		[[ -n $line ]] && echo "$line" && return
 		sleep 0.05
 	done
@@ -64,12 +64,22 @@ address() {
 	return 1
 }
 
+start stores $shop/stores -redis 127.0.0.1:0 -kafka-port 0
+redis=$(address stores redis)
+kafka=$(address stores kafka)
 start payments $shop/payments -listen 127.0.0.1:0
 payments=$(address payments)
-start front $shop/front -listen 127.0.0.1:0 -payments "http://$payments"
+start orders $shop/orders -listen 127.0.0.1:0 -database "sqlite:$work/orders.db" -redis "$redis" -kafka "$kafka"
+orders=$(address orders)
+start shipping $shop/shipping -listen 127.0.0.1:0 -kafka "$kafka"
+shipping=$(address shipping)
+start front $shop/front -listen 127.0.0.1:0 -payments "http://$payments" -orders "$orders"
 front=$(address front)
 start load $shop/load -target "http://$front" -rate "$rate" -connections 16 -duration 0
-echo "demo: front on http://$front calls payments on http://$payments; load sends $rate requests per second" >&2
+load_pid=${pids[-1]}
+echo "demo: front on http://$front calls payments on http://$payments and orders on $orders (gRPC), which uses SQLite," \
+	"Redis on $redis and Kafka on $kafka, from which shipping on http://$shipping reads;" \
+	"load sends $rate requests per second" >&2
 
 # The shop alone: without this the agent shows every Go process of the machine.
 cat >"$work/trigon.yaml" <<YAML
@@ -87,7 +97,6 @@ status=0
 # Ctrl-C is how the demo is meant to end.
 ((status == 130 || status == 143)) && status=0
 
-load_pid=${pids[2]}
 kill "$load_pid" 2>/dev/null || true
 wait "$load_pid" 2>/dev/null || true
 echo >&2

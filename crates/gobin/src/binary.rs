@@ -133,6 +133,24 @@ impl<'d> GoBinary<'d> {
             .collect()
     }
 
+    /// The closures of each of these functions, in one pass. Closures of closures (`f.func1.2`) are left out.
+    pub fn closures_of(&self, outer: &[&str]) -> Vec<Vec<Function<'d>>> {
+        let mut found = vec![Vec::new(); outer.len()];
+        for index in 0..self.functions.count() {
+            let Some(bytes) = self.functions.name_bytes(index) else { continue };
+            for (name, closures) in outer.iter().zip(&mut found) {
+                let number = bytes.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b".func"));
+                let digits =
+                    number.map_or(0, |rest| rest.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count());
+                let is_it = digits > 0 && number.and_then(|rest| rest.get(digits)) == Some(&0);
+                if is_it && closures.len() < MAX_MATCHES {
+                    closures.extend(self.functions.function(index));
+                }
+            }
+        }
+        found
+    }
+
     /// The function that holds an address.
     pub fn function_at(&self, vaddr: u64) -> Option<Function<'d>> {
         self.functions.function(self.functions.index_at(vaddr)?)

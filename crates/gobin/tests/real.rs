@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use trigon_gobin::runtime_layout::{RUNTIME_FIELDS, RUNTIME_SYMBOLS};
-use trigon_gobin::site::{self, Body, CostClass, Policy, Register, Registers, Shape, Want};
-use trigon_gobin::{Error, FieldError, FieldRef, GoBinary, OffsetSource, Parts, Source, SymbolError, SymbolSource};
+use trigon_gobin::site::{self, Body, CostClass, NoSite, Policy, Register, Registers, Shape, Want, Which};
+use trigon_gobin::{
+    Error, FieldError, FieldRef, Function, GoBinary, OffsetSource, Parts, Source, SymbolError, SymbolSource,
+};
 
 const PROGRAM: &str = r#"package main
 
@@ -239,8 +241,54 @@ fn sites_of_the_http_server_are_emulated() {
     assert_eq!((begin.len(), begin[0].cost, begin[0].shape), (1, CostClass::Emulated, Shape::StackCheck));
     assert_eq!(find(1, Want::Entry { needs: Registers::default() })[0].cost, CostClass::Emulated);
     let needs = Registers::of(&[Register::Ax, Register::Bx]);
-    let behind = find(2, Want::AfterCall { callee: entry(3), needs, spilled: Registers::default() });
+    let behind = find(2, Want::AfterCall { callee: entry(3), which: Which::All, needs, spilled: Registers::default() });
     assert_eq!((behind.len(), behind[0].cost), (1, CostClass::Emulated));
+}
+
+#[test]
+fn results_of_functions_that_defer_lie_where_their_frames_are() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let found = binary.functions_named(&["runtime.deferreturn", "net/http.(*conn).readRequest"]);
+    let (deferreturn, read_request) = (found[0].unwrap().entry, found[1].unwrap());
+    let body = |function: &Function<'_>| Body { entry: function.entry, code: binary.code(function) };
+    let slots = |function: &Function<'_>| site::result_slots(binary.arch(), &body(function), deferreturn);
+    let mut seen = 0;
+    for function in binary.functions() {
+        if !site::calls(binary.arch(), &body(&function), &[deferreturn])[0] {
+            assert_eq!(slots(&function).unwrap_err(), NoSite::NoDefer, "{}", function.name);
+            continue;
+        }
+        let found = slots(&function).unwrap_or_else(|why| panic!("{}: {why}", function.name));
+        // Go's own table says how large the frame is where another function is called.
+        let want = Want::AtCall { callee: deferreturn, which: Which::First, within: vec![] };
+        let policy = Policy { nop5_call: false, allow_stepped: false };
+        let call = site::find(binary.arch(), &body(&function), &want, &policy, &|_| false).unwrap()[0].vaddr;
+        assert_eq!(binary.unwind_at(call).unwrap().size, Some(found.frame as u32), "{}", function.name);
+        assert!(found.displacements.iter().flatten().all(|at| (0..found.frame).contains(at)), "{}", function.name);
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+
+    // (w *response, err error)
+    let found = slots(&read_request).unwrap();
+    let [Some(_), Some(kind), Some(data)] = found.displacements[..] else { panic!("{found:?}") };
+    assert!(found.direct && data == kind + 8, "{found:?}");
+}
+
+#[test]
+fn closures_are_found_by_the_functions_they_lie_in() {
+    let binary = GoBinary::parse(&plain().1).unwrap();
+    let outer = ["net/http.(*Server).Serve", "main.main", "main.mai", "net/http.(*conn).serve", "sync.OnceFunc"];
+    let closures = binary.closures_of(&outer);
+    for (outer, closures) in outer.iter().zip(&closures) {
+        let prefix = format!("{outer}.func");
+        let is_number = |name: &str| name[prefix.len()..].bytes().all(|byte| byte.is_ascii_digit());
+        let mut expected = binary.functions_with_prefix(&prefix);
+        expected.retain(|function| is_number(function.name));
+        assert_eq!(closures, &expected, "{outer}");
+    }
+    let count: Vec<_> = closures.iter().map(Vec::len).collect();
+    assert!(count[1] == 1 && count[2] == 0 && count[3] > 0, "{count:?}");
 }
 
 /// A file that notes which parts of it were asked for.

@@ -138,10 +138,10 @@ impl Joins {
 
     /// The spans that have waited long enough.
     pub(crate) fn ready(&mut self, now_ns: u64) -> Vec<Span> {
-        let until = now_ns.saturating_sub(WINDOW_NS);
+        let until = now_ns.checked_sub(WINDOW_NS);
         let mut ready = Vec::new();
         while let Some((at, _)) = self.held.front() {
-            let is_over = *at <= until;
+            let is_over = until.is_some_and(|until| *at <= until);
             if !is_over && self.held.len() <= MAX_HELD {
                 break;
             }
@@ -151,8 +151,8 @@ impl Joins {
             }
         }
         // What is remembered outlives all that waits for it.
-        let until = until.saturating_sub(WINDOW_NS);
-        while self.known.front().is_some_and(|(at, _)| *at <= until) {
+        let until = now_ns.checked_sub(2 * WINDOW_NS);
+        while self.known.front().is_some_and(|(at, _)| until.is_some_and(|until| *at <= until)) {
             self.forget_first();
         }
         ready
@@ -201,3 +201,6 @@ impl Joins {
 
 /// Longest chain of RPCs that is followed.
 const MAX_CHAIN: u32 = 64;
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,7 @@ impl Probes {
             (&mut maps.request_index, places / 2),
             (&mut maps.call_places, places),
             (&mut maps.calls, settings.max_requests),
-            (&mut maps.callers, settings.max_requests),
+            (&mut maps.caller_index, places / 2),
             (&mut maps.call_layouts, settings.max_processes),
             (&mut maps.tracestates, settings.max_requests.div_ceil(8).max(64)),
             (&mut maps.aggregates, settings.max_aggregates),
@@ -349,15 +349,6 @@ impl Probes {
             }
         })?;
         calls.iter().for_each(|key| drop(self.skel.maps.calls.delete(key)));
-        let mut callers = Vec::new();
-        batch::for_each(&self.skel.maps.callers, |key, value| {
-            // `process` of struct caller.
-            let owner = value.get(44..48).and_then(|bytes| bytes.first_chunk().copied()).map(u32::from_ne_bytes);
-            if owner.is_some_and(|owner| ended.contains(&ProcessId(owner))) {
-                callers.push(key.to_vec());
-            }
-        })?;
-        callers.iter().for_each(|key| drop(self.skel.maps.callers.delete(key)));
         batch::for_each(&self.skel.maps.requests, |key, value| {
             if let Some((_, active)) = requests::owner(value).filter(|(owner, _)| ended.contains(owner)) {
                 open += usize::from(active);

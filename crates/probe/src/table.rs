@@ -345,8 +345,8 @@ mod tests {
     fn each_checked_minor_has_one_row_for_its_stops_and_no_other_has_any() {
         let rows = |minor: u16| {
             let holds = |probe: &&'static Probe| {
-                let is_of = matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor));
-                is_of && probe.role == Role::WorldStart
+                probe.role == Role::WorldStart
+                    && matches!(probe.when, When::Minors(first, last) if (first..=last).contains(&minor))
             };
             probes().filter(holds).count()
         };

@@ -1,63 +1,24 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"trigon.dev/examples/shop/internal/service"
+	"trigon.dev/examples/shop/orderspb"
 )
 
-// client calls the payments service in the caller's context. It adds no header of its own.
-type client struct {
-	base string
-	http *http.Client
-}
+// callTime bounds the calls that one request makes.
+const callTime = 5 * time.Second
 
-func newClient(base string) *client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	return &client{base: base, http: &http.Client{Transport: transport, Timeout: 5 * time.Second}}
-}
-
-// call returns the status of the answer and decodes its body into out.
-func (c *client) call(ctx context.Context, method, path string, in, out any) (int, error) {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return 0, err
-		}
-		body = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(out); err != nil {
-		return resp.StatusCode, fmt.Errorf("payments answered %d and no JSON: %w", resp.StatusCode, err)
-	}
-	// Read to the end, so that the connection can be used again.
-	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, err
-}
-
-type answer struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
-	Error string `json:"error"`
-}
-
+// order is paid first and kept then, so that what is kept is always paid.
 func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 	var o struct {
 		ID      string `json:"id"`
@@ -71,45 +32,86 @@ func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 		service.Fail(w, http.StatusUnprocessableEntity, "id and a product are needed")
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	price := lookUp(o.Product).PriceCents
 	var a answer
-	status, err := s.payments.call(r.Context(), http.MethodPost, "/payments",
-		map[string]any{"order": o.ID, "amount_cents": lookUp(o.Product).PriceCents}, &a)
+	code, err := s.payments.call(ctx, http.MethodPost, "/payments",
+		map[string]any{"order": o.ID, "amount_cents": price}, &a)
 	switch {
 	case err != nil:
 		service.Fail(w, http.StatusBadGateway, "payments: "+err.Error())
-	case status == http.StatusCreated:
-		service.Reply(w, http.StatusCreated, map[string]string{"id": o.ID, "payment": a.ID})
-	case status == http.StatusPaymentRequired:
+		return
+	case code == http.StatusPaymentRequired:
 		service.Fail(w, http.StatusPaymentRequired, a.Error)
-	default:
+		return
+	case code != http.StatusCreated:
 		service.Fail(w, http.StatusBadGateway, "payments: "+a.Error)
+		return
 	}
+	request := &orderspb.PlaceRequest{Id: o.ID, Product: int32(o.Product), AmountCents: price}
+	if _, err := s.orders.Place(ctx, request); err != nil {
+		failOrders(w, err)
+		return
+	}
+	service.Reply(w, http.StatusCreated, map[string]string{"id": o.ID, "payment": a.ID})
 }
 
+// showOrder asks for the order and its payment at the same time.
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	var a answer
-	status, err := s.payments.call(r.Context(), http.MethodGet, "/payments/"+url.PathEscape("pay-"+id), nil, &a)
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	var (
+		both     sync.WaitGroup
+		a        answer
+		code     int
+		payError error
+	)
+	both.Add(1)
+	go func() {
+		defer both.Done()
+		code, payError = s.payments.call(ctx, http.MethodGet, "/payments/"+url.PathEscape("pay-"+id), nil, &a)
+	}()
+	o, err := s.orders.Get(ctx, &orderspb.GetRequest{Id: id})
+	both.Wait()
 	switch {
 	case err != nil:
-		service.Fail(w, http.StatusBadGateway, "payments: "+err.Error())
-	case status == http.StatusNotFound:
+		failOrders(w, err)
+	case payError != nil:
+		service.Fail(w, http.StatusBadGateway, "payments: "+payError.Error())
+	case code == http.StatusNotFound:
 		service.Fail(w, http.StatusNotFound, "no such order")
-	case status != http.StatusOK:
+	case code != http.StatusOK:
 		service.Fail(w, http.StatusBadGateway, "payments: "+a.Error)
 	default:
-		service.Reply(w, http.StatusOK, map[string]string{"id": id, "state": a.State})
+		service.Reply(w, http.StatusOK, map[string]string{"id": id, "state": o.GetState(), "payment": a.State})
 	}
 }
 
 func (s *shop) cancel(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	if _, err := s.orders.Cancel(ctx, &orderspb.CancelRequest{Id: id}); err != nil {
+		failOrders(w, err)
+		return
+	}
 	var a answer
 	path := "/payments/" + url.PathEscape("pay-"+id) + "/refund"
-	status, err := s.payments.call(r.Context(), http.MethodPost, path, nil, &a)
-	if err != nil || status != http.StatusAccepted {
+	code, err := s.payments.call(ctx, http.MethodPost, path, nil, &a)
+	if err != nil || code != http.StatusAccepted {
 		service.Fail(w, http.StatusBadGateway, "payments did not refund")
 		return
 	}
 	service.Reply(w, http.StatusAccepted, map[string]string{"id": id, "state": a.State})
+}
+
+// failOrders answers for a call of the orders service that failed.
+func failOrders(w http.ResponseWriter, err error) {
+	if status.Code(err) == codes.NotFound {
+		service.Fail(w, http.StatusNotFound, "no such order")
+		return
+	}
+	service.Fail(w, http.StatusBadGateway, "orders: "+status.Convert(err).Message())
 }

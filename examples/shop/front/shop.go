@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trigon.dev/examples/shop/internal/service"
+	"trigon.dev/examples/shop/orderspb"
 )
 
 // catalogue is how many products there are: ids 1 to this.
@@ -18,6 +19,7 @@ const maxBody = 64 << 10
 
 type shop struct {
 	payments *client
+	orders   orderspb.OrdersClient
 }
 
 type product struct {
@@ -25,8 +27,6 @@ type product struct {
 	Name       string `json:"name"`
 	PriceCents int64  `json:"price_cents"`
 }
-
-func newShop(payments string) *shop { return &shop{payments: newClient(payments)} }
 
 func lookUp(id int) product {
 	return product{id, fmt.Sprintf("product %d", id), int64(service.Dice(strconv.Itoa(id), 9000)) + 100}

@@ -10,6 +10,10 @@ type job struct {
 	method, route, path, body string
 }
 
+// past is how many orders there are from the start: o0 to o1999. New ones begin with an n, so that what a request finds
+// does not depend on those before it.
+const past = 2000
+
 // kinds are the requests and their shares.
 var kinds = []struct {
 	weight        int
@@ -29,16 +33,16 @@ var kinds = []struct {
 		return fmt.Sprintf("/cart/u%d/items", r.Intn(1000)), fmt.Sprintf(`{"product":%d}`, r.Intn(510)+1)
 	}},
 	{12, "POST", "/orders", func(r *rand.Rand) (string, string) {
-		return "/orders", fmt.Sprintf(`{"id":"o%d","product":%d}`, r.Intn(1_000_000), r.Intn(500)+1)
+		return "/orders", fmt.Sprintf(`{"id":"n%d","product":%d}`, r.Intn(1_000_000), r.Intn(500)+1)
 	}},
 	{10, "GET", "/orders/{id}", func(r *rand.Rand) (string, string) {
-		return fmt.Sprintf("/orders/o%d", r.Intn(1_000_000)), ""
+		return fmt.Sprintf("/orders/o%d", r.Intn(past+40)), "" // a few were never placed: 404
 	}},
 	{8, "GET", "/recommendations/{user}", func(r *rand.Rand) (string, string) {
 		return fmt.Sprintf("/recommendations/u%d", r.Intn(1000)), ""
 	}},
 	{2, "POST", "/orders/{id}/cancel", func(r *rand.Rand) (string, string) {
-		return fmt.Sprintf("/orders/o%d/cancel", r.Intn(1_000_000)), ""
+		return fmt.Sprintf("/orders/o%d/cancel", r.Intn(past)), ""
 	}},
 	{2, "GET", "/", func(*rand.Rand) (string, string) { return "/", "" }},
 	{1, "GET", "(no route)", func(r *rand.Rand) (string, string) {

@@ -17,16 +17,22 @@ pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> net_layout {
             tls_conn: fields.optional("crypto/tls", "Conn", "conn"),
             conn_fd: fields.offset("net", "TCPConn", "conn.fd")?,
             fd_laddr: fields.offset("net", "netFD", "laddr")?,
-            fd_raddr: fields.offset("net", "netFD", "raddr")?,
-            addr_ip: fields.offset("net", "TCPAddr", "IP")?,
-            addr_port: fields.offset("net", "TCPAddr", "Port")?,
             conn_rwc: fields.optional("net/http", "conn", "rwc"),
-            pad: 0,
         })
     };
     let mut layout = read().unwrap_or_default();
+    if !is_as_expected(fields).unwrap_or(false) {
+        layout.tcp_itab = 0;
+    }
     if layout.tls_conn == ABSENT {
         layout.tls_itab = 0;
     }
     layout
+}
+
+/// Whether both addresses lie side by side, and an address is an IP and a port: what is read at once.
+fn is_as_expected(fields: &Fields) -> Result<bool, MissingField> {
+    let (laddr, raddr) = (fields.offset("net", "netFD", "laddr")?, fields.offset("net", "netFD", "raddr")?);
+    let (ip, port) = (fields.offset("net", "TCPAddr", "IP")?, fields.offset("net", "TCPAddr", "Port")?);
+    Ok(raddr == laddr.saturating_add(16) && (ip, port) == (0, 24))
 }

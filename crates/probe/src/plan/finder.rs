@@ -2,7 +2,7 @@
 
 use super::PlannedSite;
 use crate::table::{Probe, SERVE, SERVE_HTTP, Target, XNET_SERVERS, probes};
-use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want, Which};
 use trigon_gobin::{Function, GoBinary};
 
 /// `COOKIE_STACK_CHECK` of `bpf/hit.h`.
@@ -108,7 +108,7 @@ impl<'b, 'd> Finder<'b, 'd> {
             Target::AtCall { function, callee } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 // All arguments are in registers at a call: the calling convention.
-                let want = Want::AtCall { callee: callee_at, within: Vec::new() };
+                let want = Want::AtCall { callee: callee_at, which: Which::All, within: Vec::new() };
                 match self.find(outer, &want) {
                     Ok(sites) => self.planned(probe, outer, sites),
                     Err(NoSite::NoCall) if !self.inlined_ranges(outer, callee).is_empty() => {
@@ -120,7 +120,7 @@ impl<'b, 'd> Finder<'b, 'd> {
             Target::AfterCall { function, callee, needs, spilled } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 let (needs, spilled) = (Registers::of(needs), Registers::of(spilled));
-                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                let want = Want::AfterCall { callee: callee_at, which: Which::All, needs, spilled };
                 match self.find(outer, &want) {
                     Ok(sites) if sites.len() == 1 => self.planned(probe, outer, sites),
                     Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
@@ -129,21 +129,22 @@ impl<'b, 'd> Finder<'b, 'd> {
             }
             Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
-                let want = Want::AfterCallFailed { callee: callee_at, error: *error };
+                let want =
+                    Want::OnError { callee: callee_at, which: Which::All, error: *error, needs: Registers::default() };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
                 let (needs, spilled) = (Registers::of(needs), Registers::default());
-                let want = Want::AfterCall { callee: callee_at, needs, spilled };
+                let want = Want::AfterCall { callee: callee_at, which: Which::All, needs, spilled };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
             Target::AtCallIfInlined { inlined, function, callee } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;
                 let within = self.inlined_ranges(outer, inlined);
-                let want = Want::AtCall { callee: callee_at, within };
+                let want = Want::AtCall { callee: callee_at, which: Which::All, within };
                 let mut sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 sites.truncate(1); // each is on every path: one is enough
                 self.planned(probe, outer, sites)
@@ -191,7 +192,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 if closure.name.get(name.len() + 5..).is_none_or(|rest| rest.contains('.')) {
                     continue;
                 }
-                let recovers = Want::AtCall { callee: recover.entry, within: Vec::new() };
+                let recovers = Want::AtCall { callee: recover.entry, which: Which::All, within: Vec::new() };
                 if self.find(&closure, &recovers).is_err() {
                     continue;
                 }

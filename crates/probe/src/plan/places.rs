@@ -3,7 +3,7 @@
 use super::PlannedSite;
 use super::finder::{Finder, NoPlace};
 use crate::table::{CallPlace, Probe, When, Within};
-use trigon_gobin::site::{NoSite, Register, Registers, Want};
+use trigon_gobin::site::{NoSite, Register, Registers, Want, Which};
 use trigon_gobin::{BuildInfo, Function};
 
 impl<'d> Finder<'_, 'd> {
@@ -76,9 +76,12 @@ impl<'d> Finder<'_, 'd> {
     ) -> Result<Vec<PlannedSite>, NoPlace> {
         let spilled = Registers::default();
         let wants: Vec<_> = if callees.is_empty() {
-            vec![Want::AfterIndirectCall { needs }]
+            vec![Want::AfterIndirectCall { which: Which::Only, needs }]
         } else {
-            callees.iter().map(|callee| Want::AfterCall { callee: callee.entry, needs, spilled }).collect()
+            callees
+                .iter()
+                .map(|callee| Want::AfterCall { callee: callee.entry, which: Which::All, needs, spilled })
+                .collect()
         };
         let mut planned = Vec::new();
         for function in within {

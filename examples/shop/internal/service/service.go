@@ -1,4 +1,4 @@
-// Package service is what front and payments share: listening, answering in JSON and stopping in order. Nothing in it
+// Package service is what the shop's services share: listening, answering in JSON and stopping in order. Nothing in it
 // knows about telemetry; that is the point of the example.
 package service
 
@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// shutdownTime bounds the wait for requests in flight at SIGTERM.
-const shutdownTime = 10 * time.Second
+// ShutdownTime bounds the wait for requests in flight at SIGTERM.
+const ShutdownTime = 10 * time.Second
 
 // Env returns an environment variable, or otherwise what to use without it.
 func Env(name, otherwise string) string {
@@ -27,9 +27,14 @@ func Env(name, otherwise string) string {
 	return otherwise
 }
 
+// Signals is a context that ends at SIGTERM or SIGINT.
+func Signals() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+}
+
 // Run serves handler until SIGTERM or SIGINT and then lets requests in flight finish. It prints `listening ADDR`.
 func Run(address string, handler http.Handler) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := Signals()
 	defer stop()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -44,7 +49,7 @@ func Run(address string, handler http.Handler) error {
 		return err
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	ctx, cancel := context.WithTimeout(context.Background(), ShutdownTime)
 	defer cancel()
 	if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -1,18 +1,10 @@
 //! Whether a function keeps its arguments where the calling convention lets it: behind its return address, one word for
 //! each register in their order. A probe far behind the entry finds them there through the frame pointer.
 
-use super::{Code64, MAX_STEPS, conditional_target, written};
-use crate::site::{Register, Registers};
+use super::{Code64, INTEGERS, MAX_STEPS, conditional_target, written};
+use crate::site::Registers;
 use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register as Reg};
 
-/// The argument registers in their order.
-const ARGUMENTS: [(Register, Reg); 5] = [
-    (Register::Ax, Reg::RAX),
-    (Register::Bx, Reg::RBX),
-    (Register::Cx, Reg::RCX),
-    (Register::Di, Reg::RDI),
-    (Register::Si, Reg::RSI),
-];
 const WORD: i64 = 8;
 
 /// What is known of the frame, step by step from the entry on. Addresses are from the stack pointer at the entry.
@@ -30,7 +22,7 @@ pub(super) fn kept(code: &Code64<'_>, wanted: Registers, site: u64, is_morestack
     let check = code.stack_check(Registers::default(), is_morestack);
     let Some(end) = code.index_of(site) else { return false };
     let Some(line) = code.instructions.get(..end).filter(|line| line.len() <= MAX_STEPS) else { return false };
-    if code.entered_between(code.body.entry, site, check.as_ref(), None) {
+    if code.entered_between(code.body.entry, site, check.as_ref()) {
         return false;
     }
     let mut info = InstructionInfoFactory::new();
@@ -52,12 +44,12 @@ pub(super) fn kept(code: &Code64<'_>, wanted: Registers, site: u64, is_morestack
     }
     // The frame pointer is pushed right behind the return address.
     frame.frame_pointer == Some(-WORD)
-        && ARGUMENTS.iter().filter(|(argument, _)| wanted.has(*argument)).all(|(_, reg)| frame.saved.contains(reg))
+        && INTEGERS.iter().filter(|(argument, _)| wanted.has(*argument)).all(|(_, reg)| frame.saved.contains(reg))
 }
 
 impl Frame {
     fn at_entry() -> Self {
-        let intact = ARGUMENTS.iter().map(|(_, reg)| *reg).collect();
+        let intact = INTEGERS.iter().map(|(_, reg)| *reg).collect();
         Self { stack: 0, frame_pointer: None, intact, saved: Vec::new() }
     }
 
@@ -117,7 +109,7 @@ impl Frame {
             return false;
         }
         let Some(end) = at.checked_add(instruction.memory_size().size() as i64) else { return false };
-        for (position, (_, reg)) in (1..).zip(ARGUMENTS) {
+        for (position, (_, reg)) in (1..).zip(INTEGERS) {
             let place = position * WORD;
             let own = instruction.mnemonic() == Mnemonic::Mov
                 && instruction.op1_kind() == OpKind::Register

@@ -1,9 +1,18 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::site::Which;
 use proptest::prelude::*;
+
+mod calls;
+mod slots;
 
 const MODERN: Policy = Policy { nop5_call: true, allow_stepped: false };
 const OLD: Policy = Policy { nop5_call: false, allow_stepped: false };
+/// Strictly, as callers do.
+fn find(body: &Body<'_>, want: &Want, policy: &Policy, more: &dyn Fn(u64) -> bool) -> Result<Vec<Site>, NoSite> {
+    crate::site::find(crate::Arch::Amd64, body, want, policy, more)
+}
+
 const NONE: Registers = Registers(0);
 const ENTRY: u64 = 0x1000;
 const MORESTACK: u64 = 0x900;
@@ -92,7 +101,12 @@ fn without_an_emulated_instruction_there_is_no_site_unless_stepping_is_allowed()
 #[test]
 fn behind_a_call_the_results_must_be_intact() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: Registers::of(&[Register::Ax, Register::Bx]), spilled: NONE };
+    let want = Want::AfterCall {
+        callee,
+        which: Which::All,
+        needs: Registers::of(&[Register::Ax, Register::Bx]),
+        spilled: NONE,
+    };
     // call; mov [rsp+8],rax; test rbx,rbx; jne +2
     let good =
         [call(0, callee), vec![0x48, 0x89, 0x44, 0x24, 0x08, 0x48, 0x85, 0xdb, 0x75, 0x02, 0x90, 0x90, 0xc3]].concat();
@@ -107,7 +121,7 @@ fn behind_a_call_the_results_must_be_intact() {
 
 #[test]
 fn behind_the_only_call_through_a_pointer() {
-    let want = Want::AfterIndirectCall { needs: Registers::of(&[Register::Ax, Register::Bx]) };
+    let want = Want::AfterIndirectCall { which: Which::Only, needs: Registers::of(&[Register::Ax, Register::Bx]) };
     // call rcx; mov rdx,[rsp+8]; cmp dword [rdx],0; je +1; nop; ret
     let behind = [0x48, 0x8b, 0x54, 0x24, 0x08, 0x83, 0x3a, 0x00, 0x74, 0x01, 0x90, 0xc3];
     let once = [&[0xff, 0xd1][..], &behind].concat();
@@ -124,7 +138,7 @@ fn behind_the_only_call_through_a_pointer() {
 #[test]
 fn behind_a_call_a_place_that_others_jump_to_is_refused() {
     let callee = 0x5000;
-    let want = Want::AfterCall { callee, needs: NONE, spilled: NONE };
+    let want = Want::AfterCall { callee, which: Which::All, needs: NONE, spilled: NONE };
     // je L; call callee; L: test rbx,rbx; jne +1; nop; ret
     let code = [vec![0x74, 0x05], call(2, callee), vec![0x48, 0x85, 0xdb, 0x75, 0x01, 0x90, 0xc3]].concat();
     assert!(find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).is_err());
@@ -142,7 +156,7 @@ fn allocates(spill: &[u8]) -> Vec<u8> {
 fn behind_a_call_arguments_must_lie_in_their_places() {
     const DI_IN_PLACE: [u8; 5] = [0x48, 0x89, 0x7c, 0x24, 0x38]; // mov [rsp+56],rdi: 16 + 8 + 8 + 3 words
     let needs = Registers::of(&[Register::Ax]);
-    let want = Want::AfterCall { callee: 0x5000, needs, spilled: Registers::of(&[Register::Di]) };
+    let want = Want::AfterCall { callee: 0x5000, which: Which::All, needs, spilled: Registers::of(&[Register::Di]) };
     let site = |spill: &[u8]| {
         let code = allocates(spill);
         find(&Body { entry: ENTRY, code: &code }, &want, &MODERN, &|_| false).map(|sites| sites[0].shape)
@@ -174,31 +188,114 @@ fn calls_are_restricted_to_ranges() {
     let callee = 0x5000;
     let code = [call(0, callee), call(5, callee), vec![0xc3]].concat();
     let body = Body { entry: ENTRY, code: &code };
-    let within = Want::AtCall { callee, within: std::iter::once(ENTRY + 5..ENTRY + 10).collect() };
+    let within = Want::AtCall { callee, which: Which::All, within: std::iter::once(ENTRY + 5..ENTRY + 10).collect() };
     assert_eq!(find(&body, &within, &MODERN, &|_| false).unwrap()[0].vaddr, ENTRY + 5);
-    let anywhere = Want::AtCall { callee, within: vec![] };
+    let anywhere = Want::AtCall { callee, which: Which::All, within: vec![] };
     assert_eq!(find(&body, &anywhere, &MODERN, &|_| false).unwrap().len(), 2);
+}
+
+fn all_wants(needs: Registers) -> Vec<Want> {
+    let (callee, through) = (ENTRY, vec![ENTRY + 5]);
+    let mut wants = vec![
+        Want::Entry { needs },
+        Want::AfterCall { callee, which: Which::All, needs, spilled: needs },
+        Want::PastIndirectCall { callee, through: through.clone() },
+    ];
+    let before = Which::BeforeIndirectCall { through };
+    for which in [Which::All, Which::Only, Which::First, Which::Last, Which::Nth(1), before] {
+        wants.extend([
+            Want::AfterCall { callee, which: which.clone(), needs, spilled: NONE },
+            Want::AfterIndirectCall { which: which.clone(), needs },
+            Want::AfterJoinedCall { callee, which: which.clone(), needs },
+            Want::OnError { callee, which: which.clone(), error: Register::Bx, needs },
+            Want::AtCall { callee, which, within: vec![] },
+        ]);
+    }
+    wants
+}
+
+/// Any bytes, among which are instructions that the engine looks for.
+fn any_code() -> impl Strategy<Value = Vec<u8>> {
+    let known: [&'static [u8]; 14] = [
+        &[0xff, 0xd1],                   // call rcx
+        &[0x48, 0x85, 0xdb],             // test rbx,rbx
+        &[0x75, 0x05],                   // jne
+        &[0x74, 0xf8],                   // je, backwards
+        &[0xeb, 0x03],                   // jmp
+        &[0xc3],                         // ret
+        &[0x5d],                         // pop rbp
+        &[0x55, 0x48, 0x89, 0xe5],       // push rbp; mov rbp,rsp
+        &[0x48, 0x83, 0xec, 0x10],       // sub rsp,16
+        &[0x48, 0x83, 0xc4, 0x10],       // add rsp,16
+        &[0x48, 0x8b, 0x44, 0x24, 0x08], // mov rax,[rsp+8]
+        &[0x48, 0x89, 0x5c, 0x24, 0x08], // mov [rsp+8],rbx
+        &NOP5,
+        &[0xff, 0x24, 0xd0], // jmp [rax+rdx*8]
+    ];
+    let piece = prop_oneof![
+        6 => prop::sample::select(known.to_vec()).prop_map(<[u8]>::to_vec),
+        2 => Just(vec![0xe8]), // a call, whose target is put in below
+        1 => prop::collection::vec(any::<u8>(), 1..6),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| {
+        let mut code = Vec::new();
+        for piece in pieces {
+            if piece == [0xe8] { code.extend(call(code.len(), ENTRY)) } else { code.extend(piece) }
+        }
+        code
+    })
 }
 
 proptest! {
     #[test]
-    fn random_code_never_panics_and_sites_are_what_they_say(code in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_code_never_panics_and_sites_are_what_they_say(
+        code in prop_oneof![prop::collection::vec(any::<u8>(), 0..400), any_code()],
+        nop5_call: bool,
+    ) {
         let body = Body { entry: ENTRY, code: &code };
-        for needs in [Registers::default(), Registers::of(&[Register::Cx, Register::Di])] {
-            for want in [
-                Want::Entry { needs },
-                Want::AfterCall { callee: ENTRY, needs, spilled: NONE },
-                Want::AfterCall { callee: ENTRY, needs, spilled: needs },
-                Want::AtCall { callee: ENTRY, within: vec![] },
-            ] {
-                for site in find(&body, &want, &MODERN, &|to| to % 3 == 0).unwrap_or_default() {
-                    prop_assert_ne!(site.cost, CostClass::Stepped);
-                    let byte = code[(site.vaddr - ENTRY) as usize];
-                    let known = matches!(byte, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f | 0x0f | 0x50..=0x57 | 0x41 | 0x90)
-                        || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf2 | 0xf3);
-                    prop_assert!(known, "byte {:#x} at a site", byte);
-                }
+        let policy = Policy { nop5_call, allow_stepped: false };
+        let sets = [Registers::default(), Registers::of(&[Register::Cx, Register::Di]), Registers::of(&Register::ALL)];
+        for want in sets.into_iter().flat_map(all_wants) {
+            for site in find(&body, &want, &policy, &|to| to % 3 == 0).unwrap_or_default() {
+                prop_assert_ne!(site.cost, CostClass::Stepped);
+                let byte = code[(site.vaddr - ENTRY) as usize];
+                let known = matches!(byte, 0xe8 | 0xe9 | 0xeb | 0x70..=0x7f | 0x0f | 0x50..=0x57 | 0x41 | 0x90)
+                    || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf2 | 0xf3);
+                prop_assert!(known, "byte {:#x} at a site", byte);
+                let jumps_by_table = Code64::decode(&body).jumps_anywhere;
+                let safe = matches!(want, Want::Entry { .. } | Want::AtCall { .. });
+                prop_assert!(safe || !jumps_by_table);
             }
+        }
+    }
+
+    #[test]
+    fn strict_and_lenient_agree(code in any_code()) {
+        let body = Body { entry: ENTRY, code: &code };
+        for want in all_wants(Registers::of(&[Register::Bx])) {
+            let each = super::find(&body, &want, &MODERN, &|to| to % 3 == 0);
+            let strict = find(&body, &want, &MODERN, &|to| to % 3 == 0);
+            match (each, strict) {
+                (Ok(each), strict) => {
+                    prop_assert!(!each.is_empty());
+                    prop_assert!(each.windows(2).all(|two| two[0].at < two[1].at));
+                    prop_assert_eq!(each.into_iter().map(|one| one.site).collect::<Result<Vec<_>, _>>(), strict);
+                }
+                (Err(why), strict) => prop_assert_eq!(strict, Err(why)),
+            }
+        }
+    }
+
+    #[test]
+    fn random_code_has_results_only_where_it_defers(code in any_code(), call_at in 0_u64..300) {
+        let body = Body { entry: ENTRY, code: &code };
+        if let Ok(slots) = result_slots(&body, ENTRY) {
+            prop_assert_eq!(calls(&body, &[ENTRY]), [true]);
+            prop_assert!(slots.displacements.len() <= Register::ALL.len());
+            prop_assert!(slots.displacements.last() != Some(&None));
+        }
+        for register in Register::ALL {
+            let _ = argument_slot(&body, ENTRY + call_at, register);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Shape, database};
 use crate::attributes::Setter;
-use crate::statement;
+use crate::statement::{self, Statement, database_span_name};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
 use trigon_model::kernel::{CallRecord, Outcome, StoreOperation};
@@ -10,43 +10,39 @@ use trigon_model::kernel::{CallRecord, Outcome, StoreOperation};
 /// A span of such a call.
 pub(super) fn span(record: &CallRecord) -> Shape {
     let mut set = Setter::with_capacity(10);
-    set.one("db.system.name", database::system(record.system));
-    let told = match record.operation {
-        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback => None,
-        // Nothing of it that could be a value: crate::statement.
-        _ => Some(statement::sql(&record.text.bytes, record.text.is_cut())),
-    };
-    let operation = match record.operation.word() {
-        Some(word) => Some(word.to_owned()),
-        // As the metric has it.
-        None => first_word(&record.text.bytes),
-    };
+    let system = database::system(record.system);
+    set.one("db.system.name", system);
+    let word = record.operation.word();
+    // As the metric has it, whose kernel side knows no more than the first word.
+    let operation = word.map(str::to_owned).or_else(|| first_word(&record.text.bytes));
     if let Some(operation) = &operation {
         set.one("db.operation.name", operation.as_str());
     }
-    let mut name = operation;
-    if let Some(told) = told {
-        if !told.text.is_empty() {
-            set.one("db.query.text", told.text);
-            if told.cut {
-                set.one("trigon.db.query.text.cut", true);
-            }
-        }
-        if let Some(collection) = told.collection {
-            set.one("db.collection.name", collection);
-        }
-        if let Some(summary) = told.summary {
-            set.one("db.query.summary", summary.as_str());
-            // A statement that was only prepared was not made.
-            name = Some(match record.operation.word() {
-                Some(word) => format!("{word} {summary}"),
-                None => summary,
-            });
+    let told = match record.operation {
+        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback => Statement::default(),
+        _ => statement::sql(&record.text.bytes, record.text.is_cut()),
+    };
+    let summary = told.summary.as_deref();
+    // A statement that was only prepared was not made.
+    let name = match (word, summary) {
+        (Some(word), Some(summary)) => Some(format!("{word} {summary}")),
+        _ => None,
+    };
+    let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), None, system);
+    if let Some(summary) = told.summary {
+        set.one("db.query.summary", summary);
+    }
+    if let Some(collection) = told.collection {
+        set.one("db.collection.name", collection);
+    }
+    if !told.text.is_empty() {
+        set.one("db.query.text", told.text);
+        if told.cut {
+            set.one("trigon.db.query.text.cut", true);
         }
     }
     Shape {
-        // Spans without an operation are named by the system (semantic conventions, database spans, name).
-        name: name.unwrap_or_else(|| database::system(record.system).to_owned()),
+        name,
         kind: SpanKind::Client,
         attributes: set,
         error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),

@@ -243,6 +243,11 @@ impl Plan {
         self.sites.iter().filter(move |site| Part::of(site.probe.role) == part)
     }
 
+    /// Whether it is seen to serve: HTTP requests, or RPCs.
+    pub fn serves(&self) -> bool {
+        self.http.is_ok() || self.calls.seen.contains(&Calls::GrpcServer)
+    }
+
     /// Whether calls to others are seen.
     pub fn sees_calls(&self) -> bool {
         !self.calls.seen.is_empty()

@@ -277,12 +277,13 @@ impl Observer {
             _ if !spans && !metrics => Err(Unseen::OwnSdk),
             _ => Ok(()),
         };
-        let sees_calls =
-            plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan)).is_some_and(Plan::sees_calls);
+        let known = plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan));
+        let (sees_calls, serves) = (known.is_some_and(Plan::sees_calls), known.is_some_and(Plan::serves));
         let wants_more = self.choices.runtime || self.choices.gc || (sees_calls && (spans || metrics));
         match &requests {
             Err(why) if !wants_more => return Err(why.as_refusal()),
-            Err(_) if is_young => {
+            // What serves RPCs alone is looked at at once, as what serves HTTP.
+            Err(_) if is_young && !(serves && (spans || metrics)) => {
                 if self.quiet.len() >= MAX_QUIET {
                     self.quiet.clear();
                 }
@@ -329,6 +330,7 @@ impl Observer {
             ));
         }
         match &requests {
+            Err(Unseen::Http(NoHttp::NothingLinked)) if shared.plan.serves() => {}
             Err(why) => absent.push(format!("requests: {why}")),
             Ok(()) if no_routes => {
                 absent.push("http.route: GODEBUG=httpmuxgo121=1 keeps no pattern in the request".to_owned());

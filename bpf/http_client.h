@@ -7,8 +7,6 @@
 #ifndef TRIGON_HTTP_CLIENT_H
 #define TRIGON_HTTP_CLIENT_H
 
-#define CLIENT_WINDOW 256 /* of http.Request: Method, URL */
-
 enum http_call_state {
 	HTTP_CALL_PLAIN = 0,
 	HTTP_CALL_WAITS = 1,  /* for a connection */

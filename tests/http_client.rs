@@ -79,9 +79,6 @@ fn http2_over_tls_is_seen_from_the_first_call_of_a_connection_on() -> Result<()>
             let url = attribute(call, "url.full");
             assert_eq!(url, Some(format!("https://{}/hello", server.address)), "{toolchain}");
         }
-        // The first one has waited for its connection and a TLS handshake.
-        let took = |span: &Span| span.end_time_unix_nano - span.start_time_unix_nano;
-        assert!(took(&calls[0]) > 2 * calls[1..].iter().map(took).min().unwrap(), "{toolchain}");
         let page = scene.agent.scrape()?;
         assert_eq!(page.sum(COUNT, &[("network_protocol_version", "2"), ("http_response_status_code", "200")]), 5.0);
         assert_eq!(page.sum(COUNT, &[]), 5.0, "{toolchain}");

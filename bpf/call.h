@@ -34,11 +34,10 @@ static __always_inline const struct process *calling(__u32 tgid, __u32 *slot, co
 }
 
 /*
- * A call begins: finds its parent, and gives it a place. One that is there already was left open: its end was not seen,
+ * Gives a call its place; its parent is not known yet. One that is there already was left open: its end was not seen,
  * or the library makes one call within another of its kind, which the caller has looked at before.
  */
-static __always_inline struct call *call_begin(const struct process *p, const struct call_layout *l, __u32 slot,
-					       const struct call_key *key, __u64 g, const struct go_interface *ctx)
+static __always_inline struct call *call_open(const struct process *p, __u32 slot, const struct call_key *key)
 {
 	struct call *c = find_call(key);
 
@@ -61,8 +60,19 @@ static __always_inline struct call *call_begin(const struct process *p, const st
 	c->connection.port = 0;
 	c->caller = 0;
 	c->caller_way = 0;
-	find_parent(p, l, c, g, ctx);
+	c->span_id = 0;
 	c->active = 1;
+	return c;
+}
+
+/* A call begins. */
+static __always_inline struct call *call_begin(const struct process *p, const struct call_layout *l, __u32 slot,
+					       const struct call_key *key, __u64 g, const struct go_interface *ctx)
+{
+	struct call *c = call_open(p, slot, key);
+
+	if (c)
+		find_parent(p, l, c, g, ctx);
 	return c;
 }
 

@@ -35,9 +35,12 @@ int http_client_wait(struct go_registers *regs)
 	if (!c || !c->active || c->state != HTTP_CALL_AGAIN) {
 		if (read_user(&ctx, sizeof(ctx), GO_ARG2(regs) + l->http.want_ctx))
 			lose(LOSS_CONTEXT_UNREADABLE);
-		c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+		c = call_open(p, slot, &key);
 		if (!c)
 			return 0;
+		/* Whoever delivers a connection meanwhile clears it (tryDeliver): then the begin has the request's. */
+		if (ctx.type)
+			find_parent(p, l, c, GO_G(regs), &ctx);
 		c->state = HTTP_CALL_WAITS;
 	}
 	c->object = GO_ARG2(regs);
@@ -69,9 +72,11 @@ int http_client_begin(struct go_registers *regs)
 	}
 	c = find_call(&key);
 	if (!c || !c->active || (c->state != HTTP_CALL_AGAIN && c->state != HTTP_CALL_WAITS))
-		c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+		c = call_open(p, slot, &key);
 	if (!c)
 		return 0;
+	if (!c->span_id)
+		find_parent(p, l, c, GO_G(regs), &ctx);
 	c->object = request;
 	c->state = HTTP_CALL_PLAIN;
 	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
@@ -134,6 +139,7 @@ int http_client_not_connected(struct go_registers *regs)
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
 	const struct process *p;
 	const struct call_layout *l;
+	struct go_interface none = {};
 	struct call_end e = {};
 	struct go_string scheme;
 	struct call *c;
@@ -145,6 +151,8 @@ int http_client_not_connected(struct go_registers *regs)
 		return 0;
 	e.now = bpf_ktime_get_ns();
 	e.failed = 1;
+	if (!c->span_id)
+		find_parent(p, l, c, GO_G(regs), &none);
 	if (read_user(&e.target, sizeof(e.target), c->object + l->http.want_address) ||
 	    read_user(&scheme, sizeof(scheme), c->object + l->http.want_scheme)) {
 		lose(LOSS_CALL_UNREADABLE);

@@ -69,11 +69,11 @@ fn build() -> Result<()> {
     Ok(())
 }
 
+/// Spans with their service, by the ids of their trace and their own.
+type ById<'s> = HashMap<(&'s [u8], &'s [u8]), &'s (String, Span)>;
+
 /// What is wrong with a span's place in its trace, if anything.
-fn misplaced(
-    (service, span): &(String, Span),
-    spans: &HashMap<(&[u8], &[u8]), &(String, Span)>,
-) -> Option<&'static str> {
+fn misplaced((service, span): &(String, Span), spans: &ById<'_>) -> Option<&'static str> {
     let is_server = span.kind == SpanKind::Server as i32;
     if span.parent_span_id.is_empty() {
         return (service != "front" || !is_server).then_some("a root that is no request to the front");
@@ -143,7 +143,7 @@ fn each_request_to_the_shop_is_one_trace_to_the_database() -> Result<()> {
         last = spans.len();
         Ok((done, spans))
     })?;
-    let by_id: HashMap<_, _> =
+    let by_id: ById<'_> =
         spans.iter().map(|span| ((span.1.trace_id.as_slice(), span.1.span_id.as_slice()), span)).collect();
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
     for fault in spans.iter().filter_map(|span| misplaced(span, &by_id)) {

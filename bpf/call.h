@@ -6,8 +6,6 @@
 /* What is known of a call at its end. */
 struct call_end {
 	__u64 now;
-	__u64 error; /* itab of the error; 0: none */
-	__u64 wait_ns;
 	struct go_string target;
 	struct go_string text;
 	struct go_string method_text;
@@ -33,6 +31,16 @@ static __always_inline const struct process *calling(__u32 tgid, __u32 *slot, co
 	return p;
 }
 
+/* A hit that begins a call counts, and its calls are watched: their process; else 0. */
+static __always_inline const struct process *call_hit(struct go_registers *regs, struct call_key *key, __u32 *slot,
+						      const struct call_layout **layout)
+{
+	if (stack_grows(regs))
+		return 0;
+	key->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	return calling(key->tgid, slot, layout);
+}
+
 /*
  * Gives a call its place; its parent is not known yet. One that is there already was left open: its end was not seen,
  * or the library makes one call within another of its kind, which the caller has looked at before.
@@ -55,7 +63,6 @@ static __always_inline struct call *call_open(const struct process *p, __u32 slo
 	c->slot = slot;
 	c->start_ns = bpf_ktime_get_ns();
 	c->state = 0;
-	c->error = 0;
 	c->aux = 0;
 	c->connection.port = 0;
 	c->caller = 0;
@@ -76,12 +83,14 @@ static __always_inline struct call *call_begin(const struct process *p, const st
 	return c;
 }
 
-/* The open call of this subject, with its process. */
-static __always_inline struct call *open_call(const struct call_key *key, const struct process **p,
+/* The open call of this subject in the process that was hit. */
+static __always_inline struct call *open_call(struct call_key *key, const struct process **p,
 					      const struct call_layout **layout)
 {
-	struct call *c = find_call(key);
+	struct call *c;
 
+	key->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	c = find_call(key);
 	if (!c || !c->active)
 		return 0;
 	*p = bpf_map_lookup_elem(&configurations, &c->slot);
@@ -102,7 +111,7 @@ static __always_inline void lose_call_end(__u32 tgid)
 static __always_inline void describe_call(struct call_event *event, const struct call *c, const struct call_end *e,
 					  __u32 due)
 {
-	__builtin_memset(event, 0, 128);
+	__builtin_memset(event, 0, 112);
 	event->kind = EVENT_CALL;
 	event->process = c->process;
 	event->start_ns = c->start_ns;
@@ -110,8 +119,6 @@ static __always_inline void describe_call(struct call_event *event, const struct
 	__builtin_memcpy(event->trace_id, c->trace_id, 16);
 	*(__u64 *)event->span_id = c->span_id;
 	*(__u64 *)event->parent_id = c->parent_id;
-	event->error = e->error;
-	event->wait_ns = e->wait_ns;
 	event->connection = c->connection;
 	event->status = e->key.status;
 	event->signal = e->key.signal;
@@ -176,6 +183,9 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
 	__u32 due = 0;
 
+	/* Said once a call, however often it was looked for. */
+	if (c->source == PARENT_NONE)
+		lose(LOSS_PARENT_UNKNOWN);
 	e->key.process = c->process;
 	if (p->flags & PROCESS_METRICS)
 		red_count(&e->key, duration);

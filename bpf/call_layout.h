@@ -62,13 +62,11 @@ struct grpc_layout {
 	__u16 code;          /* of that message */
 	__u16 call_header;   /* of clientStream */
 	__u16 header_method; /* of CallHdr */
-	__u16 client;        /* of clientStream: its ClientConn */
 	__u16 attempt;
 	__u16 attempt_transport;
 	__u16 attempt_stream;
-	__u16 target;      /* of ClientConn */
-	__u16 desc_client; /* of StreamDesc: ClientStreams */
-	__u16 desc_server;
+	__u16 target; /* of ClientConn */
+	__u16 pad[3];
 };
 
 /* Of database/sql. */

@@ -2,9 +2,6 @@
 /*
  * Across processes of one machine: a request's client is the call that is under way on its connection. HTTP/1 only,
  * where there is one at most; whoever pipelines is none of our callers.
- *
- * As request_index.h: buckets in an array, which cost no call of the kernel, and entries that are only hints. The call
- * that one leads to says itself over which connection it is.
  */
 #ifndef TRIGON_CALLER_H
 #define TRIGON_CALLER_H
@@ -17,75 +14,20 @@ static __always_inline __u64 connection_hash(const struct connection_key *key)
 	return mix(key->server ^ key->address[0] ^ mix(key->address[1] ^ (__u64)key->port << 32 ^ key->netns)) | 1;
 }
 
-static __always_inline struct caller_bucket *caller_bucket(__u64 value)
+static __always_inline __u32 caller_kind(const struct call *c)
 {
-	__u32 at = (__u32)(value >> 32) & index_mask;
-
-	return bpf_map_lookup_elem(&caller_index, &at);
+	return INDEX_CALLER | (__u32)c->library << 8;
 }
 
-/* The call that an entry leads to, if it still is under way on such a connection. */
-static __always_inline struct call *entered_call(const struct caller_entry *e, __u64 value)
+static __always_inline void enter_caller(struct call *c)
 {
-	struct call_key key = {.subject = e->subject, .tgid = e->tgid, .library = e->library};
-	struct call *c = find_call(&key);
-
-	return c && c->active && c->caller == value ? c : 0;
-}
-
-__noinline int enter_caller(struct call *c)
-{
-	struct caller_bucket *bucket;
-
-	if (!c)
-		return 0;
 	c->caller = connection_hash(&c->connection);
-	bucket = caller_bucket(c->caller);
-	if (!bucket)
-		return 0;
-	for (__u32 i = 0; i < INDEX_WAYS; i++) {
-		struct caller_entry *e = &bucket->entries[i];
-
-		if (e->value == 0 && __sync_val_compare_and_swap(&e->value, 0, c->caller) == 0) {
-			e->subject = c->subject;
-			e->library = c->library;
-			e->tgid = c->tgid;
-			c->caller_way = (__u8)(i + 1);
-			return 0;
-		}
-	}
-	/* What ended without leaving makes room. */
-	for (__u32 i = 0; i < INDEX_WAYS; i++) {
-		struct caller_entry *e = &bucket->entries[i];
-		__u64 before = e->value;
-
-		if (entered_call(e, before))
-			continue;
-		if (__sync_val_compare_and_swap(&e->value, before, c->caller) == before) {
-			e->subject = c->subject;
-			e->library = c->library;
-			e->tgid = c->tgid;
-			c->caller_way = (__u8)(i + 1);
-			return 0;
-		}
-	}
-	lose(LOSS_CONNECTIONS_FULL);
-	return 0;
+	c->caller_way = (__u8)index_enter(c->subject, c->tgid, caller_kind(c), c->caller);
 }
 
 static __always_inline void leave_caller(struct call *c)
 {
-	struct caller_bucket *bucket;
-	struct caller_entry *e;
-
-	if (!c->caller_way)
-		return;
-	bucket = caller_bucket(c->caller);
-	if (bucket) {
-		e = &bucket->entries[(c->caller_way - 1) & (INDEX_WAYS - 1)];
-		if (e->value == c->caller && e->subject == c->subject && e->tgid == c->tgid)
-			__sync_val_compare_and_swap(&e->value, c->caller, 0);
-	}
+	index_leave(c->tgid, caller_kind(c), c->caller, c->caller_way);
 	c->caller_way = 0;
 }
 
@@ -99,7 +41,7 @@ static __always_inline int same_connection(const struct connection_key *a, const
 static __always_inline void find_caller(struct request *r)
 {
 	__u64 value, start, trace_id[2], span_id;
-	struct caller_bucket *bucket;
+	struct index_bucket *bucket;
 	struct call_key key = {};
 	const struct call *c;
 	__u8 sampled, joinable;
@@ -107,16 +49,16 @@ static __always_inline void find_caller(struct request *r)
 	if (!r->connection.port)
 		return;
 	value = connection_hash(&r->connection);
-	bucket = caller_bucket(value);
+	bucket = index_bucket(0, INDEX_CALLER, value);
 	if (!bucket)
 		return;
 	for (__u32 i = 0; i < INDEX_WAYS; i++) {
-		const struct caller_entry *e = &bucket->entries[i];
+		const struct index_entry *e = &bucket->entries[i];
 
-		if (e->value == value) {
+		if (e->value == value && (e->kind & INDEX_KIND) == INDEX_CALLER) {
 			key.subject = e->subject;
 			key.tgid = e->tgid;
-			key.library = e->library;
+			key.library = e->kind >> 8;
 		}
 	}
 	if (!key.subject)

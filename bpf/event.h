@@ -34,7 +34,6 @@ enum trigon_signal {
 	SIGNAL_RPC_SERVER = 2,
 	SIGNAL_RPC_CLIENT = 3,
 	SIGNAL_DB_CLIENT = 4,
-	SIGNAL_MESSAGING = 5,
 };
 
 /* Which rule found a span's parent. */
@@ -199,8 +198,6 @@ struct call_event {
 	__u8 trace_id[16];
 	__u8 span_id[8];
 	__u8 parent_id[8];                /* zero: no parent */
-	__u64 error;                      /* itab or type of the error's interface value; 0: none */
-	__u64 wait_ns;                    /* of these, for a pooled connection */
 	struct connection_key connection; /* the client's end; port 0: not known */
 	__u16 status;                     /* HTTP status or gRPC code */
 	__u16 text_len;                   /* true lengths; the texts below hold at most their size */
@@ -223,7 +220,7 @@ struct call_event {
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 text[CALL_TEXT_MAX];
 };
-_Static_assert(sizeof(struct call_event) == 128 + 400, "wire contract");
+_Static_assert(sizeof(struct call_event) == 112 + 400, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {

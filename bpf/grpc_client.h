@@ -23,10 +23,7 @@ int grpc_client_begin(struct go_registers *regs)
 	struct call *c;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
@@ -34,7 +31,7 @@ int grpc_client_begin(struct go_registers *regs)
 		return 0;
 	c->object = GO_ARG5(regs);
 	c->aux = GO_ARG6(regs);
-	c->end_ns = GO_ARG4(regs); /* the ClientConn, until there is an end */
+	c->client = GO_ARG4(regs);
 	return 0;
 }
 
@@ -48,12 +45,13 @@ int grpc_client_stream(struct go_registers *regs)
 	const struct process *p;
 	const struct call_layout *l;
 	struct call *c, *to;
+	__u8 placed;
 
 	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	of_stream.tgid = key.tgid;
 	c = open_call(&key, &p, &l);
 	if (!c)
 		return 0;
+	of_stream.tgid = key.tgid;
 	if (read_user(&of_stream.subject, sizeof(of_stream.subject), GO_ARG1(regs) + 16) || !of_stream.subject) {
 		lose(LOSS_CALL_UNREADABLE);
 		forget_call(c, &key);
@@ -67,23 +65,12 @@ int grpc_client_stream(struct go_registers *regs)
 		forget_call(c, &key);
 		return 0;
 	}
-	to->process = c->process;
+	/* All but whose it is, and where. */
+	placed = to->placed;
 	to->slot = c->slot;
-	to->start_ns = c->start_ns;
-	to->object = c->object;
-	to->aux = c->aux;
-	to->end_ns = c->end_ns;
-	to->source = c->source;
-	to->sampled = c->sampled;
-	to->has_parent = c->has_parent;
-	to->state = c->state;
-	to->joinable = c->joinable;
-	to->span_id = c->span_id;
-	to->parent_id = c->parent_id;
-	to->trace_id[0] = c->trace_id[0];
-	to->trace_id[1] = c->trace_id[1];
-	to->connection.port = 0;
-	to->active = 1;
+	__builtin_memcpy(&to->start_ns, &c->start_ns, sizeof(*c) - __builtin_offsetof(struct call, start_ns));
+	to->library = CALL_GRPC_STREAM;
+	to->placed = placed;
 	forget_call(c, &key);
 	return 0;
 }
@@ -125,11 +112,10 @@ __noinline int grpc_client_settle(const struct process *p, struct call *c, const
 	e.text.ptr = c->object;
 	e.text.len = c->aux;
 	e.key.signal = SIGNAL_RPC_CLIENT;
-	e.key.method = METHOD_GET; /* it has none, and no text of one is wanted */
 	e.key.status = (__u16)code;
 	e.failed = code != 0;
 	e.key.outcome = e.failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
-	if (read_user(&e.target, sizeof(e.target), c->end_ns + l->grpc.target))
+	if (read_user(&e.target, sizeof(e.target), c->client + l->grpc.target))
 		lose(LOSS_CALL_UNREADABLE);
 	if (c->sampled || e.failed)
 		grpc_client_connection(l, c, cs, &e);
@@ -150,7 +136,6 @@ int grpc_client_end(struct go_registers *regs)
 
 	if (stack_grows(regs))
 		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c) {
 		key.subject = GO_G(regs);
@@ -183,7 +168,6 @@ int grpc_client_failed(struct go_registers *regs)
 
 	if (stack_grows(regs))
 		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c)
 		return 0;
@@ -202,7 +186,6 @@ int grpc_client_retried(struct go_registers *regs)
 	const struct call_layout *l;
 	struct call *c;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c || c->state != GRPC_CALL_STREAMLESS)
 		return 0;

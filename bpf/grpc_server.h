@@ -31,10 +31,10 @@ __noinline int grpc_server_trace(const struct process *p, const struct call_layo
 		return 0;
 	if (read_user(&ctx, sizeof(ctx), stream + l->grpc.stream_ctx)) {
 		lose(LOSS_CONTEXT_UNREADABLE);
-		ctx.data = 0;
+		r->ctx = 0;
 	} else {
 		r->ctx = ctx.data;
-		r->ctx_slot = index_enter(key, INDEX_CONTEXT, ctx.data);
+		r->ctx_slot = (__u8)index_enter(key->g, key->tgid, INDEX_CONTEXT, ctx.data);
 		metadata = grpc_metadata(l, ctx.type, ctx.data);
 		if (metadata && (p->flags & PROCESS_TRACE_CONTEXT))
 			read_trace_context(p, r, key, metadata);
@@ -75,17 +75,9 @@ int grpc_server_begin(struct go_registers *regs)
 		lose(LOSS_STATE_FULL);
 		return 0;
 	}
-	leave_context(r, &key);
 	index_leave(key.tgid, INDEX_SUBJECT, r->request, r->subject_slot);
 	r->subject_slot = 0;
-	r->start_ns = bpf_ktime_get_ns();
-	r->request = GO_ARG4(regs);
-	r->writer = GO_ARG3(regs);
-	r->has_parent = 0;
-	r->has_tracestate = 0;
-	r->source = PARENT_NONE;
-	r->signal = SIGNAL_RPC_SERVER;
-	r->ctx = 0;
+	begin_state(r, &key, GO_ARG4(regs), GO_ARG3(regs), SIGNAL_RPC_SERVER);
 	r->tls = 0;
 	stream = grpc_stream(&l->grpc, GO_ARG4(regs), l->grpc.server_stream);
 	if (!stream || read_user(&method, sizeof(method), stream + l->grpc.stream_method)) {
@@ -96,7 +88,7 @@ int grpc_server_begin(struct go_registers *regs)
 	r->uri_len = bounded_length(method.len);
 	r->url = stream;
 	grpc_server_trace(p, l, r, &key, stream);
-	r->subject_slot = index_enter(&key, INDEX_SUBJECT, r->request);
+	r->subject_slot = (__u8)index_enter(key.g, key.tgid, INDEX_SUBJECT, r->request);
 	r->active = 1;
 	return 0;
 }
@@ -122,7 +114,6 @@ __noinline int grpc_settle(const struct process *p, const struct call_layout *l,
 	e.key.process = r->process;
 	e.key.status = (__u16)code;
 	e.key.signal = SIGNAL_RPC_SERVER;
-	e.key.method = METHOD_GET; /* it has none, and no text of one is wanted */
 	e.failed = grpc_server_failed(code);
 	e.key.outcome = e.failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e.text.ptr = r->uri;

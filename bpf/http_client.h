@@ -25,10 +25,7 @@ int http_client_wait(struct go_registers *regs)
 	struct call *c;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	c = find_call(&key);
@@ -59,10 +56,7 @@ int http_client_begin(struct go_registers *regs)
 	struct call *c;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	if (read_user(&request, sizeof(request), GO_ARG2(regs) + l->http.transport_request) ||
@@ -113,7 +107,6 @@ static __always_inline int http_client_read(const struct call_layout *l, const s
 static __always_inline void http_client_count(const struct process *p, struct call *c, const struct call_key *key,
 					      struct call_end *e)
 {
-	e->failed |= e->error != 0;
 	e->key.outcome = e->failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e->failed |= e->key.status >= 400;
 	find_route(p, &e->key, e->target);
@@ -144,7 +137,6 @@ int http_client_not_connected(struct go_registers *regs)
 	struct go_string scheme;
 	struct call *c;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	/* Without a wait it was given up before it began. */
 	if (!c || (c->state != HTTP_CALL_WAITS && c->state != HTTP_CALL_AGAIN))
@@ -166,39 +158,45 @@ int http_client_not_connected(struct go_registers *regs)
 	return 0;
 }
 
-/* Behind (*persistConn).roundTrip: AX *Response, BX:CX error */
-SEC("uprobe")
-int http_client_end(struct go_registers *regs)
+/* The answer is there: AX response, BX:CX error */
+static __always_inline int http_client_answer(struct go_registers *regs, __u32 library)
 {
-	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP1};
+	struct call_key key = {.subject = GO_G(regs), .library = library};
 	const struct process *p;
 	const struct call_layout *l;
 	struct call_end e = {};
 	struct call *c;
 	__u64 status = 0;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c) {
 		lose_call_end(key.tgid);
 		return 0;
 	}
 	e.now = bpf_ktime_get_ns();
-	e.error = GO_ARG2(regs);
-	if (e.error) {
+	e.failed = GO_ARG2(regs) != 0;
+	if (e.failed && library == CALL_HTTP1) {
 		/* It may be made again: http_client_retry tells. */
 		c->state = HTTP_CALL_FAILED;
 		c->end_ns = e.now;
-		c->error = e.error;
 		leave_caller(c);
 		c->connection.port = 0;
 		return 0;
 	}
-	if (read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.http1.status))
+	if (!e.failed &&
+	    read_user(&status, sizeof(status),
+		      GO_ARG1(regs) + (library == CALL_HTTP2 ? l->http.http2.status : l->http.http1.status)))
 		lose(LOSS_CALL_UNREADABLE);
 	e.key.status = (__u16)status;
 	http_client_settle(p, l, c, &key, &e);
 	return 0;
+}
+
+/* Behind (*persistConn).roundTrip */
+SEC("uprobe")
+int http_client_end(struct go_registers *regs)
+{
+	return http_client_answer(regs, CALL_HTTP1);
 }
 
 /* Behind (*persistConn).shouldRetryRequest, after a failure only: AL whether */
@@ -211,7 +209,6 @@ int http_client_retry(struct go_registers *regs)
 	struct call_end e = {};
 	struct call *c;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c || c->state != HTTP_CALL_FAILED)
 		return 0;
@@ -220,7 +217,7 @@ int http_client_retry(struct go_registers *regs)
 		return 0;
 	}
 	e.now = c->end_ns;
-	e.error = c->error;
+	e.failed = 1;
 	http_client_settle(p, l, c, &key, &e);
 	return 0;
 }
@@ -239,13 +236,10 @@ int http2_client_begin(struct go_registers *regs)
 	__u64 waited = 0;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	waiting.tgid = key.tgid;
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
+	waiting.tgid = key.tgid;
 	w = find_call(&waiting);
 	if (w && w->active && w->state == HTTP_CALL_WAITS) {
 		waited = w->start_ns;
@@ -264,30 +258,11 @@ int http2_client_begin(struct go_registers *regs)
 	return 0;
 }
 
-/* Behind it: AX response, BX:CX error */
+/* Behind it */
 SEC("uprobe")
 int http2_client_end(struct go_registers *regs)
 {
-	struct call_key key = {.subject = GO_G(regs), .library = CALL_HTTP2};
-	const struct process *p;
-	const struct call_layout *l;
-	struct call_end e = {};
-	struct call *c;
-	__u64 status = 0;
-
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	c = open_call(&key, &p, &l);
-	if (!c) {
-		lose_call_end(key.tgid);
-		return 0;
-	}
-	e.now = bpf_ktime_get_ns();
-	e.error = GO_ARG2(regs);
-	if (!e.error && read_user(&status, sizeof(status), GO_ARG1(regs) + l->http.http2.status))
-		lose(LOSS_CALL_UNREADABLE);
-	e.key.status = (__u16)status;
-	http_client_settle(p, l, c, &key, &e);
-	return 0;
+	return http_client_answer(regs, CALL_HTTP2);
 }
 
 #endif

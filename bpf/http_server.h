@@ -68,6 +68,35 @@ static __always_inline __u16 bounded_length(__u64 len)
 	return len > 0xffff ? 0xffff : (__u16)len;
 }
 
+static __always_inline void drop_tracestate(struct request *r, const struct request_key *key)
+{
+	if (r->has_tracestate) {
+		bpf_map_delete_elem(&tracestates, key);
+		r->has_tracestate = 0;
+	}
+}
+
+/* A request begins now; what its goroutine left open has ended unseen. */
+static __always_inline void begin_state(struct request *r, const struct request_key *key, __u64 request, __u64 writer,
+					__u8 signal)
+{
+	if (r->active) {
+		lose(LOSS_START_WITHOUT_END);
+		drop_tracestate(r, key);
+		leave_context(r, key);
+	}
+	r->active = 0;
+	r->start_ns = bpf_ktime_get_ns();
+	r->request = request;
+	r->writer = writer;
+	r->has_parent = 0;
+	r->has_tracestate = 0;
+	r->source = PARENT_NONE;
+	r->signal = signal;
+	r->joinable = 0;
+	r->decided = 0;
+}
+
 /* The call of another process that this request is, if that is known. */
 __noinline int link_caller(const struct process *p, struct request *r)
 {
@@ -105,9 +134,10 @@ __noinline int begin_for_calls(const struct process *p, struct request *r, const
 	begin_trace(p, r);
 	if (read_user(&ctx, sizeof(ctx), ctx_at)) {
 		lose(LOSS_CONTEXT_UNREADABLE);
+		r->ctx = 0;
 	} else {
 		r->ctx = ctx.data;
-		r->ctx_slot = index_enter(key, INDEX_CONTEXT, ctx.data);
+		r->ctx_slot = (__u8)index_enter(key->g, key->tgid, INDEX_CONTEXT, ctx.data);
 	}
 	if (p->flags & PROCESS_CREATORS)
 		note_goroutines(l, r, key);
@@ -158,7 +188,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	const struct process *p = 0;
 	struct request *r;
 	const struct request_layout *l;
-	__u64 now, header;
+	__u64 header;
 	__u32 slot;
 	int fresh;
 
@@ -180,25 +210,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 			return 0;
 		}
 	}
-	now = bpf_ktime_get_ns();
-	if (r->active) {
-		lose(LOSS_START_WITHOUT_END);
-		if (r->has_tracestate)
-			bpf_map_delete_elem(&tracestates, &key);
-		leave_context(r, &key);
-	}
-	r->active = 0;
-	r->start_ns = now;
-	r->request = request;
-	r->writer = writer;
-	r->has_parent = 0;
-	r->has_tracestate = 0;
-	r->source = PARENT_NONE;
-	r->signal = SIGNAL_HTTP_SERVER;
-	r->joinable = 0;
-	r->decided = 0;
-	r->ctx = 0;
-	r->span_id = 0;
+	begin_state(r, &key, request, writer, SIGNAL_HTTP_SERVER);
 	l = wrapped ? &p->layout.h2_start : &p->layout.start;
 	header = read_request_begin(l, r, from);
 	if (header == UNREADABLE)
@@ -357,14 +369,6 @@ static __always_inline void settle(const struct process *p, const struct request
 			count_due();
 			emit_span(p, r, key, e);
 		}
-	}
-}
-
-static __always_inline void drop_tracestate(struct request *r, const struct request_key *key)
-{
-	if (r->has_tracestate) {
-		bpf_map_delete_elem(&tracestates, key);
-		r->has_tracestate = 0;
 	}
 }
 

@@ -78,7 +78,7 @@ __noinline int emit_span(const struct process *p, const struct request *r, const
 	event->route = e->key.route;
 	event->bytes_written = e->response.written;
 	__builtin_memcpy(event->trace_id, e->trace_id, 16);
-	*(__u64 *)event->span_id = r->span_id ? r->span_id : random64() | 1;
+	*(__u64 *)event->span_id = r->decided ? r->span_id : random64() | 1;
 	event->source = r->source;
 	event->joinable = r->joinable;
 	if (r->has_parent) {

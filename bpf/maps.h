@@ -190,7 +190,9 @@ struct request {
 	__u16 uri_len;
 	__u16 method_len;
 	__u8 joinable; /* its trace began at an RPC that may turn out to be another process's call */
-	__u8 pad[3];
+	__u8 decided;  /* the trace was begun, and sampled or not, at the start */
+	__u8 source;   /* enum trigon_parent_source */
+	__u8 signal;   /* enum trigon_signal */
 	/* Texts as they were before any handler could replace them; read only for a span. */
 	__u64 host;
 	__u64 peer;
@@ -201,17 +203,15 @@ struct request {
 	__u64 url; /* *url.URL, which tells this request from another at its address */
 	/* From here on only where calls are watched, or requests are linked to calls of others. */
 	__u64 ctx;     /* data of the context.Context that is the request's alone; 0: not known */
-	__u64 span_id; /* 0: made when the span is */
+	__u64 span_id; /* if it is decided; else made when the span is */
 	__u64 goid;
 	__u64 next_goid; /* sched.goidgen at the start */
-	__u8 decided;    /* the trace was begun, and sampled or not, at the start */
 	__u8 sampled;
-	__u8 source;   /* enum trigon_parent_source */
-	__u8 signal;   /* enum trigon_signal */
-	__u8 ctx_slot; /* of its entries in `request_index`, by one more; 0: none */
+	__u8 ctx_slot; /* of its entries in `state_index`, by one more; 0: none */
 	__u8 goid_slot;
 	__u8 subject_slot;
-	__u8 batches;                     /* of the next array, how many are set */
+	__u8 batches; /* of the next array, how many are set */
+	__u8 pad[3];
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
 	__u64 reserved[7];                /* to whole cache lines */
@@ -236,16 +236,19 @@ struct {
 	__type(value, struct request);
 } requests SEC(".maps");
 
-/* Ways from what else names a request to its goroutine; see request_index.h. */
+/* What leads to the state of a request or of a call; see index.h. */
 enum index_kind {
-	INDEX_CONTEXT = 1, /* the data of its context.Context */
+	INDEX_CONTEXT = 1, /* the data of a request's context.Context */
 	INDEX_GOID = 2,
 	INDEX_SUBJECT = 3, /* what a library passes to the request's end: a stream */
+	INDEX_CALLER = 4,  /* the connection of a call, hashed; its library is in the next byte */
 };
 
+#define INDEX_KIND 0xff
+
 struct index_entry {
-	__u64 value; /* 0: free */
-	__u64 g;
+	__u64 value;   /* 0: free */
+	__u64 subject; /* of a request its goroutine */
 	__u32 tgid;
 	__u32 kind;
 };
@@ -262,7 +265,7 @@ struct {
 	__uint(max_entries, 64);
 	__type(key, __u32);
 	__type(value, struct index_bucket);
-} request_index SEC(".maps");
+} state_index SEC(".maps");
 
 /* By a process's place in `configurations`. */
 struct {
@@ -300,23 +303,21 @@ struct call {
 	__u8 library;
 	__u8 source;
 	__u8 sampled;
-	__u8 has_parent;
-	__u8 joinable; /* its trace began at an RPC that may turn out to be another process's call */
+	__u8 caller_way; /* where it is entered in `state_index`, by one more; 0: it is not */
+	__u8 joinable;   /* its trace began at an RPC that may turn out to be another process's call */
 	__u8 placed;
 	__u8 state; /* by the library */
 	__u64 span_id;
 	__u64 parent_id;
 	__u64 trace_id[2];
 	struct connection_key connection;
-	__u64 end_ns; /* of an end that may not be the last */
-	__u64 error;
-	__u64 caller;    /* its connection, hashed, by which it is entered in `caller_index` */
-	__u64 stack;     /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
-			    themselves */
-	__u64 count;     /* of what is asked for at once */
-	__u8 caller_way; /* where it is entered, by one more; 0: it is not */
-	__u8 pad[7];
-	__u64 reserved[3]; /* to whole cache lines */
+	__u64 end_ns;      /* of an end that may not be the last */
+	__u64 caller;      /* its connection, hashed, by which it is entered in `state_index` */
+	__u64 client;      /* gRPC's ClientConn */
+	__u64 stack;       /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
+			      themselves */
+	__u64 count;       /* of what is asked for at once */
+	__u64 reserved[4]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 
@@ -337,25 +338,6 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls SEC(".maps");
-
-/* Who makes a call over a connection right now: of HTTP/1, where one is under way at most. See caller.h. */
-struct caller_entry {
-	__u64 value; /* the connection, hashed; 0: free */
-	__u64 subject;
-	__u32 tgid;
-	__u32 library;
-};
-
-struct caller_bucket {
-	struct caller_entry entries[INDEX_WAYS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 64);
-	__type(key, __u32);
-	__type(value, struct caller_bucket);
-} caller_index SEC(".maps");
 
 struct tracestate {
 	__u32 len;

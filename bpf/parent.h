@@ -118,7 +118,6 @@ static __always_inline int adopt_trace(struct call *c, __u64 g, __u32 tgid, __u6
 	/* A request that began after the call is another one. */
 	if (!r->active || r->start_ns != start || start > c->start_ns || !c->parent_id)
 		return 0;
-	c->has_parent = 1;
 	c->source = source;
 	return 1;
 }
@@ -133,7 +132,6 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 	if (!p || !l || !c || !ctx)
 		return 0;
 	tgid = c->tgid;
-	c->has_parent = 0;
 	c->joinable = 0;
 	c->parent_id = 0;
 	c->source = PARENT_NONE;
@@ -152,7 +150,6 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 		if (g && adopt_trace(c, g, tgid, 0, PARENT_CREATOR))
 			goto found;
 	}
-	lose(LOSS_PARENT_UNKNOWN);
 	c->parent_id = 0;
 	c->joinable = 0;
 	new_trace(c->trace_id, &c->span_id, of, c->start_ns);
@@ -175,9 +172,9 @@ static __always_inline void note_goroutines(const struct call_layout *l, struct 
 	r->batches = 0;
 	r->next_goid = 0;
 	if (!r->goid_slot) {
-		if (read_user(&r->goid, sizeof(r->goid), r->g + l->g_goid))
+		if (read_user(&r->goid, sizeof(r->goid), key->g + l->g_goid))
 			return;
-		r->goid_slot = index_enter(key, INDEX_GOID, r->goid);
+		r->goid_slot = (__u8)index_enter(key->g, key->tgid, INDEX_GOID, r->goid);
 	}
 	if (read_user(&r->next_goid, sizeof(r->next_goid), l->goidgen)) {
 		r->next_goid = 0;

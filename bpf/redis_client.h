@@ -27,10 +27,7 @@ static __always_inline struct call *redis_begin(struct go_registers *regs, struc
 	__u64 stack;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key->tgid, &slot, &l);
+	p = call_hit(regs, key, &slot, &l);
 	if (!p)
 		return 0;
 	stack = stack_in_use(GO_G(regs), GO_SP(regs));
@@ -86,7 +83,6 @@ static __always_inline struct call *redis_ending(struct go_registers *regs, stru
 	struct call *c;
 	__u64 stack;
 
-	key->tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(key, p, l);
 	if (!c) {
 		lose_call_end(key->tgid);
@@ -127,8 +123,7 @@ static __always_inline void redis_settle(const struct process *p, const struct c
 	if (read_user(&options, sizeof(options), c->aux + l->redis.client_options) ||
 	    read_user(&e->target, sizeof(e->target), options + l->redis.address))
 		lose(LOSS_CALL_UNREADABLE);
-	e->failed = e->error != 0;
-	e->key.outcome = e->error ? OUTCOME_ERROR : OUTCOME_RETURNED;
+	e->key.outcome = e->failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e->key.signal = SIGNAL_DB_CLIENT;
 	e->key.system = SYSTEM_REDIS;
 	word_route(&e->key, word);
@@ -162,7 +157,7 @@ static __always_inline int redis_command_end(struct go_registers *regs, __u64 ty
 	}
 	/* There is no such key: an answer. */
 	if (error.type && !error_is(&error, "redis: nil", 10))
-		e.error = error.type;
+		e.failed = 1;
 	if (redis_name(&l->redis, c->object, &word, &e.text) < 0)
 		lose(LOSS_CALL_UNREADABLE);
 	redis_settle(p, l, c, &key, &e, &word);
@@ -207,7 +202,7 @@ int redis_pipeline_end(struct go_registers *regs)
 	if (!c)
 		return 0;
 	e.now = bpf_ktime_get_ns();
-	e.error = GO_ARG1(regs);
+	e.failed = GO_ARG1(regs) != 0;
 	count = c->count;
 	e.operation = STORE_PIPELINE;
 	set_word(&word, "PIPELINE", 8);

@@ -68,6 +68,7 @@ static __always_inline struct request *new_request(const struct request_key *key
 		r->placed = 1;
 		r->process = 0;
 		r->peer = 0;
+		r->decided = 0;
 		r->connection.port = 0;
 		r->ctx_slot = 0;
 		r->goid_slot = 0;

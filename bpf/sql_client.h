@@ -55,10 +55,7 @@ static __always_inline int sql_begin(struct go_registers *regs, __u8 operation, 
 	struct go_string query = {};
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	ctx.type = GO_ARG2(regs);
@@ -123,10 +120,7 @@ int sql_stmt_begin(struct go_registers *regs)
 	struct go_string query;
 	__u32 slot;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	if (read_user(&query, sizeof(query), GO_ARG1(regs) + l->sql.stmt_query)) {
@@ -148,10 +142,7 @@ static __always_inline int sql_finish(struct go_registers *regs, __u8 operation)
 	struct go_string none = {};
 	__u32 slot, done;
 
-	if (stack_grows(regs))
-		return 0;
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
-	p = calling(key.tgid, &slot, &l);
+	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
 	if (read_user(&done, sizeof(done), GO_ARG1(regs) + l->sql.tx_done) ||
@@ -186,7 +177,6 @@ static __always_inline void sql_settle(const struct process *p, struct call *c, 
 	struct word word = {};
 
 	e.now = bpf_ktime_get_ns();
-	e.error = error->type;
 	e.failed = error->type != 0;
 	e.key.outcome = error->type ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e.key.signal = SIGNAL_DB_CLIENT;
@@ -219,7 +209,6 @@ static __always_inline int sql_end(struct go_registers *regs, __u64 type, __u64 
 	enum sql_answer answer;
 	struct call *c;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	if (!c) {
 		lose_call_end(key.tgid);
@@ -263,7 +252,6 @@ int sql_failed(struct go_registers *regs)
 	const struct call_layout *l;
 	struct call *c;
 
-	key.tgid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	c = open_call(&key, &p, &l);
 	/* An error-free call of errors.Is is not made here; other methods than those that begin calls get here as well.
 	 */

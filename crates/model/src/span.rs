@@ -11,10 +11,6 @@ pub enum SpanKind {
     Server,
     /// A request to elsewhere.
     Client,
-    /// A message that is sent.
-    Producer,
-    /// A message that is received.
-    Consumer,
 }
 
 /// OpenTelemetry's span status.

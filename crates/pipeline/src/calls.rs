@@ -32,8 +32,8 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
         CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
         CallSignal::DbClient => sql::span(record),
-        // The kernel side sends no such record of what is not in the table of probes.
-        CallSignal::HttpClient | CallSignal::HttpServer | CallSignal::Messaging => http::span(record),
+        // HTTP servers have a record of their own.
+        CallSignal::HttpClient | CallSignal::HttpServer => http::span(record),
     };
     let status = match error {
         Some(error) => {

@@ -141,7 +141,8 @@ impl Joins {
         let until = now_ns.checked_sub(WINDOW_NS);
         let mut ready = Vec::new();
         while let Some((at, _)) = self.held.front() {
-            let is_over = until.is_some_and(|until| *at <= until);
+            // One from the future came before the time of day was set back.
+            let is_over = until.is_some_and(|until| *at <= until) || *at > now_ns;
             if !is_over && self.held.len() <= MAX_HELD {
                 break;
             }
@@ -152,7 +153,7 @@ impl Joins {
         }
         // What is remembered outlives all that waits for it.
         let until = now_ns.checked_sub(2 * WINDOW_NS);
-        while self.known.front().is_some_and(|(at, _)| until.is_some_and(|until| *at <= until)) {
+        while self.known.front().is_some_and(|(at, _)| until.is_some_and(|until| *at <= until) || *at > now_ns) {
             self.forget_first();
         }
         ready

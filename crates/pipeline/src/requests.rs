@@ -210,10 +210,6 @@ fn metric(signal: CallSignal) -> (&'static str, &'static str) {
         CallSignal::RpcServer => ("rpc.server.call.duration", "Duration of inbound remote procedure calls."),
         CallSignal::RpcClient => ("rpc.client.call.duration", "Duration of outbound remote procedure calls."),
         CallSignal::DbClient => ("db.client.operation.duration", "Duration of database client operations."),
-        CallSignal::Messaging => (
-            "messaging.client.operation.duration",
-            "Duration of messaging operations initiated by a producer or consumer client.",
-        ),
     }
 }
 

@@ -46,23 +46,28 @@ impl CallFacts {
         let rpcs = grpc::is_linked(fields);
         facts.contexts(binary.interface_tables("context", "Context"), rpcs);
         if rpcs {
-            match grpc::layout(binary, fields) {
-                Ok(layout) => facts.layout.grpc = layout,
-                Err(why) => drop(facts.missing.insert(Structs::Grpc, why)),
-            }
+            let layout = grpc::layout(binary, fields).map(|layout| facts.layout.grpc = layout);
+            facts.note([
+                (Structs::GrpcServer, layout.clone().and_then(|()| grpc::missing_of_server(fields))),
+                (Structs::GrpcClient, layout.and_then(|()| grpc::missing_of_client(fields))),
+            ]);
         }
         facts.layout.net = net::layout(binary, fields);
-        match http::layout(fields) {
-            Ok(layout) => facts.layout.http = layout,
-            Err(why) => drop(facts.missing.insert(Structs::HttpClient, why)),
-        }
+        let http = http::layout(fields).map(|layout| facts.layout.http = layout);
+        let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         facts.layout.sql = sql::layout(fields);
+        facts.note([
+            (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
+            (Structs::HttpClient, http),
+            (Structs::Redis, redis),
+        ]);
         facts.missing.extend(sql::missing(fields));
-        match redis::layout(fields) {
-            Ok(layout) => facts.layout.redis = layout,
-            Err(why) => drop(facts.missing.insert(Structs::Redis, why)),
-        }
         facts
+    }
+
+    /// Keeps why structs cannot be read.
+    fn note<const N: usize>(&mut self, results: [(Structs, Result<(), MissingField>); N]) {
+        self.missing.extend(results.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))));
     }
 
     /// `rpcs`: a served RPC's own context is a valueCtx, that of an HTTP request a cancelCtx.
@@ -72,12 +77,14 @@ impl CallFacts {
             frequent.unwrap_or(FREQUENT.len())
         };
         itabs.sort_by_key(|itab| (place(itab), itab.vaddr));
-        for (index, itab) in itabs.into_iter().enumerate() {
+        let mut slots = self.layout.contexts.iter_mut();
+        for itab in itabs {
             let is_std = itab.package == "context";
             let parent = itab.parent.and_then(|parent| u16::try_from(parent).ok()).filter(|at| *at < ABSENT);
-            match self.layout.contexts.get_mut(index) {
-                // Contexts of other packages without a field that is one compute their parent.
-                Some(slot) if parent.is_some() || is_std => {
+            // Contexts of other packages without a field that is one compute their parent.
+            let known = parent.is_some() || is_std;
+            match known.then(|| slots.next()).flatten() {
+                Some(slot) => {
                     *slot = context_type {
                         itab: itab.vaddr,
                         parent: parent.unwrap_or(ABSENT),
@@ -88,10 +95,9 @@ impl CallFacts {
                         pad: 0,
                     };
                 }
-                _ => self.unknown_contexts.push(format!("{}.{}", itab.package, itab.name)),
+                None => self.unknown_contexts.push(format!("{}.{}", itab.package, itab.name)),
             }
         }
-        self.layout.contexts.sort_by_key(|context| context.itab == 0);
     }
 
     /// Why these structs cannot be read, if so.

@@ -196,11 +196,6 @@ impl Plan {
                     refused.push(Refused { probe, reason: why.reason, loss: why.loss });
                     continue;
                 }
-                if !is_of_release(probe.when, finder.binary) {
-                    let reason = format!("it is of another release: {}", probe.versions);
-                    refused.push(Refused { probe, reason, loss: false });
-                    continue;
-                }
                 let unknown = probe.reads.iter().find_map(|structs| self.calls.missing(*structs));
                 match (finder.place(probe), unknown) {
                     (Ok(_), Some(why)) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),
@@ -223,6 +218,10 @@ impl Plan {
             }
             self.refused.extend(refused);
         }
+        if self.sees_calls() && !self.calls.unknown_contexts.is_empty() {
+            let types = self.calls.unknown_contexts.join(", ");
+            self.absent.push(format!("parents of calls behind contexts of types whose parent is not known: {types}"));
+        }
     }
 
     /// Places what sees the program's stops: one site, by what the function's arguments are in this release.
@@ -230,7 +229,7 @@ impl Plan {
         let info = finder.binary.build_info();
         let absent = |why: &str| format!("garbage collections and other stops: {why}");
         let fits =
-            |probe: &&'static Probe| Part::of(probe.role) == Part::Stops && is_of_release(probe.when, finder.binary);
+            |probe: &&'static Probe| Part::of(probe.role) == Part::Stops && places::unfit(probe.when, info).is_none();
         let probe = probes().find(fits).ok_or_else(|| {
             absent(&format!("the arguments of {START_WORLD} in {} were never checked", info.go_version_raw))
         })?;
@@ -256,16 +255,6 @@ impl Plan {
     /// Whether stops of the program are seen.
     pub fn sees_stops(&self) -> bool {
         self.sites.iter().any(|site| site.probe.role == Role::WorldStart)
-    }
-}
-
-/// Whether a row that is for some releases only is for this one.
-fn is_of_release(when: When, binary: &GoBinary<'_>) -> bool {
-    let minor =
-        binary.build_info().go_version.as_ref().filter(|version| version.major == 1).map(|version| version.minor);
-    match when {
-        When::Minors(first, last) => minor.is_some_and(|minor| (first..=last).contains(&minor)),
-        _ => true,
     }
 }
 

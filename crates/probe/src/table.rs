@@ -224,8 +224,12 @@ pub enum Structs {
     XNetResponse,
     /// What an HTTP/1 call is read from.
     HttpClient,
-    /// What gRPC's streams, calls and statuses are read from.
-    Grpc,
+    /// What a call over HTTP/2 is read from, from Go 1.27 on.
+    Http2Client,
+    /// What the RPCs that gRPC serves are read from.
+    GrpcServer,
+    /// What gRPC's calls are read from.
+    GrpcClient,
     /// Prepared statements of `database/sql`.
     SqlStatement,
     /// Its transactions.

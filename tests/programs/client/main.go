@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"trigon.dev/tests/programs/ports"
 )
 
 type options struct {
@@ -41,7 +43,7 @@ const timedSequence = 1 << 16
 
 func parse() (*options, error) {
 	o := &options{}
-	var target, ports string
+	var target, portRange string
 	var h2, h2c bool
 	flag.StringVar(&target, "url", "", "server, for example http://127.0.0.1:8080 (required)")
 	flag.IntVar(&o.n, "n", 1000, "requests to send, exactly")
@@ -59,14 +61,14 @@ func parse() (*options, error) {
 	flag.StringVar(&o.tracestate, "tracestate", "", "tracestate to send with each traceparent")
 	flag.Int64Var(&o.seed, "seed", 1, "order of the mix and the trace ids")
 	flag.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest wait for one request")
-	flag.StringVar(&ports, "ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
+	flag.StringVar(&portRange, "ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
 	flag.BoolVar(&o.strict, "strict", false, "exit 1 when a status or an error was not expected by the mix")
 	flag.Parse()
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("-url %q: want http://HOST:PORT or https://HOST:PORT", target)
 	}
-	if o.dialer, err = dialer(o.timeout, ports); err != nil {
+	if o.dialer, err = ports.Dialer(o.timeout, portRange); err != nil {
 		return nil, err
 	}
 	o.host, o.hostname, o.tls, o.h2 = u.Host, u.Hostname(), u.Scheme == "https", h2 || h2c

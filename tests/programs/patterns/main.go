@@ -22,6 +22,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"trigon.dev/tests/programs/ports"
 )
 
 const (
@@ -35,9 +37,9 @@ func main() {
 	role := flag.String("role", "edge", "edge, middle or backend")
 	to := flag.String("to", "", "HOST:PORT of the backend (edge and middle)")
 	middle := flag.String("middle", "", "HOST:PORT of the middle (edge)")
-	ports := flag.String("ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
+	portRange := flag.String("ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
 	flag.Parse()
-	from, err := dialer(dialTime, *ports)
+	from, err := ports.Dialer(dialTime, *portRange)
 	if err != nil {
 		fail(2, err)
 	}

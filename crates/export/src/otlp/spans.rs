@@ -86,8 +86,6 @@ fn kind(kind: SpanKind) -> u64 {
     match kind {
         SpanKind::Server => 2,
         SpanKind::Client => 3,
-        SpanKind::Producer => 4,
-        SpanKind::Consumer => 5,
     }
 }
 

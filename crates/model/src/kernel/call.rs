@@ -5,10 +5,10 @@ use crate::{ProcessId, SpanId, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
-pub const CALL_EVENT_SIZE: usize = 528;
-const METHOD_TEXT: (usize, usize) = (128, 16);
-const TARGET: (usize, usize) = (144, 128);
-const TEXT: (usize, usize) = (272, 256);
+pub const CALL_EVENT_SIZE: usize = 512;
+const METHOD_TEXT: (usize, usize) = (112, 16);
+const TARGET: (usize, usize) = (128, 128);
+const TEXT: (usize, usize) = (256, 256);
 /// `CALL_MORE_TEXT`, directly behind `text`.
 const MORE_TEXT: usize = 768;
 
@@ -26,8 +26,6 @@ pub enum CallSignal {
     RpcClient = 3,
     /// `db.client.operation.duration`
     DbClient = 4,
-    /// `messaging.client.operation.duration`
-    Messaging = 5,
 }
 
 impl CallSignal {
@@ -37,13 +35,12 @@ impl CallSignal {
             2 => Self::RpcServer,
             3 => Self::RpcClient,
             4 => Self::DbClient,
-            5 => Self::Messaging,
             _ => Self::HttpServer,
         }
     }
 }
 
-/// Which database, or which messages: `enum trigon_system`.
+/// Which database: `enum trigon_system`.
 pub mod system {
     /// Behind `database/sql`, whose driver is not known.
     pub const SQL: u8 = 1;
@@ -147,7 +144,7 @@ pub struct CallRecord {
     pub process: ProcessId,
     /// What it is.
     pub signal: CallSignal,
-    /// Of a database or of messages: which one.
+    /// Of a database: which one.
     pub system: u8,
     /// `CLOCK_MONOTONIC`, in nanoseconds.
     pub start_ns: u64,
@@ -167,10 +164,6 @@ pub struct CallRecord {
     pub trace_flags: u8,
     /// Bits of [`super::due`].
     pub due: u8,
-    /// The first word of the error's interface value; 0: no error.
-    pub error: u64,
-    /// Of the duration, what it waited for a pooled connection, in nanoseconds.
-    pub wait_ns: u64,
     /// The client's end of the connection, where it is known.
     pub connection: Option<Connection>,
     /// The stream on that connection, of HTTP/2.
@@ -201,44 +194,42 @@ impl CallRecord {
     pub(super) fn decode(b: &Bytes<'_>) -> Self {
         let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
-        let port = b.u16(100);
-        let address: [u8; 16] = b.array(72);
+        let port = b.u16(84);
+        let address: [u8; 16] = b.array(56);
         let address = Ipv6Addr::from(address);
         let connection = (port != 0).then(|| Connection {
             address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
-            server: b.u64(88),
+            server: b.u64(72),
             port,
-            netns: b.u32(96),
+            netns: b.u32(80),
         });
-        let signal = CallSignal::from_byte(b.u8(112));
-        let last = Some(b.u32(124)).filter(|last| *last != 0);
+        let signal = CallSignal::from_byte(b.u8(96));
+        let last = Some(b.u32(108)).filter(|last| *last != 0);
         Self {
             process: ProcessId(b.u32(4)),
             signal,
-            system: b.u8(113),
+            system: b.u8(97),
             start_ns: b.u64(8),
             end_ns: b.u64(16),
             trace_id: TraceId(b.array(24)),
             span_id: SpanId(b.array(40)),
             parent_id: Some(SpanId(b.array(48))).filter(|id| id.is_valid()),
-            source: ParentSource::from_byte(b.u8(118)),
-            joinable: b.u8(122) != 0,
-            trace_flags: b.u8(120),
-            due: b.u8(119),
-            error: b.u64(56),
-            wait_ns: b.u64(64),
+            source: ParentSource::from_byte(b.u8(102)),
+            joinable: b.u8(106) != 0,
+            trace_flags: b.u8(104),
+            due: b.u8(103),
             connection,
             stream: last.filter(|_| signal != CallSignal::DbClient),
             batch: last.filter(|_| signal == CallSignal::DbClient),
-            status: b.u16(104),
-            method: Method::from_byte(b.u8(114)),
-            protocol: b.u8(115),
-            outcome: Outcome::from_byte(b.u8(116)),
-            tls: b.u8(117) != 0,
-            operation: StoreOperation::from_byte(b.u8(121)),
-            method_text: b.text(METHOD_TEXT, b.u16(110)),
-            target: b.text(TARGET, b.u16(108)),
-            text: b.text(text, b.u16(106)),
+            status: b.u16(88),
+            method: Method::from_byte(b.u8(98)),
+            protocol: b.u8(99),
+            outcome: Outcome::from_byte(b.u8(100)),
+            tls: b.u8(101) != 0,
+            operation: StoreOperation::from_byte(b.u8(105)),
+            method_text: b.text(METHOD_TEXT, b.u16(94)),
+            target: b.text(TARGET, b.u16(92)),
+            text: b.text(text, b.u16(90)),
         }
     }
 }

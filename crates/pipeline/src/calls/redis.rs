@@ -3,6 +3,7 @@
 use super::{Shape, database};
 use crate::attributes::Setter;
 use crate::endpoint;
+use crate::statement::{database_span_name, redis_operation};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
 use trigon_model::kernel::{CallRecord, Outcome};
@@ -14,7 +15,7 @@ const PORT: u16 = 6379;
 pub(super) fn span(record: &CallRecord) -> Shape {
     let mut set = Setter::with_capacity(10);
     set.one("db.system.name", database::system(record.system));
-    let name = record.operation.word().map(str::to_owned).or_else(|| command(&record.text.bytes));
+    let name = record.operation.word().map(str::to_owned).or_else(|| redis_operation(&record.text.bytes));
     if let Some(name) = &name {
         set.one("db.operation.name", name.as_str());
     }
@@ -30,32 +31,10 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         set.one("server.port", i64::from(port.unwrap_or(PORT)));
     }
     Shape {
-        name: name.unwrap_or_else(|| database::system(record.system).to_owned()),
+        name: database_span_name(None, name.as_deref(), None, database::system(record.system)),
         kind: SpanKind::Client,
         attributes: set,
         error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),
         description: Cow::Borrowed(""),
-    }
-}
-
-/// A command's name, if it is one: by the rule of `command_word` in `bpf/word.h`.
-fn command(text: &[u8]) -> Option<String> {
-    let fits = |byte: &u8| byte.is_ascii_alphabetic() || b"._".contains(byte);
-    let text =
-        std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| fits(&byte)))?;
-    Some(text.to_ascii_uppercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_words() {
-        assert_eq!(command(b"get").as_deref(), Some("GET"));
-        assert_eq!(command(b"ft.search").as_deref(), Some("FT.SEARCH"));
-        assert_eq!(command(b"a b"), None);
-        assert_eq!(command(b"key:1"), None);
-        assert_eq!(command(b""), None);
     }
 }

@@ -30,8 +30,6 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         joinable: signal == CallSignal::RpcServer,
         trace_flags: 1,
         due: 4,
-        error: 0,
-        wait_ns: 0,
         connection: Some(Connection { address: IpAddr::V4(Ipv4Addr::LOCALHOST), server: 7, port: 4711, netns: 1 }),
         stream: Some(stream),
         status: 0,
@@ -124,6 +122,16 @@ fn a_trace_of_which_a_part_has_left_stays_what_it_was() {
     joins.note(&end(CallSignal::RpcClient, 1, 1, (100, 200)), 3 * SECOND);
     assert_eq!(shape(&joins.ready(9 * SECOND)), [(trace(2), id(2), None)]);
     assert_eq!(joins.too_late(), 1);
+}
+
+#[test]
+fn nothing_waits_for_a_clock_that_was_set_back() {
+    let mut joins = Joins::default();
+    joins.hold(span(2, 2, None), 3600 * SECOND);
+    joins.note(&end(CallSignal::RpcServer, 2, 1, (110, 190)), 3600 * SECOND);
+    assert_eq!(joins.ready(5 * SECOND).len(), 1);
+    // But that it has left is remembered from now on.
+    assert!(joins.served.is_empty() && joins.left.contains(&trace(2)));
 }
 
 #[test]

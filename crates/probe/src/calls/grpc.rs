@@ -8,6 +8,31 @@ const GRPC: &str = "google.golang.org/grpc";
 const TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
 const STATUS: &str = "google.golang.org/grpc/internal/status";
 
+/// What of a client is not known. A program that only serves need not describe it.
+pub(super) fn missing_of_client(fields: &Fields) -> Result<(), MissingField> {
+    fields.offset(TRANSPORT, "http2Client", "conn")?;
+    fields.offset(TRANSPORT, "CallHdr", "Method")?;
+    fields.offset(GRPC, "clientStream", "callHdr")?;
+    fields.offset(GRPC, "clientStream", "attempt")?;
+    fields.offset(GRPC, "ClientConn", "target")?;
+    either(fields, TRANSPORT_OF_ATTEMPT)?;
+    either(fields, STREAM_OF_ATTEMPT)?;
+    streams(fields).map(drop)
+}
+
+/// What of a server is not known.
+pub(super) fn missing_of_server(fields: &Fields) -> Result<(), MissingField> {
+    fields.offset(TRANSPORT, "http2Server", "conn").map(drop)
+}
+
+/// The names of fields since 1.7x, and before.
+const TRANSPORT_OF_ATTEMPT: [&str; 2] = ["transport", "t"];
+const STREAM_OF_ATTEMPT: [&str; 2] = ["transportStream", "s"];
+
+fn either(fields: &Fields, [new, old]: [&'static str; 2]) -> Result<u16, MissingField> {
+    fields.offset(GRPC, "csAttempt", new).or_else(|_| fields.offset(GRPC, "csAttempt", old))
+}
+
 /// Whether anything of it is linked.
 pub(super) fn is_linked(fields: &Fields) -> bool {
     fields.optional(TRANSPORT, "Stream", "id") != ABSENT
@@ -15,11 +40,6 @@ pub(super) fn is_linked(fields: &Fields) -> bool {
 
 /// What RPCs are read with.
 pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> Result<grpc_layout, MissingField> {
-    // The fields' names until 1.7x, and since.
-    let either = |ty, names: [&'static str; 2]| {
-        let [new, old] = names;
-        fields.offset(GRPC, ty, new).or_else(|_| fields.offset(GRPC, ty, old))
-    };
     let (by_pointer, [server_stream, client_stream]) = streams(fields)?;
     Ok(grpc_layout {
         server_itab: itab(binary, (TRANSPORT, "ServerTransport"), (TRANSPORT, "*http2Server")),
@@ -38,13 +58,11 @@ pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> Result<grpc_layo
         code: fields.offset("google.golang.org/genproto/googleapis/rpc/status", "Status", "Code")?,
         call_header: fields.optional(GRPC, "clientStream", "callHdr"),
         header_method: fields.optional(TRANSPORT, "CallHdr", "Method"),
-        client: fields.optional(GRPC, "clientStream", "cc"),
         attempt: fields.optional(GRPC, "clientStream", "attempt"),
-        attempt_transport: either("csAttempt", ["transport", "t"]).unwrap_or(ABSENT),
-        attempt_stream: either("csAttempt", ["transportStream", "s"]).unwrap_or(ABSENT),
+        attempt_transport: either(fields, TRANSPORT_OF_ATTEMPT).unwrap_or(ABSENT),
+        attempt_stream: either(fields, STREAM_OF_ATTEMPT).unwrap_or(ABSENT),
         target: fields.optional(GRPC, "ClientConn", "target"),
-        desc_client: fields.optional(GRPC, "StreamDesc", "ClientStreams"),
-        desc_server: fields.optional(GRPC, "StreamDesc", "ServerStreams"),
+        pad: [0; 3],
     })
 }
 

@@ -12,9 +12,8 @@ pub(super) fn layout(fields: &Fields) -> Result<http_client_layout, MissingField
         transport_request: fields.offset(P, "transportRequest", "Request")?,
         conn: fields.offset(P, "persistConn", "conn")?,
         http1,
-        // Where the struct of its own is not there, HTTP/2 takes the same.
-        http2: request(fields, "net/http/internal/http2", ["ClientRequest", "Context", "ClientResponse"])
-            .unwrap_or(http1),
+        // Before Go 1.27 HTTP/2 takes the same; from then on it has structs of its own, or is not seen.
+        http2: http2(fields).unwrap_or(http1),
         url_host: fields.offset(URL, "URL", "Host")?,
         url_path: fields.offset(URL, "URL", "Path")?,
         url_scheme: fields.offset(URL, "URL", "Scheme")?,
@@ -22,6 +21,11 @@ pub(super) fn layout(fields: &Fields) -> Result<http_client_layout, MissingField
         want_address: fields.offset(P, "wantConn", "cm.targetAddr")?,
         want_scheme: fields.offset(P, "wantConn", "cm.targetScheme")?,
     })
+}
+
+/// What a call over HTTP/2 is read with from Go 1.27 on.
+pub(super) fn http2(fields: &Fields) -> Result<client_request_layout, MissingField> {
+    request(fields, "net/http/internal/http2", ["ClientRequest", "Context", "ClientResponse"])
 }
 
 fn request(

@@ -97,19 +97,26 @@ impl<'d> Finder<'_, 'd> {
     }
 }
 
-/// Why a row of calls is not for this program; nothing if it is.
+/// Why a row is not for this program, by the release of Go or of a module that it is for; nothing if it is.
 pub(super) fn unfit(when: When, info: &BuildInfo) -> Option<NoPlace> {
-    let When::Module { path, major, first, last } = when else { return None };
-    let Some(module) = info.deps.iter().find(|module| module.path == path) else {
-        return Some(NoPlace::nothing_to_see(format!("{path} is not linked")));
-    };
-    let Some(version) = numbers(&module.version) else {
-        return Some(NoPlace::loss(format!("{path} {} is no release that was checked", module.version)));
-    };
-    if version.0 == major && (first..=last).contains(&version.1) {
-        return None;
+    match when {
+        When::Minors(first, last) => {
+            let version = info.go_version.as_ref().filter(|version| version.major == 1);
+            let fits = version.is_some_and(|version| (first..=last).contains(&version.minor));
+            (!fits).then(|| NoPlace::nothing_to_see(format!("{} has other code", info.go_version_raw)))
+        }
+        When::Module { path, major, first, last } => {
+            let Some(module) = info.deps.iter().find(|module| module.path == path) else {
+                return Some(NoPlace::nothing_to_see(format!("{path} is not linked")));
+            };
+            let Some(version) = numbers(&module.version) else {
+                return Some(NoPlace::loss(format!("{path} {} is no release that was checked", module.version)));
+            };
+            let fits = version.0 == major && (first..=last).contains(&version.1);
+            (!fits).then(|| NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
+        }
+        When::Always | When::Together | When::Apart => None,
     }
-    Some(NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
 }
 
 /// Major and minor of `v9.14.1` or `v9.18.0-beta.1`.

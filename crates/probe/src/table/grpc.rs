@@ -13,7 +13,7 @@ pub(super) const PROBES: &[Probe] = &[
         purpose: "an RPC, unary or streaming, reaches the server, also one that it does not know",
         role: Role::Call(Calls::GrpcServer, Step::Begin),
         when: When::Always,
-        reads: &[Structs::Grpc],
+        reads: &[Structs::GrpcServer],
         program: Program::GrpcServerBegin,
         target: Target::Entry {
             function: "google.golang.org/grpc.(*Server).handleStream",
@@ -61,7 +61,7 @@ pub(super) const PROBES: &[Probe] = &[
         purpose: "a call begins",
         role: Role::Call(Calls::GrpcClient, Step::Begin),
         when: When::Always,
-        reads: &[Structs::Grpc],
+        reads: &[Structs::GrpcClient],
         program: Program::GrpcClientBegin,
         target: Target::Entry {
             function: "google.golang.org/grpc.newClientStream",

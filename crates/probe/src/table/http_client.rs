@@ -154,7 +154,7 @@ pub(super) const PROBES: &[Probe] = &[
         purpose: "the same in Go 1.27",
         role: Role::Call(Calls::Http2, Step::Begin),
         when: When::Minors(27, 27),
-        reads: &[Structs::HttpClient],
+        reads: &[Structs::Http2Client],
         program: Program::Http2ClientBegin,
         target: Target::Entry { function: "net/http/internal/http2.(*ClientConn).roundTrip", needs: &[Register::Bx] },
         hits: "1 an HTTP/2 call",

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * From what names a request elsewhere (its context, its goroutine's number, its stream) to its goroutine's address,
- * under which its state lies.
+ * From what names a request or a call elsewhere (a context, a goroutine's number, a stream, a connection) to what its
+ * state lies under.
  *
- * Buckets of eight in an array, so that neither entering nor looking up costs a call. An entry is only a hint: the
- * request that it leads to says itself whether it is the one. So nothing has to be swept, and what a dead process left
- * is given to the next one that finds its bucket full.
+ * Buckets of eight in an array, so that neither entering nor looking up costs a call of the kernel. An entry is only a
+ * hint: the state that it leads to says itself whether it is the one. So nothing has to be swept, and what a dead
+ * process left is given to the next one that finds its bucket full.
  */
-#ifndef TRIGON_REQUEST_INDEX_H
-#define TRIGON_REQUEST_INDEX_H
+#ifndef TRIGON_INDEX_H
+#define TRIGON_INDEX_H
 
 /* Set by user space before loading: the number of buckets less one, a power of two less one. */
 const volatile __u32 index_mask = 63;
 
+/* Whoever looks for a caller does not know its process. */
 static __always_inline struct index_bucket *index_bucket(__u32 tgid, __u32 kind, __u64 value)
 {
-	__u64 h = (value ^ (__u64)tgid << 40 ^ (__u64)kind << 61) * 0x9e3779b97f4a7c15ull;
+	__u64 whose = (kind & INDEX_KIND) == INDEX_CALLER ? 0 : tgid;
+	__u64 h = (value ^ whose << 40 ^ (__u64)(kind & INDEX_KIND) << 61) * 0x9e3779b97f4a7c15ull;
 	__u32 at = (__u32)(h >> 32) & index_mask;
 
-	return bpf_map_lookup_elem(&request_index, &at);
+	return bpf_map_lookup_elem(&state_index, &at);
 }
 
 /* Whether the value names this request, and that is open. */
@@ -33,54 +35,68 @@ static __always_inline int named(const struct request *r, __u32 kind, __u64 valu
 	}
 }
 
-/* Returns the way that was taken, by one more; 0: there is no room. */
-static __always_inline __u8 index_enter(const struct request_key *key, __u32 kind, __u64 value)
+/* Whether an entry still leads to what it was made for. A goroutine keeps its number between requests. */
+static __always_inline int index_holds(const struct index_entry *e, __u64 value)
 {
-	struct index_bucket *bucket = index_bucket(key->tgid, kind, value);
+	struct request_key request = {.g = e->subject, .tgid = e->tgid};
+	struct call_key call = {.subject = e->subject, .tgid = e->tgid, .library = e->kind >> 8};
+	const struct request *r;
+	const struct call *c;
+
+	if ((e->kind & INDEX_KIND) == INDEX_CALLER) {
+		c = find_call(&call);
+		return c && c->active && c->caller == value;
+	}
+	r = find_request(&request);
+	return r && (e->kind == INDEX_GOID ? r->goid == value : named(r, e->kind, value));
+}
+
+static __always_inline int index_claim(struct index_entry *e, __u64 before, __u64 value, __u64 subject, __u32 tgid,
+				       __u32 kind)
+{
+	if (__sync_val_compare_and_swap(&e->value, before, value) != before)
+		return 0;
+	e->subject = subject;
+	e->kind = kind;
+	e->tgid = tgid;
+	return 1;
+}
+
+/* Returns the way that was taken, by one more; 0: there is no room. */
+__noinline __u32 index_enter(__u64 subject, __u32 tgid, __u32 kind, __u64 value)
+{
+	struct index_bucket *bucket = index_bucket(tgid, kind, value);
 
 	if (!bucket || !value)
 		return 0;
 	for (__u32 i = 0; i < INDEX_WAYS; i++) {
 		struct index_entry *e = &bucket->entries[i];
 
-		if (e->value == 0 && __sync_val_compare_and_swap(&e->value, 0, value) == 0) {
-			e->g = key->g;
-			e->kind = kind;
-			e->tgid = key->tgid;
-			return (__u8)(i + 1);
-		}
+		if (e->value == 0 && index_claim(e, 0, value, subject, tgid, kind))
+			return i + 1;
 	}
 	for (__u32 i = 0; i < INDEX_WAYS; i++) {
 		struct index_entry *e = &bucket->entries[i];
-		struct request_key other = {.g = e->g, .tgid = e->tgid};
 		__u64 before = e->value;
-		struct request *r = find_request(&other);
 
-		/* What still leads to its request is left alone. A goroutine keeps its number between requests. */
-		if (r && (e->kind == INDEX_GOID ? r->goid == before : named(r, e->kind, before)))
-			continue;
-		if (__sync_val_compare_and_swap(&e->value, before, value) == before) {
-			e->g = key->g;
-			e->kind = kind;
-			e->tgid = key->tgid;
-			return (__u8)(i + 1);
-		}
+		if (!index_holds(e, before) && index_claim(e, before, value, subject, tgid, kind))
+			return i + 1;
 	}
-	lose(LOSS_INDEX_FULL);
+	lose((kind & INDEX_KIND) == INDEX_CALLER ? LOSS_CONNECTIONS_FULL : LOSS_INDEX_FULL);
 	return 0;
 }
 
-static __always_inline void index_leave(__u32 tgid, __u32 kind, __u64 value, __u8 slot)
+static __always_inline void index_leave(__u32 tgid, __u32 kind, __u64 value, __u8 way)
 {
 	struct index_bucket *bucket;
 	struct index_entry *e;
 
-	if (!slot)
+	if (!way)
 		return;
 	bucket = index_bucket(tgid, kind, value);
 	if (!bucket)
 		return;
-	e = &bucket->entries[(slot - 1) & (INDEX_WAYS - 1)];
+	e = &bucket->entries[(way - 1) & (INDEX_WAYS - 1)];
 	if (e->value == value && e->tgid == tgid)
 		__sync_val_compare_and_swap(&e->value, value, 0);
 }
@@ -98,7 +114,7 @@ __noinline __u64 index_goroutine(__u32 tgid, __u32 kind, __u64 value)
 		struct index_entry *e = &bucket->entries[i];
 
 		if (e->value == value && e->tgid == tgid && e->kind == kind)
-			key.g = e->g;
+			key.g = e->subject;
 	}
 	if (!key.g)
 		return 0;
@@ -106,9 +122,11 @@ __noinline __u64 index_goroutine(__u32 tgid, __u32 kind, __u64 value)
 	return r && named(r, kind, value) ? key.g : 0;
 }
 
-/* The request's context is no longer asked for. */
+/* The request's context is no longer asked for. Only where calls are watched there is anything to leave. */
 static __always_inline void leave_context(struct request *r, const struct request_key *key)
 {
+	if (!r->decided)
+		return;
 	index_leave(key->tgid, INDEX_CONTEXT, r->ctx, r->ctx_slot);
 	r->ctx_slot = 0;
 }

@@ -1,4 +1,5 @@
-package main
+// Package ports takes the local ports of connections from a range.
+package ports
 
 import (
 	"fmt"
@@ -10,9 +11,9 @@ import (
 // ipLocalPortRange is IP_LOCAL_PORT_RANGE, from Linux 6.3 on.
 const ipLocalPortRange = 51
 
-// dialer takes local ports from a range LOW-HIGH; empty: from the system's. Small ranges make it sure that connections to
+// Dialer takes local ports from a range LOW-HIGH; empty: from the system's. Small ranges make it sure that connections to
 // different servers have the same client address, as now and then they have anyway.
-func dialer(timeout time.Duration, ports string) (*net.Dialer, error) {
+func Dialer(timeout time.Duration, ports string) (*net.Dialer, error) {
 	d := &net.Dialer{Timeout: timeout}
 	if ports == "" {
 		return d, nil

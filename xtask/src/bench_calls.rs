@@ -13,15 +13,42 @@ use trigon_tests::receiver::Receiver;
 const ROUNDS: usize = 3;
 /// Share of spans, and how it is called in the output.
 const RATIOS: [(&str, &str); 2] = [("0.01", "1 % of spans"), ("1", "all spans")];
-/// Each has one client operation for each request, but the echo, which serves.
-const WORKLOADS: [(&str, Workload); 3] =
-    [("gRPC echo, served", Workload::Echo), ("HTTP to HTTP", Workload::Http), ("HTTP to gRPC", Workload::Grpc)];
+const WORKLOADS: [(&str, Workload); 5] = [
+    ("gRPC echo, served", Workload::Echo),
+    ("HTTP to HTTP", Workload::Http),
+    ("HTTP to gRPC", Workload::Grpc),
+    ("10 SELECTs, 10k/s", Workload::Sql),
+    ("10 Redis GETs, 10k/s", Workload::Redis),
+];
 
 #[derive(Clone, Copy)]
 enum Workload {
+    /// The echo serves, and calls nobody.
     Echo,
     Http,
     Grpc,
+    /// Over `database/sql` to a driver in the program, which answers at once.
+    Sql,
+    /// To a Redis in the program, whose CPU is therefore counted in, with the agent and without.
+    Redis,
+}
+
+impl Workload {
+    /// Client operations in one request; of the echo the one that is served.
+    fn operations(self) -> f64 {
+        match self {
+            Self::Echo | Self::Http | Self::Grpc => 1.0,
+            Self::Sql | Self::Redis => 10.0,
+        }
+    }
+
+    /// Requests a second that are sent; none: as fast as they are answered.
+    fn rate(self) -> Option<&'static str> {
+        match self {
+            Self::Echo | Self::Http | Self::Grpc => None,
+            Self::Sql | Self::Redis => Some("1000"),
+        }
+    }
 }
 
 /// Microseconds of CPU for each request of the observed program, and requests a second.
@@ -30,7 +57,11 @@ type Figures = (f64, f64);
 /// Runs all, each measurement for so many seconds.
 pub(crate) fn run(seconds: u64) -> Result<()> {
     println!("\nmedians of {ROUNDS} rounds of {seconds} s, in alternation; the observed program has GOMAXPROCS=1\n");
-    println!("{:<18} {:<14} {:>8} {:>7} {:>7} {:>9} {:>7}", "program", "agent", "app µs", "+ µs", "×", "req/s", "×");
+    println!("+ µs/op has the request's own share in it, as have all microseconds\n");
+    println!(
+        "{:<21} {:<14} {:>8} {:>7} {:>7} {:>7} {:>9} {:>7}",
+        "program", "agent", "app µs", "+ µs", "+ µs/op", "×", "req/s", "×"
+    );
     for (name, workload) in WORKLOADS {
         let mut without = Vec::new();
         let mut with: Vec<Vec<Figures>> = RATIOS.iter().map(|_| Vec::new()).collect();
@@ -41,12 +72,13 @@ pub(crate) fn run(seconds: u64) -> Result<()> {
             }
         }
         let (base, rate) = median(&without);
-        println!("{name:<18} {:<14} {base:>8.2} {:>7} {:>7} {rate:>9.0}", "none", "", "");
+        println!("{name:<21} {:<14} {base:>8.2} {:>7} {:>7} {:>7} {rate:>9.0}", "none", "", "", "");
         for ((_, agent), results) in RATIOS.iter().zip(&with) {
             let (micros, observed) = median(results);
             println!(
-                "{name:<18} {agent:<14} {micros:>8.2} {:>7.2} {:>7.3} {observed:>9.0} {:>7.3}",
+                "{name:<21} {agent:<14} {micros:>8.2} {:>7.2} {:>7.2} {:>7.3} {observed:>9.0} {:>7.3}",
                 micros - base,
+                (micros - base) / workload.operations(),
                 micros / base,
                 observed / rate
             );
@@ -69,9 +101,10 @@ fn measure(workload: Workload, seconds: u64, ratio: Option<&str>) -> Result<Figu
     let echo = match workload {
         Workload::Http => Server::start(&build("hello", &Build::default())?, &[], &one)?,
         Workload::Echo | Workload::Grpc => Server::start(&rpc, &[], &one)?,
+        Workload::Sql | Workload::Redis => Server::start(&build("stores", &Build::default())?, &[], &one)?,
     };
     let edge = match workload {
-        Workload::Echo => None,
+        Workload::Echo | Workload::Sql | Workload::Redis => None,
         Workload::Http => Some(Server::start(&build("caller", &Build::default())?, &[], &one)?),
         Workload::Grpc => Some(Server::start(&rpc, &["-edge", &echo.address], &one)?),
     };
@@ -92,18 +125,23 @@ fn measure(workload: Workload, seconds: u64, ratio: Option<&str>) -> Result<Figu
     });
     let agent = agent.transpose()?;
     let load = |seconds: &str| -> Result<Value> {
-        let Some(edge) = &edge else {
-            let done = Command::new(&rpc).args(["-load", &echo.address, "-d", seconds]).output()?;
-            return Ok(serde_json::from_slice(&done.stdout)?);
+        let path = match workload {
+            Workload::Echo => {
+                let done = Command::new(&rpc).args(["-load", &echo.address, "-d", seconds]).output()?;
+                return Ok(serde_json::from_slice(&done.stdout)?);
+            }
+            Workload::Http => format!("/call?url=http://{}/", echo.address),
+            Workload::Grpc => "/say/word".to_owned(),
+            Workload::Sql => "/selects".to_owned(),
+            Workload::Redis => "/gets".to_owned(),
         };
-        let (path, url) = match workload {
-            Workload::Http => (format!("/call?url=http://{}/", echo.address), format!("http://{}", edge.address)),
-            _ => ("/say/word".to_owned(), format!("http://{}", edge.address)),
-        };
+        let url = format!("http://{}", observed.address);
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), format!(r#"[{{"weight":1,"path":"{path}"}}]"#))?;
         let mix = file.path().display().to_string();
-        client(&build("client", &Build::default())?, &["-url", &url, "-d", seconds, "-c", "32", "-mix", &mix])
+        let mut arguments = vec!["-url", &url, "-d", seconds, "-c", "32", "-mix", &mix];
+        arguments.extend(workload.rate().into_iter().flat_map(|rate| ["-rate", rate]));
+        client(&build("client", &Build::default())?, &arguments)
     };
     load("1s")?;
     let before = cpu_seconds(observed.pid())?;

@@ -168,6 +168,26 @@ func (s *stores) unreachable(ctx context.Context) error {
 	return wanted(s.dead.Ping(ctx).Err())
 }
 
+// selects: 10 SELECT. For measuring.
+func (s *stores) selects(ctx context.Context) error {
+	for i := 0; i < 10; i++ {
+		if err := s.rows(s.db.QueryContext(ctx, "SELECT a FROM t WHERE b = ?", 1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gets: 10 GET. For measuring.
+func (s *stores) gets(ctx context.Context) error {
+	for i := 0; i < 10; i++ {
+		if err := s.cache.Get(ctx, "key").Err(); err != nil && err != redis.Nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func exec(_ sql.Result, err error) error { return err }
 
 func first(errs ...error) error {
@@ -205,6 +225,7 @@ func main() {
 		"/statements": s.statements, "/skipped": s.skipped, "/failing": s.failing, "/transaction": s.transaction,
 		"/prepared": s.prepared, "/lost": s.lost, "/background": s.background, "/canceled": s.canceled,
 		"/cached": s.cached, "/pipelined": s.pipelined, "/unreachable": s.unreachable,
+		"/selects": s.selects, "/gets": s.gets,
 	} {
 		run := run
 		http.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {

@@ -183,8 +183,8 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
 	__u32 due = 0;
 
-	/* Said once a call, however often it was looked for. */
-	if (c->source == PARENT_NONE)
+	/* Said once a call, however often it was looked for, and only where its span would have said it. */
+	if (c->source == PARENT_NONE && p->flags & PROCESS_SPANS)
 		lose(LOSS_PARENT_UNKNOWN);
 	e->key.process = c->process;
 	if (p->flags & PROCESS_METRICS)

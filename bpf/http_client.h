@@ -76,7 +76,8 @@ int http_client_begin(struct go_registers *regs)
 	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
 	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
 		lose(LOSS_CONNECTION_UNREADABLE);
-	if (c->connection.port)
+	/* Who has neither a span nor a parent is nobody's parent. */
+	if (c->connection.port && (p->flags & PROCESS_SPANS || c->parent_id))
 		enter_caller(c);
 	return 0;
 }

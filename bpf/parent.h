@@ -156,7 +156,8 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 	c->sampled = sampled_by_ratio(p, c->trace_id[1]);
 	return 0;
 found:
-	c->span_id = new_span(of, c->start_ns);
+	/* Without a span of its own it stands for its parent. */
+	c->span_id = p->flags & PROCESS_SPANS ? new_span(of, c->start_ns) : c->parent_id;
 	return 0;
 }
 

@@ -45,11 +45,22 @@ static __always_inline __u64 new_span(__u64 place, __u64 now)
 	return mix(trace_seed ^ mix(place ^ now << 1) ^ bpf_get_prandom_u32()) | 1;
 }
 
-/* Begins the trace of a request at its start, because calls will ask for it. */
+/*
+ * Begins the trace of a request at its start, because calls will ask for it.
+ *
+ * A process that sends its spans itself has none of ours: whoever it calls hangs below what it was called by, or, if
+ * that is not known, below nothing. An id that nobody ever sends would be a parent that is nowhere.
+ */
 static __always_inline void begin_trace(const struct process *p, struct request *r)
 {
 	__u64 *trace = (__u64 *)r->trace_id;
 
+	if (!(p->flags & PROCESS_SPANS)) {
+		r->span_id = r->has_parent ? *(const __u64 *)r->parent_id : 0;
+		r->sampled = r->has_parent && r->trace_flags & 1;
+		r->decided = 1;
+		return;
+	}
 	if (r->has_parent) {
 		r->span_id = new_span(r->g, r->start_ns);
 		r->sampled = p->parent_based ? r->trace_flags & 1 : sampled_by_ratio(p, trace[1]);

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod exposition;
+pub mod foreign;
 pub mod gc_program;
 pub mod golang;
 pub mod goroutine_program;

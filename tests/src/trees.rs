@@ -355,7 +355,7 @@ fn expected<'s>(
 }
 
 /// A server's `url.path`, or the path in a client's `url.full`.
-fn path(span: &Span) -> Option<String> {
+pub fn path(span: &Span) -> Option<String> {
     if span.kind == SpanKind::Server as i32 {
         return attribute(span, "url.path");
     }

@@ -26,14 +26,15 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on; port 0 takes a free one")
 	sdk := flag.Bool("sdk", true, "set up the SDK with an OTLP exporter; without it otelhttp's spans go nowhere")
 	instrument := flag.Bool("instrument", true, "wrap the handlers by otelhttp")
+	to := flag.String("to", "", "HOST:PORT of a server that /leaf/ and /plain/ call, with otelhttp's transport and without")
 	flag.Parse()
-	if err := run(*listen, *sdk, *instrument); err != nil {
+	if err := run(*listen, *to, *sdk, *instrument); err != nil {
 		fmt.Fprintln(os.Stderr, "otelapp:", err)
 		os.Exit(1)
 	}
 }
 
-func run(address string, sdk, instrument bool) error {
+func run(address, to string, sdk, instrument bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	otel.SetTextMapPropagator(propagation.TraceContext{})
@@ -61,6 +62,8 @@ func run(address string, sdk, instrument bool) error {
 		served.Add(1)
 		http.Error(w, "failed", http.StatusInternalServerError)
 	})
+	mux.Handle("GET /leaf/", forward(otelhttp.NewTransport(http.DefaultTransport), "http://"+to))
+	mux.Handle("GET /plain/", forward(http.DefaultTransport, "http://"+to+"/leaf"))
 	var handler http.Handler = mux
 	if instrument {
 		handler = otelhttp.NewHandler(mux, "server")

@@ -325,6 +325,12 @@ static __always_inline int read_request_end(const struct process *p, const struc
 	__u64 pat;
 
 	key->tls = r->tls;
+	if (p->flags & PROCESS_ROUTERS && r->routed_ns == r->start_ns) {
+		key->route = r->route;
+		key->route_len = r->route_len;
+		key->route_kind = r->route_kind;
+		return 0;
+	}
 	if (!(p->flags & (PROCESS_ROUTE_STRING | PROCESS_ROUTE_POINTER))) {
 		key->route_kind = ROUTE_UNKNOWABLE;
 		return 0;

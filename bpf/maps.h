@@ -35,6 +35,17 @@ struct response_layout {
 	__u16 wrote_header;
 };
 
+/* Where the context of a router has the request, and its route. */
+struct router_context {
+	__u16 request;
+	__u16 route;
+};
+
+struct router_layout {
+	struct router_context gin;
+	struct router_context echo;
+};
+
 struct go_layout {
 	struct request_layout start;    /* of http.Request */
 	struct request_layout h2_start; /* of http2.ServerRequest, from which net/http makes one from 1.27 on */
@@ -54,6 +65,7 @@ struct go_layout {
 	struct response_layout response;   /* of http.response */
 	struct response_layout h2_state;   /* of http2responseWriterState */
 	struct response_layout xnet_state; /* the same of golang.org/x/net/http2 */
+	struct router_layout routers;
 };
 
 #define PROCESS_SPANS         1
@@ -65,6 +77,7 @@ struct go_layout {
 #define PROCESS_H2_UNHELD     64  /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
 #define PROCESS_CALLS         128 /* its calls are watched: they ask for their parents */
 #define PROCESS_CREATORS      256 /* goroutines can be told by their creators */
+#define PROCESS_ROUTERS       512 /* routers tell the routes of their requests */
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -214,7 +227,13 @@ struct request {
 	__u8 pad[3];
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
-	__u64 reserved[7];                /* to whole cache lines */
+	/* What a router told, as in struct red_key; for the request that began at `routed_ns` */
+	__u64 route;
+	__u64 routed_ns;
+	__u16 route_len;
+	__u8 route_kind;
+	__u8 route_pad[5];
+	__u64 reserved[4]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct request) == 320, "five cache lines");
 

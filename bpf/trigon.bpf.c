@@ -21,6 +21,7 @@
 #include "caller.h"
 #include "parent.h"
 #include "http_server.h"
+#include "router.h"
 #include "call.h"
 #include "http_client.h"
 #include "grpc.h"

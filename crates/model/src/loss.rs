@@ -72,6 +72,9 @@ pub enum Loss {
     ConnectionUnreadable = 31,
     /// No room to note a call by its connection: the request it becomes is not linked to it.
     ConnectionsFull = 32,
+    /// A router's request is not the one that its goroutine serves, and its context leads to no other: its route is in
+    /// no request.
+    RouteUnlinked = 33,
 }
 
 /// A loss as the exporters show it.
@@ -87,7 +90,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -121,6 +124,7 @@ impl Loss {
         Self::ParentUnknown,
         Self::ConnectionUnreadable,
         Self::ConnectionsFull,
+        Self::RouteUnlinked,
     ];
 
     /// Its labels.
@@ -159,6 +163,7 @@ impl Loss {
             Self::ParentUnknown => ("parents", "kernel", "unknown"),
             Self::ConnectionUnreadable => ("parents", "kernel", "connection_read_fault"),
             Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
+            Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
         };
         LossPoint { signal, stage, reason }
     }

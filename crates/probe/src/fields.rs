@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::GO_REDIS;
+use crate::table::{ECHO, GIN, GO_REDIS};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -103,6 +103,10 @@ pub const FIELDS: &[FieldRef] = &[
     field(GO_REDIS, "Options", "Addr"),
     field(GO_REDIS, "Options", "MaxRetries"),
     field(GO_REDIS, "baseCmd", "args"),
+    field(GIN, "Context", "Request"),
+    field(GIN, "Context", "fullPath"),
+    field(ECHO, "context", "request"),
+    field(ECHO, "context", "path"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

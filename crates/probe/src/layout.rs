@@ -1,8 +1,8 @@
 //! From struct fields found in an executable to the numbers that the kernel side reads with.
 
 use crate::fields::FIELDS;
-use crate::skeleton::types::{go_layout, request_layout, response_layout, window};
-use crate::table::Structs;
+use crate::skeleton::types::{go_layout, request_layout, response_layout, router_context, router_layout, window};
+use crate::table::{ECHO, GIN, Structs};
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
@@ -97,6 +97,8 @@ impl Fields {
             (Structs::Http2Response, self.http2(layout)),
             (Structs::Http2Request, self.http2_request(layout)),
             (Structs::XNetResponse, self.xnet(layout)),
+            (Structs::Gin, self.router(&mut layout.routers.gin, (GIN, "Context"), ["Request", "fullPath"])),
+            (Structs::Echo, self.router(&mut layout.routers.echo, (ECHO, "context"), ["request", "path"])),
         ];
         read.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))).collect()
     }
@@ -121,6 +123,7 @@ impl Fields {
             response: response_layout::default(),
             h2_state: response_layout::default(),
             xnet_state: response_layout::default(),
+            routers: router_layout::default(),
         }
     }
 
@@ -234,6 +237,18 @@ impl Fields {
         const P: &str = "golang.org/x/net/http2";
         layout.xnet_writer_state = self.offset(P, "responseWriter", "rws")?;
         layout.xnet_state = self.response(P, "responseWriterState", "status", "wroteBytes", "wroteHeader")?;
+        Ok(())
+    }
+
+    /// Where a router's context has its request and its route.
+    fn router(
+        &self,
+        layout: &mut router_context,
+        (package, ty): (&'static str, &'static str),
+        [request, route]: [&'static str; 2],
+    ) -> Result<(), MissingField> {
+        layout.request = self.offset(package, ty, request)?;
+        layout.route = self.offset(package, ty, route)?;
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub mod flags {
     pub const CALLS: u32 = 128;
     /// Goroutines can be told by their creators.
     pub const CREATORS: u32 = 256;
+    /// Routers tell routes.
+    pub const ROUTERS: u32 = 512;
 }
 
 /// One place to attach.
@@ -117,7 +119,7 @@ impl Part {
         match role {
             Role::WorldStart => Self::Stops,
             Role::Call(..) => Self::Calls,
-            Role::Begin(_) | Role::End(_) | Role::Settle(_) => Self::Requests,
+            Role::Begin(_) | Role::End(_) | Role::Settle(_) | Role::Route => Self::Requests,
         }
     }
 }
@@ -174,6 +176,11 @@ impl Plan {
         }
         self.layout = layout;
         self.flags = decide_flags(finder.binary, &self.fields, &mut self.absent);
+        if sites.iter().any(|site| site.probe.role == Role::Route) {
+            self.flags |= flags::ROUTERS;
+        }
+        let unknown = refused.iter().filter(|refused| refused.loss && refused.probe.role == Role::Route);
+        self.absent.extend(unknown.map(|r| format!("http.route of {}: {}", r.probe.library.name(), r.reason)));
         for site in &sites {
             // Its own function stays where others may call it; what passes by is unseen.
             if let Target::AfterCall { function, .. } = site.probe.target
@@ -275,6 +282,7 @@ fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
         Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
         Role::Settle(path) if !ends(path) => Some("end"),
         Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
+        Role::Route => (!roles.iter().any(|role| matches!(role, Role::End(path) if begins(*path)))).then_some("end"),
         Role::WorldStart | Role::Call(..) => None,
     };
     sites.retain(|site| match lacks(site.probe.role) {

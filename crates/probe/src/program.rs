@@ -50,6 +50,8 @@ programs! {
     Http1ConnectionEnd => http1_connection_end,
     Http2HandlerEnd => http2_handler_end,
     XNetHandlerEnd => xnet_handler_end,
+    GinRoute => gin_route,
+    EchoRoute => echo_route,
     WorldStart => world_start,
     WorldStartGo122 => world_start_go122,
     WorldStartGo121 => world_start_go121,

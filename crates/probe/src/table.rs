@@ -5,12 +5,14 @@ mod grpc;
 mod http_client;
 mod http_server;
 mod redis;
+mod router;
 mod runtime;
 mod sql;
 
 pub use crate::program::Program;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use redis::GO_REDIS;
+pub(crate) use router::{ECHO, GIN};
 pub(crate) use runtime::START_WORLD;
 use std::fmt;
 use trigon_gobin::site::Register;
@@ -58,6 +60,10 @@ pub enum Library {
     GoRedis,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
+    /// `github.com/gin-gonic/gin`.
+    Gin,
+    /// `github.com/labstack/echo/v4`.
+    Echo,
     /// Go's runtime: in every program.
     Runtime,
 }
@@ -82,6 +88,8 @@ pub enum Role {
     End(Path),
     /// It ends what had no other end.
     Settle(Path),
+    /// It tells a request's route, where a router has matched it.
+    Route,
     /// It sees each stop of the whole program end, those of the garbage collector among them.
     WorldStart,
     /// It is part of what sees these calls.
@@ -236,6 +244,10 @@ pub enum Structs {
     SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
+    /// The context of gin.
+    Gin,
+    /// The context of echo.
+    Echo,
 }
 
 /// Where in a program a probe sits.
@@ -318,8 +330,15 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 6] =
-    [http_server::PROBES, http_client::PROBES, grpc::PROBES, sql::PROBES, redis::PROBES, runtime::PROBES];
+const TABLES: [&[Probe]; 7] = [
+    http_server::PROBES,
+    router::PROBES,
+    http_client::PROBES,
+    grpc::PROBES,
+    sql::PROBES,
+    redis::PROBES,
+    runtime::PROBES,
+];
 
 /// All rows.
 pub fn probes() -> impl Iterator<Item = &'static Probe> {
@@ -335,6 +354,8 @@ impl Library {
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::XNetHttp2 => "golang.org/x/net/http2",
+            Self::Gin => GIN,
+            Self::Echo => ECHO,
             Self::Runtime => "runtime",
         }
     }

@@ -162,6 +162,10 @@ impl Plan {
                 refused.push(Refused { probe, reason, loss: false });
                 continue;
             }
+            if let Some(why) = places::unfit(probe.when, finder.binary.build_info()) {
+                refused.push(Refused { probe, reason: why.reason, loss: why.loss });
+                continue;
+            }
             let unknown = missing.iter().find(|(structs, _)| probe.reads.contains(structs));
             match (finder.place(probe), unknown) {
                 (Ok(_), Some((_, why))) => refused.push(Refused { probe, reason: why.to_string(), loss: true }),

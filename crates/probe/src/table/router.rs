@@ -17,6 +17,7 @@ const fn row(
     id: &'static str,
     library: Library,
     structs: &'static [Structs],
+    (path, major, first, last): (&'static str, u64, u64, u64),
     program: Program,
     function: &'static str,
     versions: &'static str,
@@ -26,13 +27,13 @@ const fn row(
         library,
         purpose: "the router is done with a request: its route",
         role: Role::Route,
-        when: When::Always,
+        when: When::Module { path, major, first, last },
         reads: structs,
         program,
         target: Target::AtCall { function, callee: PUT },
         hits: "1 a request",
         versions,
-        misses: "handlers whose panic passes through the router",
+        misses: "handlers whose panic passes through the router: their route is the ServeMux's, if any",
     }
 }
 
@@ -41,16 +42,19 @@ pub(super) const PROBES: &[Probe] = &[
         "gin.route",
         Library::Gin,
         &[Structs::Gin],
+        (GIN, 1, 7, 12),
         Program::GinRoute,
         "github.com/gin-gonic/gin.(*Engine).ServeHTTP",
-        "1.9.1, 1.12.0",
+        "1.7 to 1.12",
     ),
     row(
         "echo.route",
         Library::Echo,
         &[Structs::Echo],
+        // Before 4.11 not looked at; 4.1 has the request's own path where no route matches.
+        (ECHO, 4, 11, 16),
         Program::EchoRoute,
         "github.com/labstack/echo/v4.(*Echo).ServeHTTP",
-        "4.11.4, 4.16.4",
+        "4.11 to 4.16",
     ),
 ];

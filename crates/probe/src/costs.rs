@@ -3,36 +3,23 @@
 use crate::object::Probes;
 use crate::stats::ProgramRuns;
 use crate::table::Program;
-use libbpf_rs::{MapCore, ProgramMut};
+use libbpf_rs::ProgramMut;
+use libbpf_rs::skel::Skel;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 impl Probes {
     /// Memory of all maps in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self) -> u64 {
-        let maps = &self.skel.maps;
-        let all: [&dyn MapCore; 14] = [
-            &maps.ring,
-            &maps.process_ring,
-            &maps.request_places,
-            &maps.requests,
-            &maps.tracestates,
-            &maps.aggregates,
-            &maps.routes,
-            &maps.processes,
-            &maps.configurations,
-            &maps.gc_processes,
-            &maps.process_times,
-            &maps.threads,
-            &maps.losses,
-            &maps.scratches,
-        ];
-        all.iter().filter_map(|map| number(&info(map.as_fd()), "memlock:")).sum()
+        // Those of later loads are the same.
+        self.skel.object().maps().filter_map(|map| number(&info(map.as_fd()), "memlock:")).sum()
     }
 
     /// Run counts of the programs that attach to applications, and of those that watch the scheduler.
     pub fn runs(&self) -> Vec<ProgramRuns> {
-        let applications = Program::ALL.iter().map(|program| (program.name(), program.of(&self.skel.progs)));
+        let later = self.later.borrow();
+        let applications =
+            Program::ALL.iter().filter_map(|&program| Some((program.name(), later.program(&self.skel, program)?)));
         let progs = &self.skel.progs;
         let scheduler = self.scheduler.iter().flat_map(|_| {
             [

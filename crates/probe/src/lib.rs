@@ -10,6 +10,7 @@ mod fields;
 mod gc;
 mod iterate;
 mod kernel;
+mod later;
 mod layout;
 mod load_error;
 mod mapping;

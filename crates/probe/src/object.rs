@@ -1,23 +1,23 @@
 //! The loaded BPF object: loading, attaching, its maps and its ring.
 
 use crate::batch;
+use crate::later::{self, Later};
 use crate::load_error::{LoadError, refused};
 use crate::mapping::{self, FileId, Mapping};
 use crate::plain::as_bytes;
 use crate::plan::{Part, Plan, flags};
-use crate::program::{self, Program};
+use crate::program::Program;
 use crate::requests::{self, Places};
 use crate::scheduler::Scheduler;
 use crate::settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
-use crate::skeleton::{TrigonSkel, TrigonSkelBuilder, types};
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, PrintLevel, ProgramAttachType, RingBuffer, RingBufferBuilder};
+use crate::skeleton::{TrigonSkel, types};
+use libbpf_rs::skel::OpenSkel;
+use libbpf_rs::{Link, MapCore, MapFlags, PrintLevel, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -72,6 +72,7 @@ impl Ring {
 /// The loaded object.
 pub struct Probes {
     pub(crate) skel: TrigonSkel<'static>,
+    pub(crate) later: RefCell<Later>,
     multi: bool,
     places: Places,
     call_places: Places,
@@ -116,14 +117,12 @@ impl Probes {
     }
 
     fn load_as(settings: &Settings, multi: bool) -> Result<Self, LoadError> {
-        // The skeleton borrows its storage for as long as the agent lives, which loads it once.
-        let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
         // Its words are for who looks for them; what they come to is said in ours.
         libbpf_rs::set_print(Some((
             PrintLevel::Debug,
             |_, text| tracing::debug!(target: "libbpf", "{}", text.trim_end()),
         )));
-        let mut open = TrigonSkelBuilder::default().open(storage).map_err(refused("to open the object"))?;
+        let mut open = later::open(&later::AT_START.into(), multi).map_err(refused("to open the object"))?;
         let maps = &mut open.maps;
         let places = settings.max_requests / REQUESTS_A_PLACE;
         let places = places.clamp(PLACES.0, PLACES.1).next_power_of_two();
@@ -162,9 +161,6 @@ impl Probes {
                 *limit = nanos;
             }
         }
-        if multi {
-            program::each_open(&mut open.progs, |program| program.set_attach_type(ProgramAttachType::TraceUprobeMulti));
-        }
         let skel = open.load().map_err(refused("to load the programs"))?;
         let tracepoints = [&skel.progs.process_exec, &skel.progs.process_exit]
             .into_iter()
@@ -178,7 +174,9 @@ impl Probes {
         let call_places = Places::map(&skel.maps.call_places, places, requests::CALL_SIZE).map_err(refused_places)?;
         let scheduler = settings.scheduler.then(|| Scheduler::attach(&skel.progs)).transpose();
         let scheduler = scheduler.map_err(refused("the tracepoints of kernel.scheduler"))?;
-        let probes = Self { skel, multi, places: memory, call_places, slots, scheduler, _tracepoints: tracepoints };
+        let later = RefCell::default();
+        let probes =
+            Self { skel, later, multi, places: memory, call_places, slots, scheduler, _tracepoints: tracepoints };
         if multi {
             probes.try_multi()?;
         }
@@ -188,8 +186,7 @@ impl Probes {
     /// Attaches to this very executable's first byte and lets go: whether the kernel has uprobe.multi shows only here.
     fn try_multi(&self) -> Result<(), LoadError> {
         let options = UprobeMultiOpts { offsets: vec![0], cookies: vec![0], ..Default::default() };
-        let attached =
-            self.skel.progs.xnet_handler_end.attach_uprobe_multi_with_opts(-1, "/proc/self/exe", "", options);
+        let attached = self.skel.progs.http1_end.attach_uprobe_multi_with_opts(-1, "/proc/self/exe", "", options);
         attached.map(drop).map_err(|error| LoadError::Refused { what: "uprobe.multi", error })
     }
 
@@ -208,10 +205,12 @@ impl Probes {
             let offset = usize::try_from(site.file_offset).map_err(io::Error::other)?;
             by_program.entry(site.probe.program).or_default().push((offset, site.cookie));
         }
+        self.later.borrow_mut().load(&self.skel, by_program.keys().copied(), self.multi)?;
+        let later = self.later.borrow();
         let mut links = Vec::new();
         // Ends first: a request is only begun where its end will be seen.
         for (program, sites) in by_program.into_iter().rev() {
-            let program = program.of(&self.skel.progs);
+            let program = later.program(&self.skel, program).ok_or(io::ErrorKind::NotFound)?;
             if self.multi {
                 let (offsets, cookies) = sites.into_iter().unzip();
                 let options = UprobeMultiOpts { offsets, cookies, ..Default::default() };

@@ -34,9 +34,9 @@ macro_rules! programs {
         /// Each of them before it is loaded.
         pub(crate) fn each_open<'o>(
             programs: &mut OpenTrigonProgs<'o>,
-            mut change: impl FnMut(&mut OpenProgramMut<'o>),
+            mut change: impl FnMut(Program, &mut OpenProgramMut<'o>),
         ) {
-            $(change(&mut programs.$name);)*
+            $(change(Program::$variant, &mut programs.$name);)*
         }
     };
 }

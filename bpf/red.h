@@ -3,40 +3,30 @@
 #ifndef TRIGON_RED_H
 #define TRIGON_RED_H
 
+#define EXPLICIT_LIMITS 16
+
 /* Upper limits in nanoseconds, set before loading; see crates/model/src/histogram.rs. */
 const volatile __u64 exponential_limits[EXPONENTIAL_BUCKETS];
-const volatile __u64 explicit_limits[16]; /* the last two are never reached */
-const volatile __u64 database_limits[16]; /* those of db.client.operation.duration, and never reached ones */
+const volatile __u64 explicit_limits[EXPLICIT_LIMITS]; /* the last two are never reached */
+const volatile __u64
+    database_limits[EXPLICIT_LIMITS]; /* those of db.client.operation.duration, and never reached ones */
 
 #define EXPONENTIAL_MAX_NS 4096000000000ull /* 2^12 s, the end of the last bucket */
 
 /* What a new entry begins with. Not on the stack, which has no room for it. */
 const volatile struct red_value no_counts;
 
-/* The first limit that is not below the duration; EXPONENTIAL_BUCKETS if all are. */
-static __always_inline __u32 exponential_slot(__u64 ns)
+/* How many of the ascending limits, a power of two, are below the duration, at most all but one. Without a branch, or
+ * the verifier would follow each way through each program that counts; differences have a sign, so neither side may be
+ * 2^63 or more. */
+static __always_inline __u32 limits_below(const volatile __u64 *limits, __u32 count, __u64 ns)
 {
 	__u32 low = 0;
 
 #pragma unroll
-	for (__u32 half = EXPONENTIAL_BUCKETS / 2; half > 0; half /= 2) {
-		if (exponential_limits[(low + half - 1) & (EXPONENTIAL_BUCKETS - 1)] < ns)
-			low += half;
-	}
-	/* 255 halvings' worth of limits are compared above; one remains. */
-	if (exponential_limits[low & (EXPONENTIAL_BUCKETS - 1)] < ns)
-		low++;
+	for (__u32 half = count / 2; half > 0; half /= 2)
+		low += half * (__u32)((limits[(low + half - 1) & (count - 1)] - ns) >> 63);
 	return low;
-}
-
-static __always_inline __u32 explicit_slot(__u64 ns, const volatile __u64 *limits)
-{
-	__u32 slot = 0;
-
-	for (; slot < EXPLICIT_BUCKETS - 1; slot++)
-		if (ns <= limits[slot & 15])
-			break;
-	return slot;
 }
 
 static __always_inline struct red_value *red_entry(struct red_key *key)
@@ -69,12 +59,14 @@ static __always_inline void red_count(const struct red_key *of, __u64 duration_n
 {
 	struct red_key key = *of;
 	struct red_value *v = red_entry(&key);
+	const volatile __u64 *limits;
 	__u32 slot;
 
 	if (!v)
 		return;
 	/* Slot 0 is the zero bucket; slot i is exponential[i - 1]; beyond the last limit the last bucket takes it. */
-	slot = exponential_slot(duration_ns);
+	slot = limits_below(exponential_limits, EXPONENTIAL_BUCKETS, duration_ns);
+	slot += (__u32)((exponential_limits[slot & (EXPONENTIAL_BUCKETS - 1)] - duration_ns) >> 63);
 	if (slot == 0) {
 		__sync_fetch_and_add(&v->zero, 1);
 	} else {
@@ -82,7 +74,8 @@ static __always_inline void red_count(const struct red_key *of, __u64 duration_n
 			lose(LOSS_DURATION_CLAMPED);
 		__sync_fetch_and_add(&v->exponential[(slot - 1) & (EXPONENTIAL_BUCKETS - 1)], 1);
 	}
-	slot = explicit_slot(duration_ns, of->signal == SIGNAL_DB_CLIENT ? database_limits : explicit_limits);
+	limits = of->signal == SIGNAL_DB_CLIENT ? database_limits : explicit_limits;
+	slot = limits_below(limits, EXPLICIT_LIMITS, duration_ns);
 	if (slot < EXPLICIT_BUCKETS)
 		__sync_fetch_and_add(&v->explicit_buckets[slot], 1);
 	__sync_fetch_and_add(&v->sum_ns, duration_ns);

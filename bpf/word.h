@@ -23,64 +23,78 @@ static __always_inline int is_letter(__u8 c)
 	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
-enum statement_part {
-	STATEMENT_GAP_PART = 0,
-	STATEMENT_LINE_COMMENT = 1,
-	STATEMENT_BLOCK_COMMENT = 2,
-	STATEMENT_WORD = 3,
+#define STATEMENT_HEAD (STATEMENT_GAP + SQL_WORD_MAX + 8)
+
+/* What a statement begins with, and zeros behind it. */
+struct statement_head {
+	__u8 text[STATEMENT_HEAD];
 };
 
-/* The first word of an SQL statement, behind blanks, parentheses and comments. */
-__noinline int statement_word(struct word *word, const struct go_string *of)
+enum statement_gap {
+	GAP_BLANK = 0,
+	GAP_LINE_COMMENT = 1,
+	GAP_BLOCK_COMMENT = 2,
+};
+
+/* The word that begins at `at`. A function of its own, which the verifier checks once and not for each beginning. */
+__noinline int word_at(struct word *word, const struct statement_head *head, __u32 at)
 {
-	__u8 text[STATEMENT_GAP + SQL_WORD_MAX + 8] = {};
-	__u32 part = STATEMENT_GAP_PART, n = 0;
-	__u8 skip = 0;
-
-	if (!word || !of)
+	if (!word || !head || at > STATEMENT_GAP)
 		return 0;
-	word->len = 0;
-	if (read_text(text, sizeof(text) - 1, of->ptr, of->len > 0xffff ? 0xffff : of->len) < 0)
-		return -1;
-	for (__u32 i = 0; i < sizeof(text) - 1; i++) {
-		__u8 c = text[i], next = text[i + 1];
+	for (__u32 n = 0; n <= SQL_WORD_MAX; n++) {
+		__u8 c = head->text[at + n];
 
-		if (skip) {
-			skip = 0;
-			continue;
-		}
-		if (part == STATEMENT_LINE_COMMENT) {
-			if (c == '\n')
-				part = STATEMENT_GAP_PART;
-			continue;
-		}
-		if (part == STATEMENT_BLOCK_COMMENT) {
-			if (c == '*' && next == '/') {
-				part = STATEMENT_GAP_PART;
-				skip = 1;
-			}
-			continue;
-		}
-		if (is_letter(c)) {
-			if (n >= SQL_WORD_MAX || (part == STATEMENT_GAP_PART && i > STATEMENT_GAP))
-				return 0;
-			part = STATEMENT_WORD;
-			word->bytes[n & 15] = c & 0xdf;
-			n++;
-			continue;
-		}
-		if (part == STATEMENT_WORD) {
-			/* A digit, a quote or a dot: it was none of SQL's words. */
+		if (!is_letter(c)) {
+			/* Behind a digit, a quote or a dot it was none of SQL's words. */
 			if (c == 0 || c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '(' || c == ';' ||
 			    c == '*' || c == '/' || c == '-')
 				word->len = n;
 			return 0;
 		}
+		if (n < SQL_WORD_MAX)
+			word->bytes[n] = c & 0xdf;
+	}
+	return 0;
+}
+
+/* The first word of an SQL statement, behind blanks, parentheses and comments. */
+__noinline int statement_word(struct word *word, const struct go_string *of)
+{
+	struct statement_head head = {};
+	__u32 gap = GAP_BLANK;
+	__u8 skip = 0;
+
+	if (!word || !of)
+		return 0;
+	word->len = 0;
+	if (read_text(head.text, STATEMENT_HEAD - 1, of->ptr, of->len > 0xffff ? 0xffff : of->len) < 0)
+		return -1;
+	for (__u32 i = 0; i <= STATEMENT_GAP; i++) {
+		__u8 c = head.text[i], next = head.text[i + 1];
+
+		if (skip) {
+			skip = 0;
+			continue;
+		}
+		if (gap == GAP_LINE_COMMENT) {
+			if (c == '\n')
+				gap = GAP_BLANK;
+			continue;
+		}
+		if (gap == GAP_BLOCK_COMMENT) {
+			if (c == '*' && next == '/') {
+				gap = GAP_BLANK;
+				skip = 1;
+			}
+			continue;
+		}
+		if (is_letter(c))
+			return word_at(word, &head, i);
 		if (c == '-' && next == '-') {
-			part = STATEMENT_LINE_COMMENT;
+			gap = GAP_LINE_COMMENT;
 			skip = 1;
 		} else if (c == '/' && next == '*') {
-			part = STATEMENT_BLOCK_COMMENT;
+			gap = GAP_BLOCK_COMMENT;
 			skip = 1;
 		} else if (c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '(' && c != ';') {
 			return 0;

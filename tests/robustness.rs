@@ -51,17 +51,7 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     let program = build("client", &Build::default())?;
     let url = format!("http://{}", server.address);
     let load = start_client(&program, &["-url", &url, "-d", "30s", "-c", "16"])?;
-    let settings = Settings {
-        ring_bytes: 1 << 20,
-        max_requests: 1024,
-        max_aggregates: 64,
-        max_routes: 64,
-        max_processes: 8,
-        trace_seed: 1,
-        uprobe_multi: UprobeMulti::Auto,
-        scheduler: false,
-    };
-    let probes = Probes::load(&settings)?;
+    let probes = Probes::load(&small())?;
     let path = build("server", &Build::default())?;
     let copy = copy_file(&std::fs::File::open(&path)?)?;
     let plan = Plan::of(&GoBinary::parse(&copy)?, &Kernel::detect().policy(false));
@@ -73,6 +63,44 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
     let report = finish_client(load)?;
     assert_eq!((report["errors"].as_u64(), report["unexpected"].as_u64()), (Some(0), Some(0)), "{report}");
     server.kill()
+}
+
+fn small() -> Settings {
+    Settings {
+        ring_bytes: 1 << 20,
+        max_requests: 1024,
+        max_aggregates: 64,
+        max_routes: 64,
+        max_processes: 8,
+        trace_seed: 1,
+        uprobe_multi: UprobeMulti::Auto,
+        scheduler: false,
+    }
+}
+
+#[test]
+fn what_is_loaded_is_what_executables_need_and_costs_the_verifier_little() -> Result<()> {
+    let probes = Probes::load(&small())?;
+    let of = |program: &str| -> Result<_> {
+        let path = build(program, &Build::default())?;
+        let plan =
+            Plan::of(&GoBinary::parse(&copy_file(&std::fs::File::open(&path)?)?)?, &Kernel::detect().policy(false));
+        Ok((path, plan))
+    };
+    let loaded = |name: &str| probes.runs().iter().any(|program| program.name == name);
+    let at_start = probes.verified_instructions();
+    assert!((1_000..200_000).contains(&at_start), "{at_start} at the start");
+    assert!(loaded("http1_end") && !loaded("sql_db_begin"));
+    let (path, plan) = of("stores")?;
+    let attached = [probes.attach(&path, &plan, Part::Requests)?, probes.attach(&path, &plan, Part::Calls)?];
+    let with_stores = probes.verified_instructions();
+    assert!(loaded("sql_db_begin") && loaded("redis_command_begin") && !loaded("grpc_server_begin"));
+    assert!((at_start + 1_000..1_000_000).contains(&with_stores), "{with_stores} with databases");
+    // What is loaded stays, and is not loaded again.
+    drop(attached);
+    let _again = probes.attach(&path, &plan, Part::Calls)?;
+    assert_eq!(probes.verified_instructions(), with_stores);
+    Ok(())
 }
 
 #[test]

@@ -34,6 +34,9 @@ const PLACES: (u32, u32) = (64, 1 << 20);
 /// The ring's reader is woken for spans when one part in so many is full.
 const WAKE_SHARE: u32 = 8;
 
+/// Beyond all durations, and still a positive number where they are subtracted from it.
+const NEVER_REACHED: [u64; 16] = [i64::MAX as u64; 16];
+
 /// The probes attached to one executable; they are gone when this is dropped.
 #[derive(Debug)]
 pub struct Attached {
@@ -152,8 +155,8 @@ impl Probes {
             constants.index_mask = places / 2 - 1;
             constants.trace_seed = settings.trace_seed;
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
-            constants.explicit_limits = [u64::MAX; 16];
-            constants.database_limits = [u64::MAX; 16];
+            constants.explicit_limits = NEVER_REACHED;
+            constants.database_limits = NEVER_REACHED;
             for (limit, nanos) in constants.database_limits.iter_mut().zip(histogram::DATABASE_BOUNDARIES_NANOS) {
                 *limit = nanos;
             }

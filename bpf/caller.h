@@ -81,7 +81,7 @@ static __always_inline void find_caller(struct request *r)
 	*(__u64 *)r->parent_id = span_id;
 	r->trace_flags = sampled;
 	r->joinable = joinable;
-	r->has_parent = 1;
+	r->has_parent = PARENT_DECIDED;
 	r->source = PARENT_CONNECTION;
 }
 

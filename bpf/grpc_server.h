@@ -36,7 +36,7 @@ __noinline int grpc_server_trace(const struct process *p, const struct call_layo
 		r->ctx = ctx.data;
 		r->ctx_slot = (__u8)index_enter(key->g, key->tgid, INDEX_CONTEXT, ctx.data);
 		metadata = grpc_metadata(l, ctx.type, ctx.data);
-		if (metadata && (p->flags & PROCESS_TRACE_CONTEXT))
+		if (metadata && (p->flags & PROCESS_HEADERS))
 			read_trace_context(p, r, key, metadata);
 		if (r->has_parent)
 			r->source = PARENT_HEADER;

@@ -89,7 +89,7 @@ static __always_inline void begin_state(struct request *r, const struct request_
 	r->start_ns = bpf_ktime_get_ns();
 	r->request = request;
 	r->writer = writer;
-	r->has_parent = 0;
+	r->has_parent = PARENT_ABSENT;
 	r->has_tracestate = 0;
 	r->source = PARENT_NONE;
 	r->signal = signal;
@@ -215,7 +215,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 	header = read_request_begin(l, r, from);
 	if (header == UNREADABLE)
 		return 0;
-	if (p->flags & PROCESS_TRACE_CONTEXT)
+	if (p->flags & PROCESS_HEADERS)
 		read_trace_context(p, r, &key, header);
 	if (r->has_parent)
 		r->source = PARENT_HEADER;

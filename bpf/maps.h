@@ -73,11 +73,13 @@ struct go_layout {
 #define PROCESS_ROUTE_STRING  4 /* Request.Pattern */
 #define PROCESS_ROUTE_POINTER 8 /* Request.pat */
 #define PROCESS_SWISS_MAPS    16
-#define PROCESS_TRACE_CONTEXT 32
+#define PROCESS_TRACE_CONTEXT 32  /* W3C Trace Context is read from headers */
 #define PROCESS_H2_UNHELD     64  /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
 #define PROCESS_CALLS         128 /* its calls are watched: they ask for their parents */
 #define PROCESS_CREATORS      256 /* goroutines can be told by their creators */
 #define PROCESS_ROUTERS       512 /* routers tell the routes of their requests */
+#define PROCESS_B3            1024
+#define PROCESS_JAEGER        2048
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -180,6 +182,13 @@ struct request_key {
 #define GOID_MASK    0xfffffff /* of a goid, what is compared */
 #define GOID_BATCHES 16        /* one for each P; beyond, goroutines are not told by their creators */
 
+/* Whether a request is part of a trace, and whether it was said that this is sampled. */
+enum request_parent {
+	PARENT_ABSENT = 0,
+	PARENT_DECIDED = 1,
+	PARENT_UNDECIDED = 2, /* B3 leaves it to who is called */
+};
+
 /* A request being served, or what its goroutine's last one left. What a request without a parent needs is in the first
  * cache line. crates/probe/src/requests.rs reads it, too. */
 struct request {
@@ -191,7 +200,7 @@ struct request {
 	__u64 writer;  /* *http.response or *http2.responseWriter */
 	__u32 process; /* that process's id: its place in `configurations` may have gone to another since */
 	__u8 active;
-	__u8 has_parent;
+	__u8 has_parent; /* enum request_parent */
 	__u8 has_tracestate;
 	__u8 trace_flags;
 	__u8 method;

@@ -17,7 +17,7 @@ static __always_inline void decide(const struct process *p, const struct request
 
 	if (r->decided) {
 		sampled = r->sampled;
-	} else if (r->has_parent && p->parent_based) {
+	} else if (r->has_parent == PARENT_DECIDED && p->parent_based) {
 		sampled = r->trace_flags & 1;
 	} else if (by_ratio) {
 		upper = bpf_get_prandom_u32();

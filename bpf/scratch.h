@@ -19,14 +19,24 @@ struct header_candidate {
 	__u64 count;
 };
 
-#define HEADER_CANDIDATES     8  /* names of a wanted length whose bytes are compared; with more, none is */
-#define HEADER_CANDIDATE_ROOM 16 /* a power of two above it */
+#define HEADER_CANDIDATES     16 /* names of a wanted length whose bytes are compared; with more, none is */
+#define HEADER_CANDIDATE_ROOM 32 /* a power of two above it */
+
+/* Numbers in hexadecimal digits, one behind the other, as far as they were read. */
+struct hex_fields {
+	__u64 high; /* of the one that is being read */
+	__u64 low;
+	__u32 field; /* which one that is */
+	__u32 skip;  /* so many characters belong to the one before */
+};
 
 struct header_scratch {
 	__u8 groups[HEADER_GROUPS * HEADER_GROUP_MAX];
 	__u8 overflow[HEADER_GROUP_MAX];
 	struct header_candidate candidates[HEADER_CANDIDATE_ROOM];
 	__u64 count;
+	__u64 wanted; /* which lengths of names, as bits */
+	struct hex_fields fields;
 	struct tracestate state;
 	__u8 state_room[TRACESTATE_MAX_BYTES]; /* a header's text may begin anywhere in the state */
 };

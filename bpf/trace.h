@@ -57,13 +57,14 @@ static __always_inline void begin_trace(const struct process *p, struct request 
 
 	if (!(p->flags & PROCESS_SPANS)) {
 		r->span_id = r->has_parent ? *(const __u64 *)r->parent_id : 0;
-		r->sampled = r->has_parent && r->trace_flags & 1;
+		r->sampled = r->has_parent == PARENT_DECIDED && r->trace_flags & 1;
 		r->decided = 1;
 		return;
 	}
 	if (r->has_parent) {
 		r->span_id = new_span(r->g, r->start_ns);
-		r->sampled = p->parent_based ? r->trace_flags & 1 : sampled_by_ratio(p, trace[1]);
+		r->sampled = p->parent_based && r->has_parent == PARENT_DECIDED ? r->trace_flags & 1
+										: sampled_by_ratio(p, trace[1]);
 	} else {
 		new_trace(trace, &r->span_id, r->g, r->start_ns);
 		r->sampled = sampled_by_ratio(p, trace[1]);

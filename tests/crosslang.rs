@@ -116,7 +116,7 @@ fn is_whole(sent: &Sent, pattern: &str, calls: &[(&str, Option<&str>)], spans: &
     ensure!(spans.iter().all(|seen| seen.span.trace_id == sent.trace_id), "another trace than {sent:?}: {spans:#?}");
     let edge = only(spans, SpanKind::Server, &format!("/{pattern}/{}", sent.id))?;
     ensure!(edge.span.parent_span_id == sent.span_id, "not below {sent:?}: {edge:#?}");
-    ensure!(attribute(&edge.span, "trigon.parent.source").as_deref() == Some("traceparent"), "{edge:#?}");
+    ensure!(attribute(&edge.span, "trigon.parent.source").as_deref() == Some("header"), "{edge:#?}");
     for (name, above) in calls {
         let at = |name: &str| format!("/leaf/{pattern}/{}/{name}", sent.id);
         let (client, server) = (only(spans, SpanKind::Client, &at(name))?, only(spans, SpanKind::Server, &at(name))?);

@@ -176,7 +176,7 @@ fn a_parent_in_the_metadata_wins() -> Result<()> {
             let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             let (trace, parent) = (hex(&span.trace_id), hex(&span.parent_span_id));
             assert_eq!(format!("00-{trace}-{parent}-01"), PARENT, "{of:?}");
-            assert_eq!(attribute(span, "trigon.parent.source").as_deref(), Some("traceparent"), "{of:?}");
+            assert_eq!(attribute(span, "trigon.parent.source").as_deref(), Some("header"), "{of:?}");
         }
         two.agent.stop()?;
     }

@@ -80,7 +80,7 @@ pub(crate) fn source(source: ParentSource) -> &'static str {
         ParentSource::Context => "context",
         ParentSource::Goroutine => "goroutine",
         ParentSource::Creator => "creator",
-        ParentSource::Header => "traceparent",
+        ParentSource::Header => "header",
         ParentSource::Connection => "connection",
     }
 }

@@ -35,6 +35,6 @@ pub use load_error::LoadError;
 pub use mapping::{FileId, Mapping};
 pub use object::{Attached, Probes, Ring};
 pub use plan::{NoHttp, Part, Plan, PlannedSite, Refused, flags};
-pub use settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
+pub use settings::{ObservedProcess, Propagators, Sampler, Settings, UprobeMulti};
 pub use stats::{ProgramRuns, RunStatistics, loaded_programs};
 pub use table::{CallPlace, Calls, Library, Path, Probe, Program, Role, Step, Structs, Target, When, Within, probes};

@@ -9,7 +9,7 @@ use crate::plan::{Part, Plan, flags};
 use crate::program::Program;
 use crate::requests::{self, Places};
 use crate::scheduler::Scheduler;
-use crate::settings::{ObservedProcess, Sampler, Settings, UprobeMulti};
+use crate::settings::{ObservedProcess, Propagators, Sampler, Settings, UprobeMulti};
 use crate::skeleton::{TrigonSkel, types};
 use libbpf_rs::skel::OpenSkel;
 use libbpf_rs::{Link, MapCore, MapFlags, PrintLevel, RingBuffer, RingBufferBuilder};
@@ -234,7 +234,11 @@ impl Probes {
     /// The map is full, or the kernel refuses.
     pub fn observe(&self, pid: u32, process: &ObservedProcess, plan: &Plan) -> io::Result<()> {
         let mut bits = plan.flags & (flags::SWISS_MAPS | flags::H2_UNHELD | flags::ROUTERS);
-        bits |= if process.trace_context { plan.flags & flags::TRACE_CONTEXT } else { 0 };
+        if plan.flags & flags::TRACE_CONTEXT != 0 {
+            let Propagators { trace_context, b3, jaeger } = process.propagators;
+            let wanted = [(trace_context, flags::TRACE_CONTEXT), (b3, flags::B3), (jaeger, flags::JAEGER)];
+            bits |= wanted.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit);
+        }
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
         }

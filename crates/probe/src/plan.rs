@@ -30,7 +30,7 @@ pub mod flags {
     pub const ROUTE_POINTER: u32 = 8;
     /// Maps are Swiss tables.
     pub const SWISS_MAPS: u32 = 16;
-    /// `traceparent` is read.
+    /// Header maps can be read, and W3C Trace Context is wanted of them.
     pub const TRACE_CONTEXT: u32 = 32;
     /// Nothing holds an HTTP/2 request until its end.
     pub const H2_UNHELD: u32 = 64;
@@ -40,6 +40,10 @@ pub mod flags {
     pub const CREATORS: u32 = 256;
     /// Routers tell routes.
     pub const ROUTERS: u32 = 512;
+    /// B3 headers are read.
+    pub const B3: u32 = 1024;
+    /// Jaeger's header is read.
+    pub const JAEGER: u32 = 2048;
 }
 
 /// One place to attach.

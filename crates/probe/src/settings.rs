@@ -47,6 +47,17 @@ pub struct Sampler {
     pub slow_ns: u64,
 }
 
+/// Headers of incoming requests that name a trace and a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Propagators {
+    /// `traceparent` and `tracestate`; wins over all others.
+    pub trace_context: bool,
+    /// `b3`, or the `X-B3-` headers.
+    pub b3: bool,
+    /// `uber-trace-id`.
+    pub jaeger: bool,
+}
+
 /// What the kernel side must know about a process.
 #[derive(Debug, Clone)]
 pub struct ObservedProcess {
@@ -60,8 +71,8 @@ pub struct ObservedProcess {
     pub metrics: bool,
     /// Whether the request's pattern means anything (not under `GODEBUG=httpmuxgo121=1`).
     pub routes: bool,
-    /// Whether `traceparent` is read.
-    pub trace_context: bool,
+    /// Which headers of requests are read.
+    pub propagators: Propagators,
     /// Whose spans are due.
     pub sampler: Sampler,
     /// Whether its calls to others are seen.

@@ -197,7 +197,7 @@ fn what_cannot_be_known_must_not_be_linked_even_if_right() {
 
 #[test]
 fn spans_must_say_how_their_parents_were_found() {
-    for (id, source) in [(11, "goroutine"), (12, "traceparent")] {
+    for (id, source) in [(11, "goroutine"), (12, "header")] {
         let mut spans = two();
         let of = spans.iter().find(|(_, span)| span.span_id == [id; 8]).unwrap().1.clone();
         let (path, parent) = ("/leaf/ctx/1/0", of.parent_span_id[0]);

@@ -14,12 +14,12 @@ use std::time::Duration;
 use trigon_discover::{Candidate, Host, OwnCollectors, Process, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::GoBinary;
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Sampler, copy_file};
+use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Propagators, Sampler, copy_file};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Choices {
-    pub(crate) trace_context: bool,
+    pub(crate) propagators: Propagators,
     pub(crate) selection: Selection,
     pub(crate) sampler: Sampler,
     /// Whether programs that export the same signals themselves are left alone.
@@ -314,7 +314,7 @@ impl Observer {
             spans,
             metrics,
             routes: !no_routes,
-            trace_context: self.choices.trace_context,
+            propagators: self.choices.propagators,
             sampler: self.choices.sampler,
             calls: spans || metrics,
             bias,

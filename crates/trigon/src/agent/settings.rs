@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trigon_discover::{Rule, Selection};
 use trigon_export::otlp::{Compression, Destination, HistogramForm, OtlpConfig, Protocol};
 use trigon_pipeline::{Clock, PipelineConfig, RuntimeSets, Thresholds};
-use trigon_probe::{Sampler, Settings, UprobeMulti};
+use trigon_probe::{Propagators, Sampler, Settings, UprobeMulti};
 
 pub(super) fn sizes(config: &Config) -> Settings {
     Settings {
@@ -37,6 +37,7 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
     let selection =
         Selection { include: rules(&config.discovery.include)?, exclude: rules(&config.discovery.exclude)? };
     let traces = &config.traces;
+    let reads = |propagator| traces.propagators.contains(&propagator);
     Ok(Choices {
         selection,
         sampler: Sampler {
@@ -51,7 +52,11 @@ pub(super) fn choices(config: &Config) -> Result<Choices> {
         gc: config.runtime.gc_events,
         runtime: config.runtime.enabled,
         skip_own_collector: config.runtime.own_collector == config::OwnCollector::Skip,
-        trace_context: traces.propagators.contains(&config::Propagator::TraceContext),
+        propagators: Propagators {
+            trace_context: reads(config::Propagator::TraceContext),
+            b3: reads(config::Propagator::B3),
+            jaeger: reads(config::Propagator::Jaeger),
+        },
     })
 }
 

@@ -137,15 +137,27 @@ fn propagators(text: &str) -> Result<Value, String> {
     let mut list = Vec::new();
     let mut ignored = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        match name {
-            "tracecontext" if list.is_empty() => list.push(Node::text(variable("OTEL_PROPAGATORS"), name)),
-            "tracecontext" | "baggage" | "none" => {}
-            _ => ignored.push(name),
+        let propagator = match name {
+            "tracecontext" | "jaeger" => name,
+            // Which of both forms a sender chooses does not matter to who reads them.
+            "b3" | "b3multi" => "b3",
+            "baggage" | "none" => continue,
+            _ => {
+                ignored.push(name);
+                continue;
+            }
+        };
+        if !list.contains(&propagator) {
+            list.push(propagator);
         }
     }
+    let list = list.into_iter().map(|name| Node::text(variable("OTEL_PROPAGATORS"), name)).collect();
     match ignored.as_slice() {
         [] => Ok(Value::List(list)),
-        _ => Err(format!("{} cannot be read; known are tracecontext, baggage, none", ignored.join(", "))),
+        _ => Err(format!(
+            "{} cannot be read; known are tracecontext, b3, b3multi, jaeger, baggage, none",
+            ignored.join(", ")
+        )),
     }
 }
 

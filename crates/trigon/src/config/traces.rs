@@ -22,7 +22,8 @@ pub(crate) struct Traces {
     pub(crate) slow: Period,
     /// Whether a request that fails (status 5xx, panic, aborted) becomes a span whatever the sampler says.
     pub(crate) errors: bool,
-    /// Headers of incoming requests that give a span its trace and parent. An empty list makes every span a root.
+    /// Headers of incoming requests that give a span its trace and parent. Where W3C Trace Context is listed and there, it
+    /// wins; then B3, then Jaeger. An empty list makes every span a root.
     pub(crate) propagators: Vec<Propagator>,
 }
 
@@ -68,6 +69,10 @@ impl Sampler {
 pub(crate) enum Propagator {
     /// W3C Trace Context: `traceparent` and `tracestate`.
     TraceContext,
+    /// B3, as Zipkin sends it: the header `b3`, or those that begin with `X-B3-`.
+    B3,
+    /// Jaeger's `uber-trace-id`.
+    Jaeger,
 }
 
 impl Default for Traces {

@@ -307,7 +307,7 @@ fn standard_variables() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://t.example/v1/traces"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
-        ("OTEL_PROPAGATORS", "baggage,tracecontext"),
+        ("OTEL_PROPAGATORS", "baggage,tracecontext,b3multi,jaeger,b3"),
         ("OTEL_SERVICE_NAME", "whatever"),
         ("OTEL_TRACES_SAMPLER", "always_on"),
     ];
@@ -323,7 +323,10 @@ fn standard_variables() {
     assert_eq!((otlp.histogram, otlp.protocol), (Histogram::Exponential, Protocol::Grpc));
     assert_eq!(otlp.client_key.as_deref(), Some(Path::new("/k.pem")));
     assert_eq!(metrics.export_interval.duration(), Duration::from_secs(15));
-    assert_eq!((traces.sampler, traces.propagators), (Sampler::AlwaysOn, vec![Propagator::TraceContext]));
+    assert_eq!(
+        (traces.sampler, traces.propagators),
+        (Sampler::AlwaysOn, vec![Propagator::TraceContext, Propagator::B3, Propagator::Jaeger])
+    );
 }
 
 #[test]
@@ -401,7 +404,7 @@ fn standard_variables_that_cannot_be_used_are_warned_of() {
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%s3cret"),
         ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "yes"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1"),
-        ("OTEL_PROPAGATORS", "b3,tracecontext"),
+        ("OTEL_PROPAGATORS", "xray,tracecontext"),
         ("OTEL_TRACES_SAMPLER", "xray"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
     ];

@@ -181,15 +181,15 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 					struct call_end *e)
 {
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
-	__u32 due = 0;
+	__u32 due = 0, kind = operation_kind(e->key.signal, e->key.system);
 
 	/* Said once a call, however often it was looked for, and only where its span would have said it. */
-	if (c->source == PARENT_NONE && p->flags & PROCESS_SPANS)
+	if (c->source == PARENT_NONE && wants_spans(p, kind))
 		lose(LOSS_PARENT_UNKNOWN);
 	e->key.process = c->process;
-	if (p->flags & PROCESS_METRICS)
+	if (wants_metrics(p, kind))
 		red_count(&e->key, duration);
-	if (p->flags & PROCESS_SPANS) {
+	if (wants_spans(p, kind)) {
 		if (c->sampled)
 			due |= DUE_SAMPLED;
 		if (p->errors && e->failed)

@@ -9,6 +9,20 @@ const volatile __u32 call_place_mask = 63;
 
 const volatile struct call no_call;
 
+/* Which kind of operation a library's calls are. */
+static __always_inline __u32 library_kind(__u8 library)
+{
+	switch (library) {
+	case CALL_HTTP1:
+	case CALL_HTTP2: return OWN_HTTP_CLIENT;
+	case CALL_GRPC:
+	case CALL_GRPC_STREAM: return OWN_RPC_CLIENT;
+	case CALL_SQL: return OWN_SQL;
+	case CALL_REDIS: return OWN_REDIS;
+	}
+	return 0;
+}
+
 static __always_inline __u32 call_place(const struct call_key *key)
 {
 	return (__u32)(((key->subject >> 5) + key->library) * 0x9e3779b1u >> 8) & call_place_mask;

@@ -118,11 +118,11 @@ __noinline int grpc_settle(const struct process *p, const struct call_layout *l,
 	e.key.outcome = e.failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e.text.ptr = r->uri;
 	e.text.len = r->uri_len;
-	if (p->flags & PROCESS_METRICS) {
+	if (wants_metrics(p, OWN_RPC_SERVER)) {
 		find_route(p, &e.key, e.text);
 		red_count(&e.key, duration);
 	}
-	if (!(p->flags & PROCESS_SPANS))
+	if (!wants_spans(p, OWN_RPC_SERVER))
 		return 0;
 	due = (r->sampled ? DUE_SAMPLED : 0) | (p->errors && e.failed ? DUE_ERROR : 0) |
 	      (duration >= p->slow_ns ? DUE_SLOW : 0);

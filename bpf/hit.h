@@ -22,4 +22,27 @@ static __always_inline const struct process *observed(__u32 tgid, __u32 *slot)
 	return bpf_map_lookup_elem(&configurations, slot);
 }
 
+/* Which kind of operation this is: a bit of own_spans and own_metrics. */
+static __always_inline __u32 operation_kind(__u32 signal, __u32 system)
+{
+	switch (signal) {
+	case SIGNAL_HTTP_SERVER: return OWN_HTTP_SERVER;
+	case SIGNAL_HTTP_CLIENT: return OWN_HTTP_CLIENT;
+	case SIGNAL_RPC_SERVER: return OWN_RPC_SERVER;
+	case SIGNAL_RPC_CLIENT: return OWN_RPC_CLIENT;
+	}
+	return system == SYSTEM_SQL ? OWN_SQL : system == SYSTEM_REDIS ? OWN_REDIS : 0;
+}
+
+/* Whether spans of this kind are wanted of the process. */
+static __always_inline int wants_spans(const struct process *p, __u32 kind)
+{
+	return p->flags & PROCESS_SPANS && !(p->own_spans & kind);
+}
+
+static __always_inline int wants_metrics(const struct process *p, __u32 kind)
+{
+	return p->flags & PROCESS_METRICS && !(p->own_metrics & kind);
+}
+
 #endif

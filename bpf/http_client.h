@@ -77,7 +77,7 @@ int http_client_begin(struct go_registers *regs)
 	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
 		lose(LOSS_CONNECTION_UNREADABLE);
 	/* Who has neither a span nor a parent is nobody's parent. */
-	if (c->connection.port && (p->flags & PROCESS_SPANS || c->parent_id))
+	if (c->connection.port && (wants_spans(p, OWN_HTTP_CLIENT) || c->parent_id))
 		enter_caller(c);
 	return 0;
 }

@@ -367,9 +367,9 @@ static __always_inline void settle(const struct process *p, const struct request
 	e->key.process = r->process;
 	e->key.status = e->response.status;
 	e->key.method = r->method;
-	if (p->flags & PROCESS_METRICS)
+	if (wants_metrics(p, OWN_HTTP_SERVER))
 		red_count(&e->key, duration);
-	if (p->flags & PROCESS_SPANS) {
+	if (wants_spans(p, OWN_HTTP_SERVER)) {
 		decide(p, r, e, duration);
 		if (e->due) {
 			count_due();

@@ -81,6 +81,14 @@ struct go_layout {
 #define PROCESS_B3            1024
 #define PROCESS_JAEGER        2048
 
+/* Kinds of operations that a program may tell of itself; crates/model/src/operation.rs. */
+#define OWN_HTTP_SERVER 1
+#define OWN_HTTP_CLIENT 2
+#define OWN_RPC_SERVER  4
+#define OWN_RPC_CLIENT  8
+#define OWN_SQL         16
+#define OWN_REDIS       32
+
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
 	SAMPLER_ON = 1,
@@ -98,7 +106,9 @@ struct process {
 	__u8 sampler;      /* for requests without a parent, or for all if not parent_based */
 	__u8 parent_based;
 	__u8 errors; /* errors are always due */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 own_spans; /* OWN_*: of these the program sends spans itself */
+	__u16 own_metrics;
 	struct go_layout layout;
 };
 

@@ -157,7 +157,7 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 	return 0;
 found:
 	/* Without a span of its own it stands for its parent. */
-	c->span_id = p->flags & PROCESS_SPANS ? new_span(of, c->start_ns) : c->parent_id;
+	c->span_id = wants_spans(p, library_kind(c->library)) ? new_span(of, c->start_ns) : c->parent_id;
 	return 0;
 }
 

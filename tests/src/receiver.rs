@@ -83,13 +83,20 @@ impl Receiver {
 
     /// All spans so far, each with its service name.
     pub fn spans(&self) -> Vec<(String, Span)> {
+        self.scoped_spans().into_iter().map(|(service, _, span)| (service, span)).collect()
+    }
+
+    /// All spans so far, each with its service and the name of the instrumentation scope that made it.
+    pub fn scoped_spans(&self) -> Vec<(String, String, Span)> {
         let Ok(got) = self.got.lock() else { return Vec::new() };
         let mut spans = Vec::new();
         for resource in got.traces.iter().flat_map(|request| &request.resource_spans) {
             let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
             let name = attributes.filter(|pair| pair.key == "service.name").find_map(|pair| text(pair.value.as_ref()));
-            for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
-                spans.push((name.clone().unwrap_or_default(), span.clone()));
+            let name = name.unwrap_or_default();
+            for scoped in &resource.scope_spans {
+                let scope = scoped.scope.as_ref().map_or("", |scope| scope.name.as_str());
+                spans.extend(scoped.spans.iter().map(|span| (name.clone(), scope.to_owned(), span.clone())));
             }
         }
         spans

@@ -2,24 +2,99 @@
 
 use std::collections::BTreeMap;
 use trigon_gobin::GoBinary;
+use trigon_model::Operations;
 
 /// What such a program exports itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SdkSignals {
-    /// HTTP server spans.
-    pub spans: bool,
-    /// HTTP server metrics.
-    pub metrics: bool,
+    /// Of these it exports spans.
+    pub spans: Operations,
+    /// Of these it exports metrics.
+    pub metrics: Operations,
 }
 
-/// Functions that are linked only where the handler wrapper is used.
-const INSTRUMENTATION: &str = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp.";
+/// A library that instruments operations, by functions that are linked only where it is used for them.
+struct Instrumentation {
+    /// What the names of its functions begin with.
+    package: &'static str,
+    /// One of these is in the name of one of them.
+    marks: &'static [&'static str],
+    /// What it tells of.
+    of: Operations,
+    /// What is in a function's name where it has metrics as well; empty: it always has.
+    metrics: &'static str,
+}
+
+const OTELHTTP: &str = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp.";
+const OTELGRPC: &str = "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc.";
+/// Where those of web frameworks put what records metrics, since they have any.
+const RECORDS: &str = "RecordMetrics";
+
+/// Read in otelhttp, otelgrpc and otelgin 0.40 and 0.63, otelecho and otelmux 0.63, otelchi 0.12, XSAM/otelsql 0.40,
+/// redisotel 9.14.
+const INSTRUMENTATIONS: &[Instrumentation] = &[
+    Instrumentation {
+        package: OTELHTTP,
+        marks: &["serveHTTP", "(*Handler).ServeHTTP"],
+        of: Operations::HTTP_SERVER,
+        metrics: "",
+    },
+    Instrumentation {
+        package: "go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin",
+        marks: &["Middleware.func"],
+        of: Operations::HTTP_SERVER,
+        metrics: RECORDS,
+    },
+    Instrumentation {
+        package: "go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho",
+        marks: &["Middleware.func"],
+        of: Operations::HTTP_SERVER,
+        metrics: RECORDS,
+    },
+    Instrumentation {
+        package: "go.opentelemetry.io/contrib/instrumentation/github.com/gorilla/mux/otelmux",
+        marks: &["traceware).ServeHTTP", "traceware.ServeHTTP"],
+        of: Operations::HTTP_SERVER,
+        metrics: RECORDS,
+    },
+    Instrumentation {
+        package: "github.com/riandyrn/otelchi",
+        marks: &["traceware).ServeHTTP", "traceware.ServeHTTP"],
+        of: Operations::HTTP_SERVER,
+        metrics: "otelchi/metric",
+    },
+    Instrumentation {
+        package: OTELGRPC,
+        marks: &["(*serverHandler).HandleRPC", "UnaryServerInterceptor.func", "StreamServerInterceptor.func"],
+        of: Operations::RPC_SERVER,
+        metrics: "(*serverHandler).HandleRPC",
+    },
+    Instrumentation {
+        package: OTELGRPC,
+        marks: &["(*clientHandler).HandleRPC", "UnaryClientInterceptor.func", "StreamClientInterceptor.func"],
+        of: Operations::RPC_CLIENT,
+        metrics: "(*clientHandler).HandleRPC",
+    },
+    Instrumentation {
+        package: "github.com/XSAM/otelsql.",
+        marks: &["(*otConn).QueryContext", "(*otConn).ExecContext"],
+        of: Operations::SQL,
+        metrics: "",
+    },
+    Instrumentation {
+        package: "github.com/redis/go-redis/extra/redisotel/v9.",
+        marks: &["(*tracingHook).ProcessHook"],
+        of: Operations::REDIS,
+        metrics: "(*metricsHook).ProcessHook",
+    },
+];
+
 const TRACE_SDK: &str = "go.opentelemetry.io/otel/sdk/trace.(*TracerProvider).RegisterSpanProcessor";
 const METRIC_SDK: &str = "go.opentelemetry.io/otel/sdk/metric.(*MeterProvider).Meter";
 const EXPORTERS: &str = "go.opentelemetry.io/otel/exporters/";
 
-/// The rule: the program links otelhttp's handler, the SDK of the signal and an exporter, and its environment does not
-/// switch the signal off. That it calls them cannot be seen from outside; the linker drops what is never called.
+/// The rule: the program links what instruments an operation, the SDK of the signal and an exporter, and its environment
+/// does not switch the signal off. That it calls them cannot be seen from outside; the linker drops what is never called.
 pub fn sdk_signals(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>) -> SdkSignals {
     let modules = &binary.build_info().deps;
     let has_module = |path: &str| modules.iter().any(|module| module.path.starts_with(path));
@@ -32,14 +107,36 @@ pub fn sdk_signals(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>
     }
     let found = binary.functions_named(&[TRACE_SDK, METRIC_SDK]);
     let linked = |index: usize| found.get(index).is_some_and(Option::is_some);
-    let handler = binary.functions_with_prefix(INSTRUMENTATION);
     let exporters = binary.functions_with_prefix(EXPORTERS);
     let exports = |what: &str| exporters.iter().any(|function| function.name.contains(what));
-    let wraps = handler.iter().any(|function| function.name.contains("serveHTTP"));
-    SdkSignals {
-        spans: wraps && linked(0) && exports("trace") && variable("OTEL_TRACES_EXPORTER") != "none",
-        metrics: wraps && linked(1) && exports("metric") && variable("OTEL_METRICS_EXPORTER") != "none",
+    let spans = linked(0) && exports("trace") && variable("OTEL_TRACES_EXPORTER") != "none";
+    let metrics = linked(1) && exports("metric") && variable("OTEL_METRICS_EXPORTER") != "none";
+    if !spans && !metrics {
+        return SdkSignals::default();
     }
+    let used = |row: &&Instrumentation| {
+        let functions = binary.functions_with_prefix(row.package);
+        let has = |mark: &str| functions.iter().any(|function| function.name.contains(mark));
+        row.marks.iter().any(|mark| has(mark)).then(|| (row.of, has(row.metrics)))
+    };
+    let mut instrumented: Vec<_> = INSTRUMENTATIONS.iter().filter_map(|row| used(&row)).collect();
+    if wraps_transports(binary) {
+        instrumented.push((Operations::HTTP_CLIENT, true));
+    }
+    let all = instrumented.iter().map(|(of, _)| *of).collect();
+    let counted = instrumented.iter().filter(|(_, counts)| *counts).map(|(of, _)| *of).collect();
+    SdkSignals {
+        spans: if spans { all } else { Operations::NONE },
+        metrics: if metrics { counted } else { Operations::NONE },
+    }
+}
+
+/// otelhttp's transport is linked wherever its handler is, since the package makes a client of its own. It is used where
+/// somebody else makes one.
+fn wraps_transports(binary: &GoBinary<'_>) -> bool {
+    let makes = binary.functions_named(&["go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp.NewTransport"]);
+    let Some(Some(makes)) = makes.first() else { return false };
+    binary.callers(makes).any(|caller| !caller.name.starts_with(OTELHTTP))
 }
 
 /// Collectors of the Go runtime that a program brings itself.

@@ -8,6 +8,7 @@ use crate::inline::{self, Inlined};
 use crate::itab::{self, Itab};
 use crate::moduledata::ModuleData;
 use crate::pclntab::{self, Function, Pclntab};
+use crate::site;
 use crate::source::Source;
 use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
@@ -159,6 +160,12 @@ impl<'d> GoBinary<'d> {
     /// A function's machine code; empty if the file does not hold it.
     pub fn code(&self, function: &Function<'_>) -> &'d [u8] {
         self.image.range(&(function.entry..function.end)).unwrap_or_default()
+    }
+
+    /// The functions that call another directly, by its address.
+    pub fn callers(&self, of: &Function<'_>) -> impl Iterator<Item = Function<'d>> {
+        let (arch, target) = (self.image.arch(), of.entry);
+        self.functions().filter(move |caller| site::calls_directly(arch, self.code(caller), caller.entry, target))
     }
 
     /// What was inlined into a function.

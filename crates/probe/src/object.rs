@@ -265,7 +265,9 @@ impl Probes {
             },
             parent_based: u8::from(parent_based),
             errors: u8::from(errors),
-            pad: [0; 5],
+            pad: 0,
+            own_spans: process.own_spans.bits(),
+            own_metrics: process.own_metrics.bits(),
             layout: plan.layout,
         };
         debug_assert!(value.layout.start.window.size != 0 || plan.http.is_err());

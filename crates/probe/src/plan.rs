@@ -10,6 +10,7 @@ use crate::table::{Calls, Probe, Role, SERVE, SERVE_HTTP, START_WORLD, Step, Tar
 use finder::Finder;
 use trigon_gobin::site::{Policy, Site};
 use trigon_gobin::{GoBinary, GoVersion};
+use trigon_model::Operations;
 
 /// The first version with Swiss maps.
 const SWISS: (u16, u16) = (1, 24);
@@ -265,6 +266,12 @@ impl Plan {
     /// Whether calls to others are seen.
     pub fn sees_calls(&self) -> bool {
         !self.calls.seen.is_empty()
+    }
+
+    /// Which kinds of operations are seen.
+    pub fn operations(&self) -> Operations {
+        let http = self.http.is_ok().then_some(Operations::HTTP_SERVER);
+        http.into_iter().chain(self.calls.seen.iter().map(|calls| calls.operations())).collect()
     }
 
     /// Whether stops of the program are seen.

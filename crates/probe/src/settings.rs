@@ -2,7 +2,7 @@
 
 use crate::calls::CreatorPlaces;
 use crate::gc::GcPlaces;
-use trigon_model::ProcessId;
+use trigon_model::{Operations, ProcessId};
 
 /// Sizes and choices that are fixed before loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,10 @@ pub struct ObservedProcess {
     pub spans: bool,
     /// Whether metrics are wanted.
     pub metrics: bool,
+    /// Of these operations it sends spans itself, and no others are made.
+    pub own_spans: Operations,
+    /// Of these it has metrics of its own.
+    pub own_metrics: Operations,
     /// Whether the request's pattern means anything (not under `GODEBUG=httpmuxgo121=1`).
     pub routes: bool,
     /// Which headers of requests are read.

@@ -16,6 +16,7 @@ pub(crate) use router::{ECHO, GIN};
 pub(crate) use runtime::START_WORLD;
 use std::fmt;
 use trigon_gobin::site::Register;
+use trigon_model::Operations;
 use trigon_model::kernel::CallSignal;
 
 /// One probe: where it sits, what it costs, what it reads.
@@ -140,6 +141,19 @@ impl Calls {
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
+        }
+    }
+}
+
+impl Calls {
+    /// Which kind of operation they are.
+    pub fn operations(self) -> Operations {
+        match self {
+            Self::Http1 | Self::Http2 => Operations::HTTP_CLIENT,
+            Self::GrpcServer => Operations::RPC_SERVER,
+            Self::GrpcClient => Operations::RPC_CLIENT,
+            Self::Sql => Operations::SQL,
+            Self::Redis | Self::RedisPipeline => Operations::REDIS,
         }
     }
 }

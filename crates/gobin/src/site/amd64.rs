@@ -173,6 +173,7 @@ fn classify(instruction: &Instruction, bytes: &[u8], policy: &Policy) -> (Shape,
 }
 
 mod behind;
+pub(super) mod callers;
 mod choose;
 mod code;
 mod slots;

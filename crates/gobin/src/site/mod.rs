@@ -371,3 +371,10 @@ impl fmt::Display for Shape {
         }
     }
 }
+/// Whether code at an address calls another address directly; never, on processors whose calls are not known here.
+pub(crate) fn calls_directly(arch: Arch, code: &[u8], entry: u64, target: u64) -> bool {
+    match arch {
+        Arch::Amd64 => amd64::callers::calls(code, entry, target),
+        Arch::Arm64 => false,
+    }
+}

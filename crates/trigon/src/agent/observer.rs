@@ -67,7 +67,7 @@ enum Found {
 enum Unseen {
     #[error(transparent)]
     Http(#[from] NoHttp),
-    #[error("it exports spans and metrics of its HTTP server itself (discovery.sdk_instrumented)")]
+    #[error("it exports spans and metrics of all that is seen of it itself (discovery.sdk_instrumented)")]
     OwnSdk,
 }
 
@@ -103,6 +103,7 @@ pub(crate) struct Observed {
     pub(crate) go_version: String,
     pub(crate) sites: Vec<String>,
     pub(crate) absent: Vec<String>,
+    /// What is left to the program's own SDK.
     pub(crate) sdk: SdkSignals,
     pub(crate) spans: bool,
     pub(crate) metrics: bool,
@@ -260,8 +261,7 @@ impl Observer {
             return Err(Refusal::NotWanted(reason.to_owned()));
         }
         let sdk = sdk_signals(&binary, &process.environment);
-        let spans = self.choices.spans && !(self.choices.skip_sdk && sdk.spans);
-        let metrics = !(self.choices.skip_sdk && sdk.metrics);
+        let own = if self.choices.skip_sdk { sdk } else { SdkSignals::default() };
         let entry = match process.entry_address() {
             Err(error) if error.is_over() => return Ok(Found::Nothing),
             entry => entry.map_err(failed)?,
@@ -271,19 +271,21 @@ impl Observer {
         let policy = self.kernel.policy(self.choices.allow_stepped);
         let plan = self.executables.get(file_id).is_none().then(|| Plan::of(&binary, &policy));
         copy.check().map_err(failed)?;
-        let http = plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan)).map(|plan| &plan.http);
-        let requests = match http {
+        let known = plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan));
+        let operations = known.map(Plan::operations).unwrap_or_default();
+        let wanted = !own.spans.common(own.metrics).contains(operations);
+        let requests = match known.map(|plan| &plan.http) {
             Some(Err(why)) => Err(why.clone().into()),
-            _ if !spans && !metrics => Err(Unseen::OwnSdk),
+            // Without its requests its calls would have no parents, so they are seen where anything is left to tell.
+            _ if !wanted => Err(Unseen::OwnSdk),
             _ => Ok(()),
         };
-        let known = plan.as_ref().or(self.executables.get(file_id).map(|entry| &entry.plan));
         let (sees_calls, serves) = (known.is_some_and(Plan::sees_calls), known.is_some_and(Plan::serves));
-        let wants_more = self.choices.runtime || self.choices.gc || (sees_calls && (spans || metrics));
+        let wants_more = self.choices.runtime || self.choices.gc || (sees_calls && wanted);
         match &requests {
             Err(why) if !wants_more => return Err(why.as_refusal()),
             // What serves RPCs alone is looked at at once, as what serves HTTP.
-            Err(_) if is_young && !(serves && (spans || metrics)) => {
+            Err(_) if is_young && !(serves && wanted) => {
                 if self.quiet.len() >= MAX_QUIET {
                     self.quiet.clear();
                 }
@@ -295,7 +297,7 @@ impl Observer {
         if let Some(plan) = plan {
             self.executables.insert(file_id, &binary, file, plan);
         }
-        let seen = self.attach(process, file_id, requests.is_ok(), spans || metrics)?;
+        let seen = self.attach(process, file_id, requests.is_ok(), wanted)?;
         if let Err(why) = &requests
             && !seen.stops
             && !seen.calls
@@ -311,12 +313,14 @@ impl Observer {
         let observed = ObservedProcess {
             id,
             read_only: shifted(&read_only, bias),
-            spans,
-            metrics,
+            spans: self.choices.spans,
+            metrics: true,
+            own_spans: own.spans,
+            own_metrics: own.metrics,
             routes: !no_routes,
             propagators: self.choices.propagators,
             sampler: self.choices.sampler,
-            calls: spans || metrics,
+            calls: wanted,
             bias,
             creators: creators::places(&shared.executable.layout.at(bias)).ok(),
             gc: seen.stops.then(|| gc::places(&shared.executable.layout.at(bias)).ok()).flatten(),
@@ -349,9 +353,9 @@ impl Observer {
             go_version: binary.build_info().go_version_raw.clone(),
             sites: shared.sites().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
             absent,
-            sdk,
-            spans: spans && (requests.is_ok() || seen.calls),
-            metrics: metrics && (requests.is_ok() || seen.calls),
+            sdk: own,
+            spans: self.choices.spans && !own.spans.contains(operations) && (requests.is_ok() || seen.calls),
+            metrics: !own.metrics.contains(operations) && (requests.is_ok() || seen.calls),
             calls: seen.calls,
             age: process.age(),
             environment: process.environment.clone(),

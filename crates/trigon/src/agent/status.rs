@@ -91,7 +91,7 @@ impl Status {
                 "event": "observed", "pid": process.pid, "service": process.resource.service_name(),
                 "executable": process.executable.display().to_string(), "go_version": process.go_version,
                 "probes": process.sites, "absent": process.absent, "spans": process.spans, "metrics": process.metrics,
-                "sdk_exports": {"spans": process.sdk.spans, "metrics": process.sdk.metrics},
+                "sdk_exports": {"spans": process.sdk.spans.names(), "metrics": process.sdk.metrics.names()},
             })),
             Format::Text => {
                 let mut line = format!(
@@ -104,12 +104,14 @@ impl Status {
                 for absent in &process.absent {
                     let _ = write!(line, "\n    absent: {absent}");
                 }
-                if (process.sdk.spans || process.sdk.metrics) && process.spans != process.metrics {
-                    let what = if process.spans { "metrics" } else { "spans" };
-                    let _ = write!(
-                        line,
-                        "\n    its own SDK exports {what}: not counted twice (discovery.sdk_instrumented)"
-                    );
+                for (what, of) in [("spans", process.sdk.spans), ("metrics", process.sdk.metrics)] {
+                    if !of.is_empty() {
+                        let _ = write!(
+                            line,
+                            "\n    its own SDK exports {what} of {}: not told twice (discovery.sdk_instrumented)",
+                            of.names().join(", ")
+                        );
+                    }
                 }
                 self.line(&line);
             }

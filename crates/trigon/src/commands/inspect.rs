@@ -71,7 +71,7 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: &Plan) ->
         fields.insert("pid".into(), json!(process.pid));
         fields.insert("service_name".into(), json!(resource.service_name()));
         let sdk = sdk_signals(binary, &process.environment);
-        fields.insert("sdk_exports".into(), json!({"spans": sdk.spans, "metrics": sdk.metrics}));
+        fields.insert("sdk_exports".into(), json!({"spans": sdk.spans.names(), "metrics": sdk.metrics.names()}));
     }
     let layout = RuntimeLayout::resolve(binary, 0);
     fields.insert("runtime_unreadable".into(), json!(SnapshotReader::new(&layout).err().map(|why| why.to_string())));
@@ -124,8 +124,10 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "  process       {} as service {}", text(report, "pid"), text(report, "service_name"))?;
         let sdk = report.get("sdk_exports").cloned().unwrap_or_default();
         for signal in ["spans", "metrics"] {
-            if sdk.get(signal).and_then(Value::as_bool) == Some(true) {
-                writeln!(out, "  own SDK       exports {signal} of its HTTP server itself: not counted twice")?;
+            let of = sdk.get(signal).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let of: Vec<_> = of.iter().filter_map(Value::as_str).collect();
+            if !of.is_empty() {
+                writeln!(out, "  own SDK       exports {signal} of {} itself: not told twice", of.join(", "))?;
             }
         }
     }

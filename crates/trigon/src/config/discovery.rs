@@ -18,8 +18,8 @@ pub(crate) struct Discovery {
     pub(crate) include: Vec<Rule>,
     /// Do not observe processes that match one of these rules, even if an include rule matches.
     pub(crate) exclude: Vec<Rule>,
-    /// What to do with a program that already exports the same spans and metrics through the OpenTelemetry Go SDK.
-    /// `skip` leaves it to its SDK, so that nothing is counted twice; `observe` observes it all the same.
+    /// What to do with operations of which a program already exports spans or metrics through the OpenTelemetry Go SDK.
+    /// `skip` leaves them to its SDK, so that nothing is told twice; `observe` observes them all the same.
     pub(crate) sdk_instrumented: SdkInstrumented,
 }
 

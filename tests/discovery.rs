@@ -142,13 +142,20 @@ fn a_program_with_its_own_sdk_is_not_counted_twice() -> Result<()> {
     let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_SERVICE_NAME", "own-sdk")];
     let server = Server::start(&program, &[], &endpoint)?;
     let mut agent = Agent::start(&[], &[("TRIGON_TRACES_SAMPLER", "always_on")])?;
-    let found = agent.wait_for(|event| event["pid"] == server.pid())?;
-    assert!(found["event"] == "refused" || found["spans"] == false, "{found}");
-    agent.stop()?;
-    let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_SDK_INSTRUMENTED", "observe")])?;
+    // It links gRPC as well, with its exporter, and instruments nothing of it.
     let found = agent.observes(server.pid())?;
-    assert_eq!(found["spans"], true, "{found}");
-    agent.stop()?;
+    assert_eq!(found["sdk_exports"]["spans"], serde_json::json!(["HTTP server", "HTTP client"]), "{found}");
+    hello(&server.address, 20)?;
+    assert_eq!(agent.scrape()?.requests("own-sdk").values().sum::<u64>(), 20, "it has no metrics of its own");
+    let summary = agent.stop()?;
+    assert_eq!(summary["spans_due"], 0, "{summary}");
+    let mut agent =
+        Agent::start(&[], &[("TRIGON_DISCOVERY_SDK_INSTRUMENTED", "observe"), ("TRIGON_TRACES_SAMPLER", "always_on")])?;
+    let found = agent.observes(server.pid())?;
+    assert_eq!(found["sdk_exports"]["spans"], serde_json::json!([]), "{found}");
+    hello(&server.address, 20)?;
+    let summary = agent.stop()?;
+    assert_eq!(summary["spans_due"], 20, "{summary}");
     server.kill()
 }
 

@@ -60,6 +60,7 @@ fn two_hundred_attach_and_detach_cycles_under_load_fail_no_request() -> Result<(
         trace_seed: 1,
         uprobe_multi: UprobeMulti::Auto,
         scheduler: false,
+        service_graph: true,
     };
     let probes = Probes::load(&settings)?;
     let path = build("server", &Build::default())?;

@@ -152,6 +152,7 @@ impl Probes {
             constants.call_place_mask = places - 1;
             constants.index_mask = places / 2 - 1;
             constants.trace_seed = settings.trace_seed;
+            constants.service_graph = u32::from(settings.service_graph);
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = [u64::MAX; 16];
             constants.database_limits = [u64::MAX; 16];

@@ -16,6 +16,7 @@ mod self_metrics;
 mod settings;
 mod status;
 mod stops;
+mod topology;
 
 use crate::config::Config;
 use anyhow::{Context, Result};
@@ -35,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use trigon_discover::{Host, all_pids};
-use trigon_export::http::{self, SnapshotRequest};
+use trigon_export::http::{self, Request};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
@@ -216,6 +217,7 @@ impl Agent {
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => {
                     self.read_aggregates();
+                    self.pipeline.mark_topology(settings::unix_nanos());
                     self.judge_runtimes(self.config.metrics.read_interval.duration());
                 }
                 _ = exports.tick() => self.export_metrics(),
@@ -234,7 +236,7 @@ impl Agent {
     /// Detaches, reads what is left, flushes, and says what was done.
     async fn finish(
         mut self,
-        scrapes: &mut mpsc::Receiver<SnapshotRequest>,
+        scrapes: &mut mpsc::Receiver<Request>,
         stop_server: oneshot::Sender<()>,
         server: tokio::task::JoinHandle<std::io::Result<()>>,
     ) -> Result<()> {
@@ -430,9 +432,15 @@ impl Agent {
         snapshot
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
-        // A scraper that went away needs no answer.
-        let _ = request.send(self.snapshot());
+    fn answer(&mut self, request: Request) {
+        // Who went away needs no answer.
+        match request {
+            Request::Snapshot(to) => drop(to.send(self.snapshot())),
+            Request::Topology(to) => {
+                self.read_aggregates();
+                let _ = to.send(topology::json(&self.pipeline.topology(settings::unix_nanos())));
+            }
+        }
     }
 
     fn export_metrics(&mut self) {

@@ -83,14 +83,17 @@ fn edge_of<'g>(graph: &'g Value, client: &str, server: &str) -> Result<&'g Value
 #[test]
 fn callers_of_one_server_are_told_apart() -> Result<()> {
     trigon_tests::require_root()?;
+    // Whatever else runs on this machine is called otherwise.
+    let unique = |name: &str| format!("{name}-{}", std::process::id());
+    let [left_name, right_name, server_name] = ["left", "right", "server"].map(unique);
     for toolchain in TOOLCHAINS {
         let (caller, program) = (build("caller", &Build::with(toolchain))?, build("server", &Build::with(toolchain))?);
-        let start = |name| Server::start(&caller, &[], &[("OTEL_SERVICE_NAME", name)]);
-        let (left, right) = (start("left")?, start("right")?);
-        let server = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", "server")])?;
-        let elsewhere = Server::start(&program, &[], &[])?;
-        let pids = [&left, &right, &server].map(|server| server.pid().to_string()).join(",");
-        let mut agent = Agent::start(&["--pid", &pids], &[])?;
+        let start = |name: &str| Server::start(&caller, &[], &[("OTEL_SERVICE_NAME", name)]);
+        let (left, right) = (start(&left_name)?, start(&right_name)?);
+        let server = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", &server_name)])?;
+        let elsewhere = Server::start(&program, &[], &[("OTEL_SERVICE_NAME", "elsewhere")])?;
+        let rules = format!("[{{service: {left_name}}}, {{service: {right_name}}}, {{service: {server_name}}}]");
+        let mut agent = Agent::start(&[], &[("TRIGON_DISCOVERY_INCLUDE", &rules)])?;
         for process in [&left, &right, &server] {
             agent.observes(process.pid())?;
         }
@@ -109,39 +112,59 @@ fn callers_of_one_server_are_told_apart() -> Result<()> {
 
         let page = agent.scrape()?;
         let expected = [
-            edge("left", "127.0.0.1", "virtual_node", [3, 0, 3, 3]),
-            edge("left", "server", "", [9, 2, 9, 9]),
-            edge("right", "127.0.0.1", "virtual_node", [6, 6, 6, 6]),
-            edge("right", "server", "", [9, 0, 9, 9]),
+            edge(&left_name, "127.0.0.1", "virtual_node", [3, 0, 3, 3]),
+            edge(&left_name, &server_name, "", [9, 2, 9, 9]),
+            edge(&right_name, "127.0.0.1", "virtual_node", [6, 6, 6, 6]),
+            edge(&right_name, &server_name, "", [9, 0, 9, 9]),
         ];
         assert_eq!(edges(&page), expected.into(), "{toolchain}");
         // Other metrics do not tell callers apart.
         let served: Vec<_> = page
             .find(
                 "http_server_request_duration_seconds_count",
-                &[("service_name", "server"), ("http_response_status_code", "200")],
+                &[("service_name", server_name.as_str()), ("http_response_status_code", "200")],
             )
             .map(|sample| sample.value)
             .collect();
         assert_eq!(served, [17.0], "{toolchain}");
 
         let graph = topology(&agent)?;
-        assert_eq!(node(&graph, "service:left")?["processes"][0]["pid"], left.pid(), "{graph}");
+        assert_eq!(node(&graph, &format!("service:{left_name}"))?["processes"][0]["pid"], left.pid(), "{graph}");
         let host = node(&graph, "external:127.0.0.1")?;
-        assert_eq!((&host["kind"], &host["targets"]), (&"external".into(), &serde_json::json!(["127.0.0.1:1", elsewhere.address])));
-        let found = edge_of(&graph, "service:left", "service:server")?;
+        assert_eq!(
+            (&host["kind"], &host["targets"]),
+            (&"external".into(), &serde_json::json!(["127.0.0.1:1", elsewhere.address]))
+        );
+        let found = edge_of(&graph, &format!("service:{left_name}"), &format!("service:{server_name}"))?;
         assert_eq!((found["calls"].as_u64(), found["failed"].as_u64()), (Some(9), Some(2)), "{found}");
         assert_eq!(found["server_seconds"]["count"], 9, "{found}");
         let (by_client, by_server) = (found["client_seconds"]["sum"].as_f64(), found["server_seconds"]["sum"].as_f64());
         assert!(by_server > Some(0.0) && by_server < by_client, "{found}");
-        let found = edge_of(&graph, "service:right", "external:127.0.0.1")?;
+        let found = edge_of(&graph, &format!("service:{right_name}"), "external:127.0.0.1")?;
         assert_eq!((&found["connection_type"], &found["server_seconds"]), (&"virtual_node".into(), &Value::Null));
+
+        // A client that comes back adds to its service's edge; what the kernel counted with the first one goes meanwhile.
+        let gone = right.pid();
+        drop(right);
+        agent.wait_for(|event| event["event"] == "exited" && event["pid"] == gone)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let right = start(&right_name)?;
+        agent.observes(right.pid())?;
+        calls(&right, &hello, 2, "HTTP/1.1 200")?;
+        let page = agent.scrape()?;
+        assert_eq!(
+            edges(&page).get(&edge(&right_name, &server_name, "", [0; 4]).0),
+            Some(&[11, 0, 11, 11]),
+            "{toolchain}"
+        );
+        let labels = [("service_name", server_name.as_str()), ("http_response_status_code", "200")];
+        assert_eq!(page.sum("http_server_request_duration_seconds_count", &labels), 19.0, "{toolchain}");
 
         // What reached the server once is the server's, though nobody answers there any more.
         drop(server);
         calls(&left, &hello, 4, "error")?;
         let edges = edges(&agent.scrape()?);
-        assert_eq!(edges.get(&edge("left", "server", "", [0; 4]).0), Some(&[13, 6, 13, 13]), "{toolchain}");
+        assert_eq!(edges.get(&edge(&left_name, &server_name, "", [0; 4]).0), Some(&[13, 6, 13, 13]), "{toolchain}");
         agent.stop()?;
     }
     Ok(())

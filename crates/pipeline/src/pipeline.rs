@@ -319,9 +319,7 @@ impl Pipeline {
         let before = std::mem::take(&mut self.strangers);
         for (key, value) in entries {
             if self.processes.get(key.process).is_some() {
-                let added = self.metrics.take(key, value, &mut self.routes, source);
-                let routes = &mut self.routes;
-                self.graph.take(key, added, &mut Sources { processes: &self.processes, routes, texts: source });
+                self.take(key, value, source);
             } else {
                 // A reading in batches may deliver an entry twice.
                 let known = self.strangers.get(&key).or_else(|| before.get(&key)).copied();
@@ -332,6 +330,31 @@ impl Pipeline {
         }
         let routes = &mut self.routes;
         self.graph.settle(&mut Sources { processes: &self.processes, routes, texts: source });
+    }
+
+    /// Takes entries of the kernel that were deleted, as they stood then.
+    pub fn entries_taken(
+        &mut self,
+        entries: impl IntoIterator<Item = (RedKey, RedValue)>,
+        source: &mut dyn RouteSource,
+    ) {
+        for (key, value) in entries {
+            if self.processes.get(key.process).is_some() {
+                self.take(key, value, source);
+            } else {
+                let known = self.strangers.remove(&key).unwrap_or_default();
+                self.losses.add(UNKNOWN_REQUESTS, value.count.saturating_sub(known));
+            }
+            self.metrics.entry_removed(&key);
+        }
+        let routes = &mut self.routes;
+        self.graph.settle(&mut Sources { processes: &self.processes, routes, texts: source });
+    }
+
+    fn take(&mut self, key: RedKey, value: RedValue, source: &mut dyn RouteSource) {
+        let added = self.metrics.take(key, value, &mut self.routes, source);
+        let routes = &mut self.routes;
+        self.graph.take(key, added, &mut Sources { processes: &self.processes, routes, texts: source });
     }
 
     /// Notes how far the service graph's counts are at this moment, so that it can tell rates: for each reading at equal

@@ -14,6 +14,7 @@ mod runtime;
 mod runtime_row;
 mod self_metrics;
 mod settings;
+mod settle;
 mod status;
 mod stops;
 mod topology;
@@ -26,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use self_metrics::SelfMetrics;
 use status::Status;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -368,28 +369,6 @@ impl Agent {
         }
         self.pipeline.on_thread_times(self.observer.probes().thread_times());
         self.pipeline.on_losses(&self.observer.probes().losses());
-    }
-
-    /// The last reading of processes that have ended, after which their entries in the kernel go.
-    fn settle(&mut self) {
-        self.read_aggregates();
-        let due = |ended: &&mut Ended| !ended.settled && ended.at.elapsed() >= GRACE;
-        let ids: HashSet<_> = self.ended.iter_mut().filter(|(_, ended)| due(ended)).map(|(id, _)| *id).collect();
-        for id in &ids {
-            if let Some(ended) = self.ended.get_mut(id) {
-                ended.settled = true;
-            }
-            self.pipeline.entries_deleted(*id);
-        }
-        let probes = self.observer.probes();
-        let swept = probes.delete_aggregates(&ids).and_then(|()| probes.sweep(&ids));
-        let open = swept.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what ended processes left in the kernel could not be deleted");
-            0
-        });
-        self.pipeline
-            .losses_mut()
-            .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
     }
 
     /// Processes whose start or end was not reported, because the ring had no room: the kernel side knows who ended, and

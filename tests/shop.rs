@@ -187,7 +187,8 @@ fn graph(page: &Exposition) {
     let edge = |server: &str, kind: &str| {
         // An empty label is one that is not there.
         let fits = |metric: &str| {
-            let samples = page.find(metric, &[("server", server)]);
+            let labels = [("server", server)];
+            let samples = page.find(metric, &labels);
             let of_kind = |sample: &&Sample| sample.labels.get("connection_type").map_or("", String::as_str) == kind;
             samples.filter(of_kind).map(|sample| sample.value).sum::<f64>()
         };

@@ -240,3 +240,37 @@ fn without_it_nothing_is_told() -> Result<()> {
     agent.stop()?;
     Ok(())
 }
+
+#[test]
+fn where_there_is_no_room_requests_keep_what_they_were() -> Result<()> {
+    trigon_tests::require_root()?;
+    let caller = Server::start(&build("caller", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+    let server = Server::start(&build("server", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "server")])?;
+    let pids = format!("{},{}", caller.pid(), server.pid());
+    let mut agent = Agent::start(&["--pid", &pids], &[("TRIGON_METRICS_MAX_AGGREGATES", "16")])?;
+    agent.observes(caller.pid())?;
+    agent.observes(server.pid())?;
+    get(&server.address, "/hello")?;
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] {
+        for path in ["/nothing", "/hello"] {
+            let mut stream = TcpStream::connect(&server.address)?;
+            write!(stream, "{method} {path} HTTP/1.0\r\nHost: x\r\n\r\n")?;
+            stream.read_to_end(&mut Vec::new())?;
+        }
+    }
+    let served = |page: &Exposition, status: &str| {
+        let labels = [("service_name", "server"), ("http_response_status_code", status)];
+        page.sum("http_server_request_duration_seconds_count", &labels)
+    };
+    let before = served(&agent.scrape()?, "200");
+    calls(&caller, &format!("http://{}/hello", server.address), 5, "HTTP/1.1 200")?;
+    let page = agent.scrape()?;
+    assert_eq!(served(&page, "200") - before, 5.0, "{page:?}");
+    assert_eq!(page.sum("http_client_request_duration_seconds_count", &[]), 5.0);
+    // Whose they were is lost, and said to be.
+    let lost = |reason| page.sum("trigon_dropped_total", &[("signal", "service_graph"), ("reason", reason)]);
+    assert_eq!((lost("aggregate_full"), lost("target_unknown")), (10.0, 5.0), "{page:?}");
+    assert_eq!(page.find(TOTAL, &[]).count(), 0);
+    agent.stop()?;
+    Ok(())
+}

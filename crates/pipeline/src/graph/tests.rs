@@ -3,7 +3,7 @@ use super::*;
 use crate::processes::{ProcessInfo, Switches};
 use crate::requests::RequestMetrics;
 use trigon_model::histogram::EXPONENTIAL_BUCKETS;
-use trigon_model::kernel::{EXPLICIT_BUCKETS, Method, RedValue, RouteRef, system};
+use trigon_model::kernel::{CALL_EVENT_SIZE, EXPLICIT_BUCKETS, Event, Method, RedValue, RouteRef, system};
 use trigon_model::{Data, Value};
 
 /// Texts by their hash.
@@ -258,6 +258,51 @@ fn beyond_the_bound_totals_stay_exact_and_edges_end_with_those_who_tell_of_them(
     // A peer that is not known any more.
     scene.read(&[(key(PAYMENTS, CallSignal::HttpServer, PeerRef::Process(FRONT)), 2)]);
     assert_eq!((scene.graph.nameless(), scene.graph.strangers()), (3, 2));
+}
+
+/// The record of an RPC's end, at so many seconds.
+fn rpc(process: ProcessId, signal: CallSignal, port: u16, seconds: u64) -> CallRecord {
+    let mut bytes = vec![0_u8; CALL_EVENT_SIZE];
+    let target = TEXTS[2].as_bytes();
+    (bytes[0], bytes[4], bytes[92], bytes[96]) = (5, process.0 as u8, target.len() as u8, signal as u8);
+    bytes[16..24].copy_from_slice(&(seconds * 1_000_000_000).to_ne_bytes());
+    bytes[84..86].copy_from_slice(&port.to_ne_bytes());
+    bytes[128..128 + target.len()].copy_from_slice(target);
+    let Ok(Event::Call(record)) = Event::decode(&bytes) else { panic!() };
+    *record
+}
+
+#[test]
+fn rpcs_teach_who_is_at_a_target_by_their_connection() {
+    let mut scene = Scene::new(10);
+    let call = key(FRONT, CallSignal::RpcClient, PeerRef::Target(text(2)));
+    let note = |scene: &mut Scene, record: &CallRecord| scene.graph.note(record, &scene.processes);
+    let server = |scene: &mut Scene, requests| {
+        scene.graph.edges.clear();
+        scene.metrics = RequestMetrics::new(100);
+        scene.read(&[(call, requests)]);
+        let graph = scene.graph.topology(&scene.processes, 0);
+        (graph.nodes[graph.edges[0].server].node.kind, graph.nodes[graph.edges[0].server].node.name.to_string())
+    };
+    let (unknown, orders) = ((NodeKind::External, "orders".to_owned()), (NodeKind::Service, "orders".to_owned()));
+    // Another connection, and one whose ends were seen too far apart.
+    note(&mut scene, &rpc(FRONT, CallSignal::RpcClient, 1, 0));
+    note(&mut scene, &rpc(ORDERS, CallSignal::RpcServer, 2, 0));
+    note(&mut scene, &rpc(ORDERS, CallSignal::RpcServer, 1, 11));
+    assert_eq!(server(&mut scene, 1), unknown);
+    // The server's end comes first, or last.
+    note(&mut scene, &rpc(FRONT, CallSignal::RpcClient, 1, 12));
+    assert_eq!(server(&mut scene, 1), orders);
+    note(&mut scene, &rpc(FRONT, CallSignal::RpcClient, 3, 20));
+    note(&mut scene, &rpc(ORDERS, CallSignal::RpcServer, 3, 20));
+    assert_eq!(server(&mut scene, 1), orders);
+    // A load balancer, or another server at this address: none is named.
+    note(&mut scene, &rpc(PAYMENTS, CallSignal::RpcServer, 3, 21));
+    assert_eq!(server(&mut scene, 1), unknown);
+    scene.graph.forget(FRONT);
+    note(&mut scene, &rpc(FRONT, CallSignal::RpcClient, 4, 30));
+    note(&mut scene, &rpc(PAYMENTS, CallSignal::RpcServer, 4, 30));
+    assert_eq!(server(&mut scene, 1), (NodeKind::Service, "payments".to_owned()));
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn callers_of_one_server_are_told_apart() -> Result<()> {
         calls(&left, &format!("http://{}/hello", elsewhere.address), 3, "HTTP/1.1 200")?;
         calls(&right, "http://127.0.0.1:1/nobody", 6, "error")?;
         // The test's own requests come from nobody known.
-        assert_eq!(get(&server.address, "/hello")?.is_empty(), false);
+        assert!(!get(&server.address, "/hello")?.is_empty());
 
         let page = agent.scrape()?;
         let expected = [

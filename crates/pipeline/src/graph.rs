@@ -32,6 +32,8 @@ pub(crate) struct Graph {
     learned: Learned,
     /// Calls of this reading whose other end the kernel does not know: all that it knows is learned from first.
     unlinked: Vec<(RedKey, Added)>,
+    /// When the counts were noted last: an edge that is new since then had none.
+    marked_unix_nano: u64,
     beyond: u64,
     nameless: u64,
     strangers: u64,
@@ -46,12 +48,13 @@ pub(crate) struct Sources<'s> {
 
 impl Graph {
     /// Keeps at most so many edges; what is beyond is summed up in one more. 0: there is no graph.
-    pub(crate) fn new(max_edges: usize) -> Self {
+    pub(crate) fn new(max_edges: usize, now_unix_nano: u64) -> Self {
         Self {
             max_edges,
             edges: BTreeMap::new(),
             learned: Learned::default(),
             unlinked: Vec::new(),
+            marked_unix_nano: now_unix_nano,
             beyond: 0,
             nameless: 0,
             strangers: 0,
@@ -145,7 +148,8 @@ impl Graph {
         } else {
             ends
         };
-        let edge = self.edges.entry(ends).or_default();
+        let marked = self.marked_unix_nano;
+        let edge = self.edges.entry(ends).or_insert_with(|| Edge::new(marked));
         edge.add(key, added, side, has_failed(key), processes);
         Some(edge)
     }
@@ -158,6 +162,7 @@ impl Graph {
 
     /// Notes how far the counts are, so that rates can be told.
     pub(crate) fn mark(&mut self, now_unix_nano: u64) {
+        self.marked_unix_nano = now_unix_nano;
         self.edges.values_mut().for_each(|edge| edge.mark(now_unix_nano));
     }
 

@@ -149,7 +149,7 @@ impl Pipeline {
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
             joins: Joins::default(),
-            graph: Graph::new(config.max_edges),
+            graph: Graph::new(config.max_edges, now_unix_nano),
             losses,
             table: Table::default(),
             samples: Samples::new(config.max_samples),

@@ -108,6 +108,11 @@ pub(super) struct Rate {
 }
 
 impl Edge {
+    /// One that had no calls at this time.
+    pub(super) fn new(unix_nano: u64) -> Self {
+        Self { marks: [Mark { unix_nano, calls: 0, failed: 0 }].into(), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, key: &RedKey, added: Added, side: Side, failed: bool, processes: &Processes) {
         if self.by.insert(key.process)
             && self.by.len() == 1

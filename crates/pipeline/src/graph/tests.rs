@@ -81,7 +81,7 @@ struct Scene {
 impl Scene {
     fn new(max_edges: usize) -> Self {
         let (metrics, routes) = (RequestMetrics::new(100), Routes::new(100));
-        Self { processes: processes(), metrics, routes, graph: Graph::new(max_edges) }
+        Self { processes: processes(), metrics, routes, graph: Graph::new(max_edges, 0) }
     }
 
     fn read(&mut self, entries: &[(RedKey, u32)]) {
@@ -311,7 +311,8 @@ fn rates_are_over_the_last_readings() {
     let call = key(FRONT, CallSignal::HttpClient, PeerRef::Process(PAYMENTS));
     let rate = |scene: &Scene, at: u64| scene.graph.topology(&scene.processes, at * 1_000_000_000).edges[0].rate;
     scene.read(&[(call, 10)]);
-    assert_eq!(rate(&scene, 1), None);
+    assert_eq!(rate(&scene, 5), Some((2.0, 0.0, 5.0)));
+    assert_eq!(rate(&scene, 0), None);
     for at in 1..=10_u64 {
         scene.graph.mark(at * 10_000_000_000);
     }

@@ -179,7 +179,7 @@ fn an_rpc_goes_to_the_service_that_its_target_turns_out_to_be() -> Result<()> {
         let edge = Server::start(&program, &["-edge", &echo.address], &[("OTEL_SERVICE_NAME", "edge")])?;
         let unseen = Server::start(&program, &["-edge", &echo.address], &[("OTEL_SERVICE_NAME", "unseen")])?;
         let pids = format!("{},{}", echo.pid(), edge.pid());
-        let environment = [("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
+        let environment = [("OTEL_TRACES_SAMPLER", "always_on")];
         let mut agent = Agent::start(&["--pid", &pids], &environment)?;
         agent.observes(echo.pid())?;
         agent.observes(edge.pid())?;

@@ -67,6 +67,7 @@ static __always_inline struct call *call_open(const struct process *p, __u32 slo
 	c->connection.port = 0;
 	c->caller = 0;
 	c->caller_way = 0;
+	c->taken = 0;
 	c->span_id = 0;
 	c->active = 1;
 	return c;

@@ -37,13 +37,33 @@ static __always_inline int same_connection(const struct connection_key *a, const
 	       a->address[1] == b->address[1];
 }
 
-/* Takes over the trace of the call that this request's connection is used for, if that is still under way. */
-static __always_inline void find_caller(struct request *r)
+/*
+ * A process and the request or call of which it is said. One word, written and read at once: whoever is late says it of
+ * one that is over.
+ */
+static __always_inline __u64 other_end(__u32 process, __u64 start_ns)
+{
+	return (__u64)process << 32 | (__u32)start_ns;
+}
+
+/* Whether it was said of the one that started then. */
+static __always_inline void set_other_end(struct red_key *key, __u64 end, __u64 start_ns)
+{
+	if (!service_graph || !(end >> 32) || (__u32)end != (__u32)start_ns)
+		return;
+	key->peer = end >> 32;
+	key->peer_kind = PEER_PROCESS;
+}
+
+/* The call that this request's connection is used for, if that is still under way: each learns whose the other is, and
+ * the request takes over the call's trace, unless a header named another. */
+static __always_inline void find_caller(const struct process *p, struct request *r)
 {
 	__u64 value, start, trace_id[2], span_id;
 	struct index_bucket *bucket;
 	struct call_key key = {};
-	const struct call *c;
+	__u32 process, heads;
+	struct call *c;
 	__u8 sampled, joinable;
 
 	if (!r->connection.port)
@@ -67,6 +87,8 @@ static __always_inline void find_caller(struct request *r)
 	if (!c || !c->active || !same_connection(&c->connection, &r->connection))
 		return;
 	start = c->start_ns;
+	process = c->process;
+	heads = c->heads;
 	trace_id[0] = c->trace_id[0];
 	trace_id[1] = c->trace_id[1];
 	span_id = c->span_id;
@@ -75,6 +97,10 @@ static __always_inline void find_caller(struct request *r)
 	asm volatile("" ::: "memory");
 	/* It may end meanwhile, and its goroutine begin another: that one has another start. */
 	if (!c->active || c->start_ns != start || start > r->start_ns || c->caller != value)
+		return;
+	c->taken = other_end(p->id, start);
+	r->caller = other_end(process, r->start_ns);
+	if (r->has_parent || !heads)
 		return;
 	*(__u64 *)r->trace_id = trace_id[0];
 	*(__u64 *)(r->trace_id + 8) = trace_id[1];

@@ -102,9 +102,18 @@ enum trigon_store_operation {
 #define DUE_SLOW    2
 #define DUE_SAMPLED 4
 
+/* Who is at the other end of a request or call; of an aggregate the field peer_kind. */
+enum trigon_peer_kind {
+	PEER_UNKNOWN = 0,
+	/* 1 to TARGET_MAX_BYTES: `peer` is the hash of a text of this length in the map `routes`, the target that the
+	 * program names */
+	PEER_PROCESS = 255, /* `peer` is the id of an observed process */
+};
+
 /* Which requests share an aggregate. No padding: it is a hash key. */
 struct red_key {
 	__u64 route;
+	__u64 peer;
 	__u32 process;
 	__u16 route_len;
 	__u16 status; /* 0: none was written (hijacked, or panicked before) */
@@ -115,9 +124,9 @@ struct red_key {
 	__u8 tls;
 	__u8 signal; /* enum trigon_signal */
 	__u8 system; /* of a database or of messages: which, by crates/model/src/kernel/call.rs */
-	__u8 pad;
+	__u8 peer_kind;
 };
-_Static_assert(sizeof(struct red_key) == 24, "wire contract");
+_Static_assert(sizeof(struct red_key) == 32, "wire contract");
 
 /* Counts of those requests; only ever added to. The 32-bit counts wrap: user space adds up differences. */
 struct red_value {
@@ -315,7 +324,8 @@ enum trigon_loss {
 	LOSS_CONNECTION_UNREADABLE = 31,
 	LOSS_CONNECTIONS_FULL = 32,
 	LOSS_ROUTE_UNLINKED = 33,
-	LOSSES = 34,
+	LOSS_PEER_DROPPED = 44,
+	LOSSES = 45,
 };
 
 #endif

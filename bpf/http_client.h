@@ -77,7 +77,8 @@ int http_client_begin(struct go_registers *regs)
 	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
 		lose(LOSS_CONNECTION_UNREADABLE);
 	/* Who has neither a span nor a parent is nobody's parent. */
-	if (c->connection.port && (wants_spans(p, OWN_HTTP_CLIENT) || c->parent_id))
+	c->heads = wants_spans(p, OWN_HTTP_CLIENT) || c->parent_id;
+	if (c->connection.port && (c->heads || service_graph))
 		enter_caller(c);
 	return 0;
 }
@@ -111,6 +112,7 @@ static __always_inline void http_client_count(const struct process *p, struct ca
 	e->key.outcome = e->failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e->failed |= e->key.status >= 400;
 	find_route(p, &e->key, e->target);
+	set_other_end(&e->key, c->taken, c->start_ns);
 	settle_call(p, c, key, e);
 }
 

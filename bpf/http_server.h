@@ -116,7 +116,7 @@ __noinline int link_caller(const struct process *p, struct request *r)
 		lose(LOSS_CONNECTION_UNREADABLE);
 		return 0;
 	}
-	find_caller(r);
+	find_caller(p, r);
 	return 0;
 }
 
@@ -219,7 +219,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		read_trace_context(p, r, &key, header);
 	if (r->has_parent)
 		r->source = PARENT_HEADER;
-	else if (callers_known && r->protocol / 10 == 1)
+	if (callers_known && r->protocol / 10 == 1 && (service_graph || !r->has_parent))
 		link_caller(p, r);
 	if (p->flags & PROCESS_CALLS)
 		begin_for_calls(p, r, &key, from + l->ctx);
@@ -367,6 +367,9 @@ static __always_inline void settle(const struct process *p, const struct request
 	e->key.process = r->process;
 	e->key.status = e->response.status;
 	e->key.method = r->method;
+	/* Where no caller is looked for, this would cost a cache line. */
+	if (callers_known && r->protocol / 10 == 1)
+		set_other_end(&e->key, r->caller, r->start_ns);
 	if (wants_metrics(p, OWN_HTTP_SERVER))
 		red_count(&e->key, duration);
 	if (wants_spans(p, OWN_HTTP_SERVER)) {

@@ -252,7 +252,9 @@ struct request {
 	__u16 route_len;
 	__u8 route_kind;
 	__u8 route_pad[5];
-	__u64 reserved[4]; /* to whole cache lines */
+	__u64 caller;      /* the process whose call it is << 32 | this request's start, as far as it fits; else another
+			      request's, or 0 */
+	__u64 reserved[3]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct request) == 320, "five cache lines");
 
@@ -349,13 +351,16 @@ struct call {
 	__u64 parent_id;
 	__u64 trace_id[2];
 	struct connection_key connection;
-	__u64 end_ns;      /* of an end that may not be the last */
-	__u64 caller;      /* its connection, hashed, by which it is entered in `state_index` */
-	__u64 client;      /* gRPC's ClientConn */
-	__u64 stack;       /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
-			      themselves */
-	__u64 count;       /* of what is asked for at once */
-	__u64 reserved[4]; /* to whole cache lines */
+	__u64 end_ns; /* of an end that may not be the last */
+	__u64 caller; /* its connection, hashed, by which it is entered in `state_index` */
+	__u64 client; /* gRPC's ClientConn */
+	__u64 stack;  /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
+			 themselves */
+	__u64 count;  /* of what is asked for at once */
+	__u64 taken;  /* the process that serves it << 32 | this call's start, as far as it fits; else another call's */
+	__u32 heads;  /* it has a span or a parent, below which its request hangs */
+	__u32 pad;
+	__u64 reserved[2]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 

@@ -13,6 +13,9 @@ const volatile __u64
 
 #define EXPONENTIAL_MAX_NS 4096000000000ull /* 2^12 s, the end of the last bucket */
 
+/* Set by user space before loading: whether aggregates are told apart by who is at the other end. */
+const volatile __u32 service_graph = 1;
+
 /* What a new entry begins with. Not on the stack, which has no room for it. */
 const volatile struct red_value no_counts;
 
@@ -40,7 +43,16 @@ static __always_inline struct red_value *red_entry(struct red_key *key)
 	v = bpf_map_lookup_elem(&aggregates, key);
 	if (v)
 		return v;
-	/* No room: the process's overflow entry, which user space made when it began to observe the process. */
+	/* No room: what the request was is worth more than whose it was. */
+	if (key->peer_kind) {
+		key->peer = 0;
+		key->peer_kind = PEER_UNKNOWN;
+		lose(LOSS_PEER_DROPPED);
+		v = bpf_map_lookup_elem(&aggregates, key);
+		if (v)
+			return v;
+	}
+	/* The process's overflow entry, which user space made when it began to observe the process. */
 	__builtin_memset(&key->route, 0, sizeof(key->route));
 	key->route_len = 0;
 	key->status = 0;

@@ -73,6 +73,7 @@ static __always_inline struct request *new_request(const struct request_key *key
 		r->ctx_slot = 0;
 		r->goid_slot = 0;
 		r->subject_slot = 0;
+		r->caller = 0;
 		r->tgid = key->tgid;
 		return r;
 	}

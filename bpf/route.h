@@ -68,6 +68,20 @@ __noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 	return 0;
 }
 
+/* Whom a call goes to, as the program names it. */
+static __always_inline void find_target(struct red_key *key, struct go_string target)
+{
+	struct red_key of = {};
+
+	if (!service_graph || !target.len || target.len > TARGET_MAX_BYTES)
+		return;
+	heap_route(&of, target.ptr, target.len);
+	if (of.route_kind != ROUTE_HEAP)
+		return;
+	key->peer = of.route;
+	key->peer_kind = (__u8)of.route_len;
+}
+
 static __always_inline void find_route(const struct process *p, struct red_key *key, struct go_string pattern)
 {
 	if (!pattern.len) {

@@ -75,6 +75,7 @@ fn small() -> Settings {
         trace_seed: 1,
         uprobe_multi: UprobeMulti::Auto,
         scheduler: false,
+        service_graph: true,
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use trigon_tests::agent::Agent;
+use trigon_tests::exposition::{Exposition, Sample};
 use trigon_tests::golang::{cache, root};
 use trigon_tests::receiver::{Receiver, attribute};
 use trigon_tests::until;
@@ -170,6 +171,41 @@ fn each_request_to_the_shop_is_one_trace_to_the_database() -> Result<()> {
     for name in ["INSERT orders", "SELECT orders", "COMMIT", "PIPELINE", "GET"] {
         assert!(spans.iter().any(|(service, span)| service == "orders" && span.name == name), "no {name}");
     }
+    graph(&page);
     agent.stop()?;
     Ok(())
+}
+
+/// Every call is in an edge, which has its two ends.
+fn graph(page: &Exposition) {
+    const TOTAL: &str = "traces_service_graph_request_total";
+    let calls = |metric: &str, labels: &[(&str, &str)]| {
+        let samples: Vec<_> = page.find(metric, labels).collect();
+        let failed = samples.iter().filter(|sample| sample.labels.contains_key("error_type"));
+        (samples.iter().map(|sample| sample.value).sum::<f64>(), failed.map(|sample| sample.value).sum::<f64>())
+    };
+    let edge = |server: &str, kind: &str| {
+        // An empty label is one that is not there.
+        let fits = |metric: &str| {
+            let labels = [("server", server)];
+            let samples = page.find(metric, &labels);
+            let of_kind = |sample: &&Sample| sample.labels.get("connection_type").map_or("", String::as_str) == kind;
+            samples.filter(of_kind).map(|sample| sample.value).sum::<f64>()
+        };
+        (fits(TOTAL), fits("traces_service_graph_request_failed_total"))
+    };
+    assert_eq!(edge("payments", ""), calls("http_client_request_duration_seconds_count", &[("service_name", "front")]));
+    let served = page.sum("http_server_request_duration_seconds_count", &[("service_name", "payments")]);
+    let labels = [("client", "front"), ("server", "payments")];
+    assert_eq!(page.sum("traces_service_graph_request_server_seconds_count", &labels), served);
+    // Before the first RPC was seen at both ends, its target is but a host.
+    let rpcs = calls("rpc_client_call_duration_seconds_count", &[("service_name", "front")]);
+    let (known, unknown) = (edge("orders", ""), edge("127.0.0.1", "virtual_node"));
+    assert_eq!((known.0 + unknown.0, known.1 + unknown.1), rpcs);
+    assert!(known.0 > unknown.0, "{known:?} {unknown:?}");
+    let store = |system| calls("db_client_operation_duration_seconds_count", &[("db_system_name", system)]);
+    assert_eq!((edge("other_sql", "database"), edge("127.0.0.1", "database")), (store("other_sql"), store("redis")));
+    assert!(store("redis").0 > 0.0 && store("other_sql").0 > 0.0);
+    // The load comes from nobody known.
+    assert_eq!(page.find(TOTAL, &[]).filter(|sample| sample.labels.get("server").unwrap() == "front").count(), 0);
 }

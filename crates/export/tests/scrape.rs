@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use trigon_export::http::{self, SnapshotRequest};
+use trigon_export::http::{self, Request};
 use trigon_export::prometheus::Format;
 use trigon_model::{Data, Family, NumberPoint, Resource, Snapshot, Value};
 
@@ -18,7 +18,7 @@ const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.clie
 
 struct Server {
     address: SocketAddr,
-    requests: mpsc::Receiver<SnapshotRequest>,
+    requests: mpsc::Receiver<Request>,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -48,13 +48,30 @@ fn snapshot(gauges: usize) -> Snapshot {
     Snapshot { time_unix_nano: 1, own: None, families: vec![Family::new("g", "", "", data)] }
 }
 
-/// Answers every request for a snapshot.
-fn answer(mut requests: mpsc::Receiver<SnapshotRequest>, gauges: usize) {
+/// Answers every request.
+fn answer(mut requests: mpsc::Receiver<Request>, gauges: usize) {
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
-            let _ = request.send(snapshot(gauges));
+            match request {
+                Request::Snapshot(to) => drop(to.send(snapshot(gauges))),
+                Request::Topology(to) => drop(to.send(format!("{{\"gauges\":{gauges}}}"))),
+            }
         }
     });
+}
+
+#[tokio::test]
+async fn the_service_graph_is_json() {
+    let server = start().await;
+    let requests = server.requests;
+    answer(requests, 3);
+    let graph = get(server.address, "/api/v1/topology", "").await;
+    assert_eq!((graph.status, graph.body.as_slice()), (200, b"{\"gauges\":3}".as_slice()));
+    assert!(graph.head.contains("content-type: application/json"), "{}", graph.head);
+    // Whoever has the state is gone.
+    let server = start().await;
+    drop(server.requests);
+    assert_eq!(get(server.address, "/api/v1/topology", "").await.status, 503);
 }
 
 struct Response {
@@ -131,7 +148,8 @@ async fn many_scrapes_share_a_page_and_no_source_is_told() {
     for expected in 1..=2 {
         let request = server.requests.recv().await.unwrap();
         assert!(server.requests.is_empty(), "{expected}");
-        let _ = request.send(snapshot(1));
+        let Request::Snapshot(to) = request else { panic!("{request:?}") };
+        let _ = to.send(snapshot(1));
     }
     for stream in &mut waiting {
         let mut status = [0; 12];

@@ -17,7 +17,7 @@ pub const EXPLICIT_BUCKETS: usize = 15;
 /// Longest route pattern that the kernel takes.
 pub const ROUTE_TEXT_MAX: usize = 256;
 /// `sizeof(struct red_key)`.
-pub const RED_KEY_SIZE: usize = 24;
+pub const RED_KEY_SIZE: usize = 32;
 /// `sizeof(struct red_value)`.
 pub const RED_VALUE_SIZE: usize = 16 + 4 + 4 * EXPLICIT_BUCKETS + 4 * EXPONENTIAL_BUCKETS;
 /// `sizeof(struct span_event)`.
@@ -151,6 +151,33 @@ pub struct RedKey {
     pub signal: CallSignal,
     /// Of a database or of messages: which one.
     pub system: u8,
+    /// Who is at the other end.
+    pub peer: PeerRef,
+}
+
+/// Who is at the other end of a request or call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PeerRef {
+    /// The kernel does not know.
+    Unknown,
+    /// An observed process: of a request, whose call it is; of a call, whose request it is.
+    Process(ProcessId),
+    /// Of a call: whom the program names, a text in the map `routes`.
+    Target(RouteRef),
+}
+
+/// `PEER_PROCESS`.
+const PEER_PROCESS: u8 = 255;
+
+impl PeerRef {
+    fn new(kind: u8, peer: u64) -> Self {
+        match kind {
+            0 => Self::Unknown,
+            // Serials have 32 bits.
+            PEER_PROCESS => Self::Process(ProcessId(peer as u32)),
+            len => Self::Target(RouteRef::Heap { hash: peer, len: len.into() }),
+        }
+    }
 }
 
 /// The counts of an aggregate as they stood in the map: cumulative, the 32-bit ones wrap.
@@ -329,22 +356,23 @@ impl RedKey {
         }
         let b = Bytes(bytes);
         Ok(Self {
-            process: ProcessId(b.u32(8)),
-            route: RouteRef::new(b.u8(16), b.u64(0), b.u16(12)),
-            method: Method::from_byte(b.u8(17)),
-            status: Some(b.u16(14)).filter(|&status| status != 0),
-            protocol: b.u8(18),
-            outcome: Outcome::from_byte(b.u8(19)),
-            tls: b.u8(20) != 0,
-            signal: CallSignal::from_byte(b.u8(21)),
-            system: b.u8(22),
+            process: ProcessId(b.u32(16)),
+            route: RouteRef::new(b.u8(24), b.u64(0), b.u16(20)),
+            method: Method::from_byte(b.u8(25)),
+            status: Some(b.u16(22)).filter(|&status| status != 0),
+            protocol: b.u8(26),
+            outcome: Outcome::from_byte(b.u8(27)),
+            tls: b.u8(28) != 0,
+            signal: CallSignal::from_byte(b.u8(29)),
+            system: b.u8(30),
+            peer: PeerRef::new(b.u8(31), b.u64(8)),
         })
     }
 
     /// The bytes of the overflow entry's key for a process.
     pub fn encode_other(process: ProcessId, signal: CallSignal) -> [u8; RED_KEY_SIZE] {
         let mut bytes = [0; RED_KEY_SIZE];
-        let (_, rest) = bytes.split_at_mut(8);
+        let (_, rest) = bytes.split_at_mut(16);
         let (id, rest) = rest.split_at_mut(4);
         id.copy_from_slice(&process.0.to_ne_bytes());
         for (at, byte) in [(4, 255), (9, signal as u8)] {
@@ -409,6 +437,7 @@ impl SpanRecord {
             tls: b.u8(90) != 0,
             signal: CallSignal::HttpServer,
             system: 0,
+            peer: PeerRef::Unknown,
         };
         let tracestate_len = usize::from(b.u16(84)).min(TRACESTATE_MAX);
         Self {
@@ -451,6 +480,20 @@ mod tests {
     fn the_overflow_key_decodes_to_itself() {
         let key = RedKey::decode(&RedKey::encode_other(ProcessId(7), CallSignal::DbClient)).unwrap();
         assert_eq!((key.process, key.route, key.signal), (ProcessId(7), RouteRef::Other, CallSignal::DbClient));
+        assert_eq!(key.peer, PeerRef::Unknown);
+    }
+
+    #[test]
+    fn the_other_end_is_a_process_or_a_text() {
+        let mut bytes = RedKey::encode_other(ProcessId(7), CallSignal::HttpClient);
+        bytes[8..16].copy_from_slice(&9_u64.to_ne_bytes());
+        let mut peer = |kind| {
+            bytes[31] = kind;
+            RedKey::decode(&bytes).unwrap().peer
+        };
+        assert_eq!(peer(255), PeerRef::Process(ProcessId(9)));
+        assert_eq!(peer(128), PeerRef::Target(RouteRef::Heap { hash: 9, len: 128 }));
+        assert_eq!(peer(0), PeerRef::Unknown);
     }
 
     #[test]

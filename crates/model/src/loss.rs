@@ -75,6 +75,8 @@ pub enum Loss {
     /// A router's request is not the one that its goroutine serves, and its context leads to no other: its route is in
     /// no request.
     RouteUnlinked = 33,
+    /// No room for an aggregate that also says who was at the other end: counted without that.
+    PeerDropped = 44,
 }
 
 /// A loss as the exporters show it.
@@ -90,7 +92,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -125,6 +127,7 @@ impl Loss {
         Self::ConnectionUnreadable,
         Self::ConnectionsFull,
         Self::RouteUnlinked,
+        Self::PeerDropped,
     ];
 
     /// Its labels.
@@ -164,6 +167,7 @@ impl Loss {
             Self::ConnectionUnreadable => ("parents", "kernel", "connection_read_fault"),
             Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
             Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
+            Self::PeerDropped => ("service_graph", "kernel", "aggregate_full"),
         };
         LossPoint { signal, stage, reason }
     }

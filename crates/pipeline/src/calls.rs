@@ -6,6 +6,9 @@ mod redis;
 mod rpc;
 mod sql;
 
+pub(crate) use database::system as database_system;
+pub(crate) use rpc::authority;
+
 use crate::attributes::Setter;
 use crate::clock::Clock;
 use crate::requests::CallSeries;

@@ -3,6 +3,7 @@
 use crate::calls::call_span;
 use crate::clock::Clock;
 use crate::gc::{Gc, GcCycle, OtherStop, Told};
+use crate::graph::{Graph, Sources, Topology};
 use crate::join::Joins;
 use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
@@ -27,6 +28,8 @@ pub struct PipelineConfig {
     pub max_series_per_process: usize,
     /// Spans that are kept for the live view.
     pub max_samples: usize,
+    /// Edges of the service graph; the rest is summed up in one more. 0: there is none.
+    pub max_edges: usize,
     /// How long the totals of an ended process are still shown, in nanoseconds.
     pub afterlife_ns: u64,
 }
@@ -40,6 +43,7 @@ impl Default for PipelineConfig {
             max_routes: 8192,
             max_series_per_process: 1000,
             max_samples: 16,
+            max_edges: 1000,
             afterlife_ns: 300_000_000_000,
         }
     }
@@ -59,6 +63,12 @@ const UNKNOWN_REQUESTS: LossPoint = loss("requests", "unknown_process");
 const OVERFLOW: LossPoint = loss("attributes", "max_series_per_process");
 /// Entries that were replaced unsaid: what the old one counted after its last reading is missing.
 const REPLACED: LossPoint = loss("aggregates", "entry_replaced");
+/// Calls that are in no edge of their own.
+const EDGES_FULL: LossPoint = loss("service_graph", "max_service_graph_edges");
+/// Calls of which nothing says to whom they go: they are in no edge.
+const NAMELESS: LossPoint = loss("service_graph", "target_unknown");
+/// Calls from or to a process that is not there any more: they are in no edge.
+const FORGOTTEN_END: LossPoint = loss("service_graph", "unknown_process");
 /// `tracestate`s that are none.
 const BAD_TRACE_STATE: LossPoint = loss("trace_context", "tracestate_malformed");
 /// RPCs whose two ends were found too late: the called one's trace begins with it.
@@ -103,6 +113,7 @@ pub struct Pipeline {
     gc: Gc,
     thread_waits: ThreadWaits,
     joins: Joins,
+    graph: Graph,
     losses: Losses,
     table: Table,
     samples: Samples,
@@ -138,6 +149,7 @@ impl Pipeline {
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
             joins: Joins::default(),
+            graph: Graph::new(config.max_edges, now_unix_nano),
             losses,
             table: Table::default(),
             samples: Samples::new(config.max_samples),
@@ -198,6 +210,7 @@ impl Pipeline {
 
     fn forget(&mut self, id: ProcessId) {
         self.metrics.forget(id);
+        self.graph.forget(id);
         self.gc.forget(id);
         self.thread_waits.forget(id);
         self.routes.forget(id);
@@ -236,6 +249,7 @@ impl Pipeline {
     }
 
     fn on_call(&mut self, record: &CallRecord, now_unix_nano: u64) -> Option<Span> {
+        self.graph.note(record, &self.processes);
         let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
         self.joins.note(record, now_unix_nano);
         let mut span = call_span(record, resource, &self.clock);
@@ -305,7 +319,7 @@ impl Pipeline {
         let before = std::mem::take(&mut self.strangers);
         for (key, value) in entries {
             if self.processes.get(key.process).is_some() {
-                self.metrics.observe(key, value, &mut self.routes, source);
+                self.take(key, value, source);
             } else {
                 // A reading in batches may deliver an entry twice.
                 let known = self.strangers.get(&key).or_else(|| before.get(&key)).copied();
@@ -314,6 +328,44 @@ impl Pipeline {
                 self.strangers.insert(key, value.count);
             }
         }
+        let routes = &mut self.routes;
+        self.graph.settle(&mut Sources { processes: &self.processes, routes, texts: source });
+    }
+
+    /// Takes entries of the kernel that were deleted, as they stood then.
+    pub fn entries_taken(
+        &mut self,
+        entries: impl IntoIterator<Item = (RedKey, RedValue)>,
+        source: &mut dyn RouteSource,
+    ) {
+        for (key, value) in entries {
+            if self.processes.get(key.process).is_some() {
+                self.take(key, value, source);
+            } else {
+                let known = self.strangers.remove(&key).unwrap_or_default();
+                self.losses.add(UNKNOWN_REQUESTS, value.count.saturating_sub(known));
+            }
+            self.metrics.entry_removed(&key);
+        }
+        let routes = &mut self.routes;
+        self.graph.settle(&mut Sources { processes: &self.processes, routes, texts: source });
+    }
+
+    fn take(&mut self, key: RedKey, value: RedValue, source: &mut dyn RouteSource) {
+        let added = self.metrics.take(key, value, &mut self.routes, source);
+        let routes = &mut self.routes;
+        self.graph.take(key, added, &mut Sources { processes: &self.processes, routes, texts: source });
+    }
+
+    /// Notes how far the service graph's counts are at this moment, so that it can tell rates: for each reading at equal
+    /// intervals.
+    pub fn mark_topology(&mut self, now_unix_nano: u64) {
+        self.graph.mark(now_unix_nano);
+    }
+
+    /// The service graph as it stands.
+    pub fn topology(&self, now_unix_nano: u64) -> Topology {
+        self.graph.topology(&self.processes, now_unix_nano)
     }
 
     /// Takes one reading of what the threads of processes waited. One that is not known found no room, and was counted
@@ -343,12 +395,16 @@ impl Pipeline {
         for problem in RouteProblem::ALL {
             self.losses.set(loss("routes", problem.as_str()), self.routes.problems(problem));
         }
+        self.losses.set(EDGES_FULL, self.graph.beyond());
+        self.losses.set(NAMELESS, self.graph.nameless());
+        self.losses.set(FORGOTTEN_END, self.graph.strangers());
         self.losses.set(JOINED_TOO_LATE, self.joins.too_late());
         self.losses.set(PUSHED_OUT, self.joins.pushed_out());
         self.losses.set(MISSING_CYCLES, self.gc.missing());
         self.losses.set(MISSING_BEGIN, self.gc.begin_missing());
         self.losses.set(IMPLAUSIBLE, self.gc.implausible());
         let mut families = self.metrics.families(&self.processes);
+        families.extend(self.graph.families(&self.own));
         families.extend(self.gc.families(&self.processes));
         families.extend(self.thread_waits.families(&self.processes));
         families.push(self.losses.family(&self.own, self.since_unix_nano));

@@ -94,6 +94,14 @@ impl Processes {
         self.by_id.get(&id).map_or_else(Switches::default, |entry| entry.switches)
     }
 
+    /// Those that have not ended, in the order of their serials.
+    pub fn running(&self) -> Vec<ProcessId> {
+        let running = self.by_id.iter().filter(|(_, entry)| entry.ended_unix_nano.is_none());
+        let mut ids: Vec<_> = running.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// Those that ended at that time or before, in the order of their serials.
     pub fn ended_until(&self, unix_nano: u64) -> Vec<ProcessId> {
         let ended = self.by_id.iter().filter(|(_, entry)| entry.ended_unix_nano.is_some_and(|at| at <= unix_nano));

@@ -8,8 +8,8 @@ use crate::route::{RouteSource, Routes};
 use series::Series;
 pub(crate) use series::{CallSeries, error_type, outcome_error, protocol_version};
 use std::collections::{BTreeMap, HashMap};
-pub(crate) use totals::Totals;
-use totals::{Added, Last};
+use totals::Last;
+pub(crate) use totals::{Added, Totals};
 use trigon_model::histogram::{DATABASE_BOUNDARIES, HTTP_BOUNDARIES};
 use trigon_model::kernel::{CallSignal, RedKey, RedValue};
 use trigon_model::{Bounds, Data, Family, ProcessId};
@@ -72,6 +72,17 @@ impl RequestMetrics {
 
     /// Takes a reading of a kernel entry: what was added since the last one goes to its series.
     pub fn observe(&mut self, key: RedKey, value: RedValue, routes: &mut Routes, source: &mut dyn RouteSource) {
+        self.take(key, value, routes, source);
+    }
+
+    /// The same, and what was added.
+    pub(crate) fn take(
+        &mut self,
+        key: RedKey,
+        value: RedValue,
+        routes: &mut Routes,
+        source: &mut dyn RouteSource,
+    ) -> Added {
         let (series, beyond, added) = match self.readings.get_mut(&key) {
             Some(reading) => {
                 let added = if reading.last.is_replaced_by(&value) {
@@ -93,6 +104,7 @@ impl RequestMetrics {
             }
         };
         self.add(series, beyond, &added);
+        added
     }
 
     fn add(&mut self, series: SeriesId, beyond: bool, added: &Added) {
@@ -214,7 +226,7 @@ fn metric(signal: CallSignal) -> (&'static str, &'static str) {
 }
 
 /// The boundaries that the kernel counts by.
-fn bounds(signal: CallSignal) -> Bounds {
+pub(crate) fn bounds(signal: CallSignal) -> Bounds {
     match signal {
         CallSignal::DbClient => (&DATABASE_BOUNDARIES).into(),
         _ => (&HTTP_BOUNDARIES).into(),

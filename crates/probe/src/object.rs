@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use trigon_model::kernel::{RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
+use trigon_model::kernel::{PeerRef, RED_VALUE_SIZE, RedKey, RedValue, RouteRef};
 use trigon_model::{Loss, ProcessId, histogram};
 
 /// Of so many requests one has a place of its own, which all its hits find without a call; the others are found by a
@@ -154,6 +154,7 @@ impl Probes {
             constants.call_place_mask = places - 1;
             constants.index_mask = places / 2 - 1;
             constants.trace_seed = settings.trace_seed;
+            constants.service_graph = u32::from(settings.service_graph);
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);
             constants.explicit_limits = NEVER_REACHED;
             constants.database_limits = NEVER_REACHED;
@@ -401,6 +402,30 @@ impl Probes {
         })?;
         keys.iter().for_each(|key| drop(self.skel.maps.aggregates.delete(key)));
         Ok(())
+    }
+
+    /// Deletes the aggregates that other processes have with these at the other end, and says how they stood: what is
+    /// added while they go is in what is said, or in a new entry.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn take_aggregates_with(&self, ended: &HashSet<ProcessId>) -> io::Result<Vec<(RedKey, RedValue)>> {
+        let map = &self.skel.maps.aggregates;
+        let (mut keys, mut taken) = (Vec::new(), Vec::new());
+        batch::for_each(map, |bytes, _| {
+            if let Ok(key) = RedKey::decode(bytes)
+                && let PeerRef::Process(peer) = key.peer
+                && ended.contains(&peer)
+                && !ended.contains(&key.process)
+            {
+                keys.push((key, bytes.to_vec()));
+            }
+        })?;
+        for (key, bytes) in keys {
+            let value = map.lookup_and_delete(&bytes).map_err(io::Error::other)?;
+            taken.extend(value.and_then(|value| RedValue::decode(&value).ok()).map(|value| (key, value)));
+        }
+        Ok(taken)
     }
 
     /// The text of a route that lies on the heap.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub trace_seed: u64,
     /// Whether the scheduler is watched for the threads of observed processes.
     pub scheduler: bool,
+    /// Whether requests and calls are counted apart by who is at the other end.
+    pub service_graph: bool,
 }
 
 /// Whether several uprobes attach at once.

@@ -1,5 +1,5 @@
-// Command caller serves /call?url=URL&method=METHOD: it makes that call by net/http's client, with the request's context, and
-// answers what came of it. It counts the calls' outcomes, and prints them as JSON when it is told to end.
+// Command caller serves /call?url=URL&method=METHOD&traceparent=HEADER: it makes that call by net/http's client, with the
+// request's context, and answers what came of it. It counts the calls' outcomes, and prints them as JSON when it is told to end.
 package main
 
 import (
@@ -28,6 +28,9 @@ func (c *caller) call(r *http.Request) string {
 	out, err := http.NewRequestWithContext(r.Context(), query.Get("method"), query.Get("url"), nil)
 	if err != nil {
 		return err.Error()
+	}
+	if parent := query.Get("traceparent"); parent != "" {
+		out.Header.Set("traceparent", parent)
 	}
 	response, err := c.client.Do(out)
 	if err != nil {

@@ -1,4 +1,4 @@
-//! The agent's HTTP server: `/metrics`, `/healthz`, `/readyz`.
+//! The agent's HTTP server: `/metrics`, `/api/v1/topology`, `/healthz`, `/readyz`.
 
 mod pages;
 mod server;
@@ -24,11 +24,21 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use trigon_model::Snapshot;
 
-/// A request for a snapshot: whoever has the state answers through the channel.
-pub type SnapshotRequest = oneshot::Sender<Snapshot>;
+/// What is asked for: whoever has the state answers through the channel.
+#[derive(Debug)]
+pub enum Request {
+    /// All metrics.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// The service graph, as JSON.
+    Topology(oneshot::Sender<String>),
+}
 
-/// Snapshots that may be asked for at once: one for each kind of page, since those who want the same wait for one.
-const MAX_WAITING: usize = pages::KINDS;
+/// What may be asked for at once: a snapshot for each kind of page, since those who want the same wait for one, and one
+/// service graph.
+const MAX_WAITING: usize = pages::KINDS + MAX_TOPOLOGIES;
+
+/// Service graphs that may be asked for at once.
+const MAX_TOPOLOGIES: usize = 1;
 
 /// An agent that takes no request for so long is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -40,7 +50,7 @@ const MAX_ENCODING: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The side that asks, and the side that answers.
-pub fn channel() -> (mpsc::Sender<SnapshotRequest>, mpsc::Receiver<SnapshotRequest>) {
+pub fn channel() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
     mpsc::channel(MAX_WAITING)
 }
 
@@ -50,40 +60,43 @@ pub fn channel() -> (mpsc::Sender<SnapshotRequest>, mpsc::Receiver<SnapshotReque
 /// None at present: an `accept` that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
-    snapshots: mpsc::Sender<SnapshotRequest>,
+    requests: mpsc::Sender<Request>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    serve_router(listener, router(snapshots), shutdown).await;
+    serve_router(listener, router(requests), shutdown).await;
     Ok(())
 }
 
-/// `/metrics`, `/healthz`, `/readyz` and an index at `/`, for [`serve_router`] or to be merged with others.
-pub fn router(snapshots: mpsc::Sender<SnapshotRequest>) -> Router {
-    let turns = Arc::new(Semaphore::new(MAX_ENCODING));
-    let source = Source { snapshots, turns, pages: Arc::default() };
+/// `/metrics`, `/api/v1/topology`, `/healthz`, `/readyz` and an index at `/`, for [`serve_router`] or to be merged with
+/// others.
+pub fn router(requests: mpsc::Sender<Request>) -> Router {
+    let (turns, graphs) = (Arc::new(Semaphore::new(MAX_ENCODING)), Arc::new(Semaphore::new(MAX_TOPOLOGIES)));
+    let source = Source { requests, turns, graphs, pages: Arc::default() };
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/api/v1/topology", get(topology))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/", get(async || "trigon\n\n/metrics\n/healthz\n/readyz\n"))
+        .route("/", get(async || "trigon\n\n/metrics\n/api/v1/topology\n/healthz\n/readyz\n"))
         .with_state(source)
 }
 
 #[derive(Clone)]
 struct Source {
-    snapshots: mpsc::Sender<SnapshotRequest>,
+    requests: mpsc::Sender<Request>,
     turns: Arc<Semaphore>,
+    graphs: Arc<Semaphore>,
     pages: Arc<Pages>,
 }
 
-/// Ready as long as somebody takes requests for snapshots.
+/// Ready as long as somebody takes requests.
 async fn ready(State(source): State<Source>) -> (StatusCode, &'static str) {
     let taken = async {
-        while source.snapshots.capacity() < source.snapshots.max_capacity() {
+        while source.requests.capacity() < source.requests.max_capacity() {
             sleep(READY_WITHIN / 20).await;
         }
     };
-    if source.snapshots.is_closed() || timeout(READY_WITHIN, taken).await.is_err() {
+    if source.requests.is_closed() || timeout(READY_WITHIN, taken).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, Refusal::Busy.reason());
     }
     (StatusCode::OK, "ok\n")
@@ -98,6 +111,19 @@ async fn metrics(State(source): State<Source>, headers: HeaderMap) -> Response {
         Ok(Ok(page)) => answer(kind, page),
         Ok(Err(refusal)) => (StatusCode::SERVICE_UNAVAILABLE, refusal.reason()).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, Refusal::Busy.reason()).into_response(),
+    }
+}
+
+async fn topology(State(source): State<Source>) -> Response {
+    let asked = async {
+        let _turn = source.graphs.acquire().await.ok()?;
+        let (sender, receiver) = oneshot::channel();
+        source.requests.try_send(Request::Topology(sender)).ok()?;
+        receiver.await.ok()
+    };
+    match timeout(PATIENCE, asked).await {
+        Ok(Some(graph)) => ([(header::CONTENT_TYPE, "application/json")], graph).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Refusal::Busy.reason()).into_response(),
     }
 }
 
@@ -116,7 +142,7 @@ fn answer(kind: PageKind, page: Page) -> Response {
 /// A page anew: its bytes, and whether they are compressed.
 async fn page(source: &Source, kind: PageKind) -> Result<(Vec<u8>, bool), Refusal> {
     let (sender, receiver) = oneshot::channel();
-    source.snapshots.try_send(sender).map_err(|_| Refusal::Busy)?;
+    source.requests.try_send(Request::Snapshot(sender)).map_err(|_| Refusal::Busy)?;
     let snapshot = receiver.await.map_err(|_| Refusal::Busy)?;
     let turn = Arc::clone(&source.turns).acquire_owned().await.map_err(|_| Refusal::Busy)?;
     // A large page takes tens of milliseconds, in which the agent must go on reading the ring.

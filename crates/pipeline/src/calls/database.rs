@@ -6,7 +6,7 @@ use trigon_model::Attributes;
 use trigon_model::kernel::system;
 
 /// `db.system.name`.
-pub(super) fn system(number: u8) -> &'static str {
+pub(crate) fn system(number: u8) -> &'static str {
     match number {
         system::REDIS => "redis",
         // Some database with SQL: which one only its driver knows.

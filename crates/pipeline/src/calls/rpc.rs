@@ -87,7 +87,7 @@ fn code(code: u16) -> Cow<'static, str> {
 }
 
 /// A target may name a resolver: `dns:///host:port`, `passthrough:///host:port`.
-fn authority(target: &str) -> &str {
+pub(crate) fn authority(target: &str) -> &str {
     match target.split_once("://") {
         Some((_, rest)) => rest.rsplit_once('/').map_or(rest, |(_, endpoint)| endpoint),
         None => target.strip_prefix("dns:").unwrap_or(target),

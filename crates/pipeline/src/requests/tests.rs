@@ -4,7 +4,7 @@ use crate::processes::{ProcessInfo, Switches};
 use proptest::prelude::*;
 use std::sync::Arc;
 use trigon_model::histogram::EXPONENTIAL_BUCKETS;
-use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, RouteRef};
+use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, PeerRef, RouteRef};
 use trigon_model::{HistogramPoint, Resource};
 
 struct Texts;
@@ -30,6 +30,7 @@ fn key(route: RouteRef) -> RedKey {
         tls: false,
         signal: CallSignal::HttpServer,
         system: 0,
+        peer: PeerRef::Unknown,
     }
 }
 
@@ -178,6 +179,7 @@ fn attributes_are_of_the_convention() {
         tls: true,
         signal: CallSignal::HttpServer,
         system: 0,
+        peer: PeerRef::Unknown,
     };
     let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     metrics.observe(all, value(1), &mut routes, &mut Texts);

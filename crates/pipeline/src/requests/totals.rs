@@ -13,12 +13,12 @@ const MAX_GROWTH: u32 = 1 << 31;
 
 /// What was added to an entry of the kernel since its last reading.
 #[derive(Debug, Default)]
-pub(super) struct Added {
-    pub(super) sum_ns: u64,
+pub(crate) struct Added {
+    pub(crate) sum_ns: u64,
     /// By bucket.
-    pub(super) explicit: Vec<u32>,
+    pub(crate) explicit: Vec<u32>,
     /// The zero bucket, then the exponential ones.
-    pub(super) exponential: Vec<u32>,
+    pub(crate) exponential: Vec<u32>,
 }
 
 /// The last reading of an entry.
@@ -70,8 +70,13 @@ fn growth(last: &mut u32, now: u32) -> u32 {
 
 impl Added {
     /// Requests, as far as their explicit bucket was seen.
-    pub(super) fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.explicit.iter().copied().map(u64::from).sum()
+    }
+
+    /// Whether nothing was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sum_ns == 0 && self.explicit.iter().chain(&self.exponential).all(|count| *count == 0)
     }
 }
 
@@ -139,7 +144,7 @@ impl Default for Totals {
 }
 
 impl Totals {
-    pub(super) fn add(&mut self, added: &Added) {
+    pub(crate) fn add(&mut self, added: &Added) {
         self.sum_ns = self.sum_ns.saturating_add(added.sum_ns);
         self.explicit.add(&added.explicit);
         self.exponential.add(&added.exponential);
@@ -154,13 +159,18 @@ impl Totals {
         self.count
     }
 
+    /// Sum of durations.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.sum_ns as f64 / 1e9
+    }
+
     /// The zero bucket, then the exponential ones.
     pub(crate) fn slots(&self) -> &[u64] {
         &self.exponential.shown
     }
 
     /// `bounds` are those that the kernel counted by; it has room for more than some metrics use.
-    pub(super) fn point(&self, info: &ProcessInfo, attributes: Attributes, bounds: Bounds) -> HistogramPoint {
+    pub(crate) fn point(&self, info: &ProcessInfo, attributes: Attributes, bounds: Bounds) -> HistogramPoint {
         let counts = self.explicit.shown.iter().take(bounds.len() + 1).copied().collect();
         let (zero, slots) = self.slots().split_first().map_or((0, &[][..]), |(zero, slots)| (*zero, slots));
         HistogramPoint {
@@ -168,7 +178,7 @@ impl Totals {
             attributes,
             start_unix_nano: info.since_unix_nano,
             count: self.count,
-            sum: self.sum_ns as f64 / 1e9,
+            sum: self.seconds(),
             explicit: ExplicitHistogram { bounds, counts },
             exponential: Some(ExponentialHistogram::from_slots(zero, slots)),
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use trigon_model::Value;
 use trigon_model::kernel::due;
-use trigon_model::kernel::{CallSignal, RedKey, RouteRef};
+use trigon_model::kernel::{CallSignal, PeerRef, RedKey, RouteRef};
 use trigon_model::{ProcessId, SpanId, TraceId};
 
 fn whole(text: &str) -> Text {
@@ -24,6 +24,7 @@ fn record() -> SpanRecord {
             tls: false,
             signal: CallSignal::HttpServer,
             system: 0,
+            peer: PeerRef::Unknown,
         },
         start_ns: 100,
         end_ns: 350,

@@ -4,7 +4,7 @@ use crate::processes::ProcessInfo;
 use crate::route::{RouteSource, Routes};
 use std::sync::Arc;
 use trigon_model::histogram::EXPONENTIAL_BUCKETS;
-use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, RedKey, RedValue, RouteRef};
+use trigon_model::kernel::{CallSignal, EXPLICIT_BUCKETS, Method, Outcome, PeerRef, RedKey, RedValue, RouteRef};
 use trigon_model::{Resource, SpanId, SpanKind, SpanStatus, TraceId};
 
 struct Texts;
@@ -48,6 +48,7 @@ impl Scene {
             tls: false,
             signal: CallSignal::HttpServer,
             system: 0,
+            peer: PeerRef::Unknown,
         };
         let mut value = RedValue {
             count: requests.into(),

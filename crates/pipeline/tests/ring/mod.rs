@@ -124,6 +124,7 @@ impl Request<'_> {
     pub(crate) fn red_key(&self) -> Vec<u8> {
         let mut out = Out::default();
         out.u64(self.route);
+        out.u64(0);
         out.u32(self.process);
         out.u16(self.route_len);
         out.u16(self.status);

@@ -14,8 +14,10 @@ mod runtime;
 mod runtime_row;
 mod self_metrics;
 mod settings;
+mod settle;
 mod status;
 mod stops;
+mod topology;
 
 use crate::config::Config;
 use anyhow::{Context, Result};
@@ -25,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use self_metrics::SelfMetrics;
 use status::Status;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,7 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use trigon_discover::{Host, all_pids};
-use trigon_export::http::{self, SnapshotRequest};
+use trigon_export::http::{self, Request};
 use trigon_export::otlp::Exporter;
 use trigon_model::kernel::{DecodeError, Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
@@ -216,6 +218,7 @@ impl Agent {
                 Some(request) = scrapes.recv() => self.answer(request),
                 _ = reads.tick() => {
                     self.read_aggregates();
+                    self.pipeline.mark_topology(settings::unix_nanos());
                     self.judge_runtimes(self.config.metrics.read_interval.duration());
                 }
                 _ = exports.tick() => self.export_metrics(),
@@ -234,7 +237,7 @@ impl Agent {
     /// Detaches, reads what is left, flushes, and says what was done.
     async fn finish(
         mut self,
-        scrapes: &mut mpsc::Receiver<SnapshotRequest>,
+        scrapes: &mut mpsc::Receiver<Request>,
         stop_server: oneshot::Sender<()>,
         server: tokio::task::JoinHandle<std::io::Result<()>>,
     ) -> Result<()> {
@@ -368,28 +371,6 @@ impl Agent {
         self.pipeline.on_losses(&self.observer.probes().losses());
     }
 
-    /// The last reading of processes that have ended, after which their entries in the kernel go.
-    fn settle(&mut self) {
-        self.read_aggregates();
-        let due = |ended: &&mut Ended| !ended.settled && ended.at.elapsed() >= GRACE;
-        let ids: HashSet<_> = self.ended.iter_mut().filter(|(_, ended)| due(ended)).map(|(id, _)| *id).collect();
-        for id in &ids {
-            if let Some(ended) = self.ended.get_mut(id) {
-                ended.settled = true;
-            }
-            self.pipeline.entries_deleted(*id);
-        }
-        let probes = self.observer.probes();
-        let swept = probes.delete_aggregates(&ids).and_then(|()| probes.sweep(&ids));
-        let open = swept.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what ended processes left in the kernel could not be deleted");
-            0
-        });
-        self.pipeline
-            .losses_mut()
-            .add(LossPoint { signal: "requests", stage: "kernel", reason: "process_ended" }, open as u64);
-    }
-
     /// Processes whose start or end was not reported, because the ring had no room: the kernel side knows who ended, and
     /// /proc who is there.
     fn catch_up(&mut self) -> Result<()> {
@@ -430,9 +411,15 @@ impl Agent {
         snapshot
     }
 
-    fn answer(&mut self, request: SnapshotRequest) {
-        // A scraper that went away needs no answer.
-        let _ = request.send(self.snapshot());
+    fn answer(&mut self, request: Request) {
+        // Who went away needs no answer.
+        match request {
+            Request::Snapshot(to) => drop(to.send(self.snapshot())),
+            Request::Topology(to) => {
+                self.read_aggregates();
+                let _ = to.send(topology::json(&self.pipeline.topology(settings::unix_nanos())));
+            }
+        }
     }
 
     fn export_metrics(&mut self) {

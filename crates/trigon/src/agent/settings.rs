@@ -25,6 +25,7 @@ pub(super) fn sizes(config: &Config) -> Settings {
         },
         trace_seed: RandomState::new().hash_one(unix_nanos()),
         scheduler: config.kernel.scheduler,
+        service_graph: config.metrics.service_graph,
     }
 }
 
@@ -103,6 +104,7 @@ pub(super) fn pipeline(config: &Config, format: Format) -> PipelineConfig {
         max_routes: config.kernel.max_routes as usize + config.metrics.max_aggregates as usize,
         max_series_per_process: config.metrics.max_series_per_process as usize,
         max_samples: if format == Format::Text { SAMPLES } else { 0 },
+        max_edges: if config.metrics.service_graph { config.metrics.max_service_graph_edges as usize } else { 0 },
         afterlife_ns: nanos(AFTERLIFE),
     }
 }

@@ -107,6 +107,7 @@ fn load(config: &Config, checks: &mut Vec<Check>) {
         uprobe_multi: UprobeMulti::Auto,
         trace_seed: 1,
         scheduler: config.kernel.scheduler,
+        service_graph: config.metrics.service_graph,
     };
     match Probes::load(&settings) {
         Ok(probes) => {

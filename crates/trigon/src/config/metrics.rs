@@ -19,6 +19,14 @@ pub(crate) struct Metrics {
     /// Series of one process that are exported; the rest is summed up in one series `other`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_series_per_process: u32,
+    /// Tell who calls whom: `traces_service_graph_*`, by the names of Tempo, and `/api/v1/topology`. The kernel then counts
+    /// requests apart by the observed process that they come from, and calls by whom they go to, which takes more of
+    /// `max_aggregates`.
+    pub(crate) service_graph: bool,
+    /// Edges of that graph, i.e. pairs of a caller and whom it calls; the rest is summed up in one between `(other)` and
+    /// `(other)`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) max_service_graph_edges: u32,
     /// Time between two exports over OTLP.
     pub(crate) export_interval: Period,
     /// Time between two readings of the kernel's counters, apart from those that a scrape or an export causes.
@@ -85,6 +93,8 @@ impl Default for Metrics {
         Self {
             max_aggregates: 4096,
             max_series_per_process: 1000,
+            service_graph: true,
+            max_service_graph_edges: 1000,
             export_interval: Period::from(Duration::from_secs(60)),
             read_interval: Period::from(Duration::from_secs(10)),
         }

@@ -41,9 +41,26 @@ struct router_context {
 	__u16 route;
 };
 
+/* chi's Context. */
+struct chi_layout {
+	__u16 parent;   /* the context of the request that the router was given */
+	__u16 pattern;  /* that of the innermost router; empty: it matched nothing */
+	__u16 patterns; /* of each router on the way, the outermost first */
+	__u16 pad;
+};
+
+/* Of gorilla/mux. */
+struct gorilla_layout {
+	__u16 path;     /* of Route: to its path's regular expression */
+	__u16 template; /* of that */
+	__u16 pad[2];
+};
+
 struct router_layout {
 	struct router_context gin;
 	struct router_context echo;
+	struct chi_layout chi;
+	struct gorilla_layout gorilla;
 };
 
 struct go_layout {
@@ -214,7 +231,7 @@ struct request {
 	__u8 trace_id[16];
 	__u8 parent_id[8];
 	__u64 url; /* *url.URL, which tells this request from another at its address */
-	/* From here on only where calls are watched, or requests are linked to calls of others. */
+	/* From here on only where calls or routers are watched, or requests are linked to calls of others. */
 	__u64 ctx;     /* data of the context.Context that is the request's alone; 0: not known */
 	__u64 span_id; /* if it is decided; else made when the span is */
 	__u64 goid;

@@ -22,6 +22,8 @@
 #include "parent.h"
 #include "http_server.h"
 #include "router.h"
+#include "router_chi.h"
+#include "router_gorilla.h"
 #include "call.h"
 #include "http_client.h"
 #include "grpc.h"

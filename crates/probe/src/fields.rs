@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{ECHO, GIN, GO_REDIS};
+use crate::table::{CHI, ECHO, GIN, GO_REDIS, GORILLA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -107,6 +107,11 @@ pub const FIELDS: &[FieldRef] = &[
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),
     field(ECHO, "context", "path"),
+    field(CHI, "Context", "parentCtx"),
+    field(CHI, "Context", "routePattern"),
+    field(CHI, "Context", "RoutePatterns"),
+    field(GORILLA, "Route", "routeConf.regexp.path"),
+    field(GORILLA, "routeRegexp", "template"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

@@ -12,7 +12,7 @@ mod sql;
 pub use crate::program::Program;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use redis::GO_REDIS;
-pub(crate) use router::{ECHO, GIN};
+pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
 use std::fmt;
 use trigon_gobin::site::Register;
@@ -64,6 +64,10 @@ pub enum Library {
     Gin,
     /// `github.com/labstack/echo/v4`.
     Echo,
+    /// `github.com/go-chi/chi/v5`.
+    Chi,
+    /// `github.com/gorilla/mux`.
+    Gorilla,
     /// Go's runtime: in every program.
     Runtime,
 }
@@ -181,6 +185,17 @@ pub enum When {
         /// The last that was checked.
         last: u64,
     },
+    /// In programs with these releases of a module, each by its minor and its patch.
+    Releases {
+        /// The module's path.
+        path: &'static str,
+        /// Its major version.
+        major: u64,
+        /// The first.
+        first: (u64, u64),
+        /// The last.
+        last: (u64, u64),
+    },
 }
 
 /// Where calls are whose results a probe takes.
@@ -248,6 +263,10 @@ pub enum Structs {
     Gin,
     /// The context of echo.
     Echo,
+    /// The context of chi.
+    Chi,
+    /// The routes of gorilla/mux.
+    Gorilla,
 }
 
 /// Where in a program a probe sits.
@@ -297,6 +316,13 @@ pub enum Target {
         needs: &'static [Register],
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
+    },
+    /// Where `function` goes only when its call of `callee` returned false, the only result.
+    AfterCallFalse {
+        /// The function.
+        function: &'static str,
+        /// Whose call.
+        callee: &'static str,
     },
     /// Where `function` goes only when its call of `callee` returned an error.
     AfterCallFailed {
@@ -356,6 +382,8 @@ impl Library {
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,
+            Self::Chi => CHI,
+            Self::Gorilla => GORILLA,
             Self::Runtime => "runtime",
         }
     }

@@ -48,6 +48,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 }
                 Target::AtCall { function, callee }
                 | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallFalse { function, callee }
                 | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
@@ -126,6 +127,12 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
+            }
+            Target::AfterCallFalse { function, callee } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let want = Want::OnFalse { callee: callee_at, which: Which::Only };
+                let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, outer, sites)
             }
             Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;

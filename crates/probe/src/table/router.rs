@@ -33,6 +33,7 @@ const fn context(
     program: Program,
     function: &'static str,
     versions: &'static str,
+    misses: &'static str,
 ) -> Probe {
     Probe {
         id,
@@ -45,10 +46,15 @@ const fn context(
         target: Target::AtCall { function, callee: PUT },
         hits: "1 a request",
         versions,
-        misses: "handlers whose panic passes through the router: they have no route, or, where it is recovered from \
-                 outside of it, the ServeMux's",
+        misses,
     }
 }
+
+const PANICS: &str = "handlers whose panic passes through the router: they have no route, or, where it is recovered from \
+                      outside of it, the ServeMux's";
+/// chi keeps no request, so these cannot be told from what the server gave it.
+const PANICS_AND_MADE: &str = "handlers whose panic passes through the router, as above; a request that a handler makes \
+                               up for the router counts as the server's if it has its context";
 
 const fn minors(path: &'static str, major: u64, first: u64, last: u64) -> When {
     When::Module { path, major, first, last }
@@ -63,6 +69,7 @@ pub(super) const PROBES: &[Probe] = &[
         Program::GinRoute,
         GIN_SERVE,
         "1.7 to 1.12",
+        PANICS,
     ),
     context(
         "echo.route",
@@ -73,6 +80,7 @@ pub(super) const PROBES: &[Probe] = &[
         Program::EchoRoute,
         ECHO_SERVE,
         "4.11 to 4.16",
+        PANICS,
     ),
     // From 5.0.8 on RoutePattern() takes slashes from the end of a route.
     context(
@@ -83,6 +91,7 @@ pub(super) const PROBES: &[Probe] = &[
         Program::ChiRoute,
         CHI_SERVE,
         "5.0.8 to 5.5",
+        PANICS_AND_MADE,
     ),
     context(
         "chi.route.untrimmed",
@@ -92,6 +101,7 @@ pub(super) const PROBES: &[Probe] = &[
         Program::ChiRouteUntrimmed,
         CHI_SERVE,
         "5.0.0 to 5.0.7",
+        PANICS_AND_MADE,
     ),
     Probe {
         id: "gorilla.route",

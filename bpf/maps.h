@@ -91,10 +91,11 @@ struct go_layout {
 #define PROCESS_ROUTE_POINTER 8 /* Request.pat */
 #define PROCESS_SWISS_MAPS    16
 #define PROCESS_TRACE_CONTEXT 32
-#define PROCESS_H2_UNHELD     64  /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
-#define PROCESS_CALLS         128 /* its calls are watched: they ask for their parents */
-#define PROCESS_CREATORS      256 /* goroutines can be told by their creators */
-#define PROCESS_ROUTERS       512 /* routers tell the routes of their requests */
+#define PROCESS_H2_UNHELD     64   /* nothing holds an HTTP/2 request once its handler is done with it (1.27) */
+#define PROCESS_CALLS         128  /* its calls are watched: they ask for their parents */
+#define PROCESS_CREATORS      256  /* goroutines can be told by their creators */
+#define PROCESS_ROUTERS       512  /* routers tell the routes of their requests */
+#define PROCESS_TRACE_LIST    1024 /* trace context is read of headers that lie in a list, not in a map */
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -204,8 +205,8 @@ struct request {
 	__u32 tgid;
 	__u32 slot; /* of its process in `configurations` */
 	__u64 start_ns;
-	__u64 request; /* *http.Request */
-	__u64 writer;  /* *http.response or *http2.responseWriter */
+	__u64 request; /* *http.Request; of fasthttp its *RequestCtx */
+	__u64 writer;  /* *http.response or *http2.responseWriter; of fasthttp 0 */
 	__u32 process; /* that process's id: its place in `configurations` may have gone to another since */
 	__u8 active;
 	__u8 has_parent;

@@ -29,6 +29,7 @@
 #include "grpc.h"
 #include "grpc_server.h"
 #include "grpc_client.h"
+#include "fasthttp_server.h"
 #include "word.h"
 #include "sql_client.h"
 #include "redis_client.h"

@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, GIN, GO_REDIS, GORILLA};
+use crate::table::{CHI, ECHO, FASTHTTP, GIN, GO_REDIS, GORILLA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -112,6 +112,20 @@ pub const FIELDS: &[FieldRef] = &[
     field(CHI, "Context", "RoutePatterns"),
     field(GORILLA, "Route", "routeConf.regexp.path"),
     field(GORILLA, "routeRegexp", "template"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.method"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.requestURI"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.host"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.h"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.header.h"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.noHTTP11"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.header.noHTTP11"),
+    field(FASTHTTP, "RequestCtx", "Request.isTLS"),
+    field(FASTHTTP, "RequestCtx", "c"),
+    field(FASTHTTP, "RequestCtx", "Response"),
+    field(FASTHTTP, "RequestCtx", "timeoutResponse"),
+    field(FASTHTTP, "Response", "Header.statusCode"),
+    field(FASTHTTP, "argsKV", ""),
+    field(FASTHTTP, "argsKV", "value"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

@@ -232,7 +232,7 @@ impl Probes {
     /// The map is full, or the kernel refuses.
     pub fn observe(&self, pid: u32, process: &ObservedProcess, plan: &Plan) -> io::Result<()> {
         let mut bits = plan.flags & (flags::SWISS_MAPS | flags::H2_UNHELD | flags::ROUTERS);
-        bits |= if process.trace_context { plan.flags & flags::TRACE_CONTEXT } else { 0 };
+        bits |= if process.trace_context { plan.flags & (flags::TRACE_CONTEXT | flags::TRACE_LIST) } else { 0 };
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
         }

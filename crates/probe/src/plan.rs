@@ -40,6 +40,8 @@ pub mod flags {
     pub const CREATORS: u32 = 256;
     /// Routers tell routes.
     pub const ROUTERS: u32 = 512;
+    /// `traceparent` is read where headers lie in a list.
+    pub const TRACE_LIST: u32 = 1024;
 }
 
 /// One place to attach.
@@ -229,6 +231,9 @@ impl Plan {
             }
             self.refused.extend(refused);
         }
+        if self.calls.seen.contains(&Calls::FastHttpServer) {
+            self.flags |= flags::TRACE_LIST;
+        }
         if self.sees_calls() && !self.calls.unknown_contexts.is_empty() {
             let types = self.calls.unknown_contexts.join(", ");
             self.absent.push(format!("parents of calls behind contexts of types whose parent is not known: {types}"));
@@ -255,7 +260,8 @@ impl Plan {
 
     /// Whether it is seen to serve: HTTP requests, or RPCs.
     pub fn serves(&self) -> bool {
-        self.http.is_ok() || self.calls.seen.contains(&Calls::GrpcServer)
+        let others = [Calls::GrpcServer, Calls::FastHttpServer];
+        self.http.is_ok() || others.iter().any(|calls| self.calls.seen.contains(calls))
     }
 
     /// Whether calls to others are seen.

@@ -73,6 +73,8 @@ programs! {
     GrpcClientEnd => grpc_client_end,
     GrpcClientFailed => grpc_client_failed,
     GrpcClientRetried => grpc_client_retried,
+    FasthttpServerBegin => fasthttp_server_begin,
+    FasthttpServerEnd => fasthttp_server_end,
     SqlDbBegin => sql_db_begin,
     SqlConnBegin => sql_conn_begin,
     SqlStmtBegin => sql_stmt_begin,

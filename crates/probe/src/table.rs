@@ -1,6 +1,7 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
+mod fasthttp;
 mod grpc;
 mod http_client;
 mod http_server;
@@ -10,6 +11,7 @@ mod runtime;
 mod sql;
 
 pub use crate::program::Program;
+pub(crate) use fasthttp::FASTHTTP;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
@@ -54,6 +56,8 @@ pub enum Library {
     NetHttpClient,
     /// `google.golang.org/grpc`.
     Grpc,
+    /// `github.com/valyala/fasthttp`.
+    FastHttp,
     /// `database/sql`, whatever the driver.
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
@@ -111,6 +115,8 @@ pub enum Calls {
     GrpcServer,
     /// RPCs of gRPC's client.
     GrpcClient,
+    /// Requests that fasthttp serves: they are told as those of `net/http`.
+    FastHttpServer,
     /// Statements and transactions of `database/sql`.
     Sql,
     /// Commands of go-redis.
@@ -132,8 +138,16 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 7] =
-        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
+    pub const ALL: [Self; 8] = [
+        Self::Http1,
+        Self::Http2,
+        Self::GrpcServer,
+        Self::GrpcClient,
+        Self::FastHttpServer,
+        Self::Sql,
+        Self::Redis,
+        Self::RedisPipeline,
+    ];
 }
 
 impl Calls {
@@ -143,6 +157,7 @@ impl Calls {
             Self::Http1 | Self::Http2 => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
+            Self::FastHttpServer => CallSignal::HttpServer,
             Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
         }
     }
@@ -259,6 +274,8 @@ pub enum Structs {
     SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
+    /// The requests and responses of fasthttp.
+    FastHttp,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -317,6 +334,20 @@ pub enum Target {
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
     },
+    /// The call of `callee` in `function` that comes right before the one of a handler, whose argument lies on the stack.
+    BeforeHandler {
+        /// The function.
+        function: &'static str,
+        /// What it calls.
+        callee: &'static str,
+    },
+    /// Behind that handler, called or not.
+    BehindHandler {
+        /// The function.
+        function: &'static str,
+        /// What it calls right before.
+        callee: &'static str,
+    },
     /// Where `function` goes only when its call of `callee` returned false, the only result.
     AfterCallFalse {
         /// The function.
@@ -356,11 +387,12 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 7] = [
+const TABLES: [&[Probe]; 8] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
     grpc::PROBES,
+    fasthttp::PROBES,
     sql::PROBES,
     redis::PROBES,
     runtime::PROBES,
@@ -377,6 +409,7 @@ impl Library {
         match self {
             Self::NetHttp | Self::NetHttpClient => "net/http",
             Self::Grpc => "google.golang.org/grpc",
+            Self::FastHttp => FASTHTTP,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::XNetHttp2 => "golang.org/x/net/http2",

@@ -1,0 +1,58 @@
+//! The server of `github.com/valyala/fasthttp`.
+
+use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
+
+/// Import path and module.
+pub(crate) const FASTHTTP: &str = "github.com/valyala/fasthttp";
+
+const SERVE: &str = "github.com/valyala/fasthttp.(*Server).serveConn";
+/// Its name from 1.72 on.
+const SERVE_COUNTED: &str = "github.com/valyala/fasthttp.(*Server).serveConnCounted";
+/// What it calls right before its handler. From 1.75 on it may leave that out (LazyRequestTime).
+const NOW: &str = "time.Now";
+
+const COUNTED: &str = "1.73 and 1.74 (1.72 has two places that look alike)";
+
+const fn releases(first: u64, last: u64) -> When {
+    When::Module { path: FASTHTTP, major: 1, first, last }
+}
+
+const fn begin(id: &'static str, function: &'static str, when: When, versions: &'static str) -> Probe {
+    Probe {
+        id,
+        library: Library::FastHttp,
+        purpose: "a request reaches the server's handler",
+        role: Role::Call(Calls::FastHttpServer, Step::Begin),
+        when,
+        reads: &[Structs::FastHttp],
+        program: Program::FasthttpServerBegin,
+        target: Target::BeforeHandler { function, callee: NOW },
+        hits: "1 a request",
+        versions,
+        misses: "requests that the server refuses before (malformed, too large); tracestate, the client's address; a \
+                 target that the handler writes over is told as it left it",
+    }
+}
+
+const fn end(id: &'static str, function: &'static str, when: When, versions: &'static str) -> Probe {
+    Probe {
+        id,
+        library: Library::FastHttp,
+        purpose: "the handler has returned, or has run out of time",
+        role: Role::Call(Calls::FastHttpServer, Step::End),
+        when,
+        reads: &[],
+        program: Program::FasthttpServerEnd,
+        target: Target::BehindHandler { function, callee: NOW },
+        hits: "1 a request",
+        versions,
+        misses: "how long the response is being written, and its size; routes",
+    }
+}
+
+pub(super) const PROBES: &[Probe] = &[
+    begin("fasthttp.server.begin", SERVE, releases(40, 71), "1.40 to 1.71"),
+    end("fasthttp.server.end", SERVE, releases(40, 71), "1.40 to 1.71"),
+    begin("fasthttp.server.begin.counted", SERVE_COUNTED, releases(72, 74), COUNTED),
+    end("fasthttp.server.end.counted", SERVE_COUNTED, releases(72, 74), COUNTED),
+];

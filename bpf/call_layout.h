@@ -100,6 +100,15 @@ struct fasthttp_layout {
 	__u16 pad[2];
 };
 
+/* Of github.com/gofiber/fiber/v3. */
+struct fiber_layout {
+	__u64 context_itab; /* of *DefaultCtx as CustomCtx */
+	__u16 route;        /* of DefaultCtx */
+	__u16 fasthttp;
+	__u16 path; /* of Route */
+	__u16 use;
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -116,6 +125,7 @@ struct call_layout {
 	struct sql_layout sql;
 	struct redis_layout redis;
 	struct fasthttp_layout fasthttp;
+	struct fiber_layout fiber;
 };
 
 #endif

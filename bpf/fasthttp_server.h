@@ -172,6 +172,11 @@ int fasthttp_server_end(struct go_registers *regs)
 	e.key.protocol = r->protocol;
 	e.key.tls = r->tls;
 	e.key.route_kind = ROUTE_UNKNOWABLE;
+	if (r->routed_ns == r->start_ns) {
+		e.key.route = r->route;
+		e.key.route_len = r->route_len;
+		e.key.route_kind = r->route_kind;
+	}
 	settle(p, r, &key, &e);
 	goto out;
 unreadable:

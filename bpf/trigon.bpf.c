@@ -30,6 +30,7 @@
 #include "grpc_server.h"
 #include "grpc_client.h"
 #include "fasthttp_server.h"
+#include "fiber.h"
 #include "word.h"
 #include "sql_client.h"
 #include "redis_client.h"

@@ -56,6 +56,7 @@ impl CallFacts {
         facts.layout.net = net::layout(binary, fields);
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
+        let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
         let fasthttp = fasthttp::layout(fields).map(|layout| facts.layout.fasthttp = layout);
         facts.layout.sql = sql::layout(fields);
         facts.note([
@@ -63,6 +64,7 @@ impl CallFacts {
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
             (Structs::FastHttp, fasthttp),
+            (Structs::Fiber, fiber),
         ]);
         facts.missing.extend(sql::missing(fields));
         facts
@@ -130,6 +132,7 @@ impl CallFacts {
         shift(&mut layout.grpc.server_itab);
         shift(&mut layout.grpc.error_itab);
         shift(&mut layout.grpc.metadata);
+        shift(&mut layout.fiber.context_itab);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

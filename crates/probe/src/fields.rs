@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, FASTHTTP, GIN, GO_REDIS, GORILLA};
+use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -125,6 +125,10 @@ pub const FIELDS: &[FieldRef] = &[
     field(FASTHTTP, "RequestCtx", "timeoutResponse"),
     field(FASTHTTP, "Response", "Header.statusCode"),
     field(FASTHTTP, "argsKV", ""),
+    field(FIBER, "DefaultCtx", "route"),
+    field(FIBER, "DefaultCtx", "fasthttp"),
+    field(FIBER, "Route", "Path"),
+    field(FIBER, "Route", "use"),
     field(FASTHTTP, "argsKV", "value"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),

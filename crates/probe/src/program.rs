@@ -75,6 +75,7 @@ programs! {
     GrpcClientRetried => grpc_client_retried,
     FasthttpServerBegin => fasthttp_server_begin,
     FasthttpServerEnd => fasthttp_server_end,
+    FiberRelease => fiber_release,
     SqlDbBegin => sql_db_begin,
     SqlConnBegin => sql_conn_begin,
     SqlStmtBegin => sql_stmt_begin,

@@ -11,7 +11,7 @@ mod runtime;
 mod sql;
 
 pub use crate::program::Program;
-pub(crate) use fasthttp::FASTHTTP;
+pub(crate) use fasthttp::{FASTHTTP, FIBER};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
@@ -58,6 +58,8 @@ pub enum Library {
     Grpc,
     /// `github.com/valyala/fasthttp`.
     FastHttp,
+    /// `github.com/gofiber/fiber/v3`.
+    Fiber,
     /// `database/sql`, whatever the driver.
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
@@ -134,6 +136,8 @@ pub enum Step {
     End,
     /// It is hit on some paths only, and needed there.
     Between,
+    /// It tells the call's route, which may be absent.
+    Route,
 }
 
 impl Calls {
@@ -276,6 +280,8 @@ pub enum Structs {
     Redis,
     /// The requests and responses of fasthttp.
     FastHttp,
+    /// The context and the routes of fiber.
+    Fiber,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -410,6 +416,7 @@ impl Library {
             Self::NetHttp | Self::NetHttpClient => "net/http",
             Self::Grpc => "google.golang.org/grpc",
             Self::FastHttp => FASTHTTP,
+            Self::Fiber => FIBER,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::XNetHttp2 => "golang.org/x/net/http2",

@@ -1,8 +1,9 @@
-//! Requests of `github.com/valyala/fasthttp`.
+//! Requests of `github.com/valyala/fasthttp`, and their routes by `github.com/gofiber/fiber/v3`.
 
 use crate::layout::{Fields, MissingField};
-use crate::skeleton::types::fasthttp_layout;
-use crate::table::FASTHTTP;
+use crate::skeleton::types::{fasthttp_layout, fiber_layout};
+use crate::table::{FASTHTTP, FIBER};
+use trigon_gobin::GoBinary;
 
 /// What they are read with.
 pub(super) fn layout(fields: &Fields) -> Result<fasthttp_layout, MissingField> {
@@ -26,4 +27,20 @@ pub(super) fn layout(fields: &Fields) -> Result<fasthttp_layout, MissingField> {
         status: fields.offset(FASTHTTP, "Response", "Header.statusCode")?,
         pad: [0; 2],
     })
+}
+
+/// What routes are read with.
+pub(super) fn fiber(binary: &GoBinary<'_>, fields: &Fields) -> Result<fiber_layout, MissingField> {
+    let layout = fiber_layout {
+        context_itab: 0,
+        route: fields.offset(FIBER, "DefaultCtx", "route")?,
+        fasthttp: fields.offset(FIBER, "DefaultCtx", "fasthttp")?,
+        path: fields.offset(FIBER, "Route", "Path")?,
+        r#use: fields.offset(FIBER, "Route", "use")?,
+    };
+    let contexts = binary.interface_tables(FIBER, "CustomCtx");
+    let context = contexts.iter().find(|itab| itab.package == FIBER && itab.name == "*DefaultCtx");
+    let reason = "it is not used as a CustomCtx".to_owned();
+    let missing = MissingField { package: FIBER, ty: "DefaultCtx", field: "", reason };
+    Ok(fiber_layout { context_itab: context.ok_or(missing)?.vaddr, ..layout })
 }

@@ -1,9 +1,12 @@
-//! The server of `github.com/valyala/fasthttp`.
+//! The server of `github.com/valyala/fasthttp`, and routes of `github.com/gofiber/fiber/v3` on it.
 
 use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
+use trigon_gobin::site::Register;
 
 /// Import path and module.
 pub(crate) const FASTHTTP: &str = "github.com/valyala/fasthttp";
+/// Import path and module.
+pub(crate) const FIBER: &str = "github.com/gofiber/fiber/v3";
 
 const SERVE: &str = "github.com/valyala/fasthttp.(*Server).serveConn";
 /// Its name from 1.72 on.
@@ -46,7 +49,7 @@ const fn end(id: &'static str, function: &'static str, when: When, versions: &'s
         target: Target::BehindHandler { function, callee: NOW },
         hits: "1 a request",
         versions,
-        misses: "how long the response is being written, and its size; routes",
+        misses: "how long the response is being written, and its size",
     }
 }
 
@@ -55,4 +58,20 @@ pub(super) const PROBES: &[Probe] = &[
     end("fasthttp.server.end", SERVE, releases(40, 71), "1.40 to 1.71"),
     begin("fasthttp.server.begin.counted", SERVE_COUNTED, releases(72, 74), COUNTED),
     end("fasthttp.server.end.counted", SERVE_COUNTED, releases(72, 74), COUNTED),
+    Probe {
+        id: "fiber.route",
+        library: Library::Fiber,
+        purpose: "the application is done with a request: its route",
+        role: Role::Call(Calls::FastHttpServer, Step::Route),
+        when: When::Module { path: FIBER, major: 3, first: 0, last: 1 },
+        reads: &[Structs::Fiber],
+        program: Program::FiberRelease,
+        target: Target::Entry {
+            function: "github.com/gofiber/fiber/v3.(*App).ReleaseCtx",
+            needs: &[Register::Bx, Register::Cx],
+        },
+        hits: "1 a request",
+        versions: "3.0 and 3.1",
+        misses: "fiber v2; applications with a context of their own; requests that only middleware answers have no route",
+    },
 ];

@@ -85,6 +85,30 @@ struct redis_layout {
 	__u16 arguments; /* of baseCmd, with which each command's struct begins */
 };
 
+/* Of github.com/valyala/fasthttp: of its RequestCtx, and of its Response. */
+struct fasthttp_layout {
+	__u16 method;
+	__u16 uri;
+	__u16 host;
+	__u16 headers;
+	__u16 no_http11;
+	__u16 tls;
+	__u16 conn;
+	__u16 response;
+	__u16 timeout_response;
+	__u16 status; /* of Response */
+	__u16 pad[2];
+};
+
+/* Of github.com/gofiber/fiber/v3. */
+struct fiber_layout {
+	__u64 context_itab; /* of *DefaultCtx as CustomCtx */
+	__u16 route;        /* of DefaultCtx */
+	__u16 fasthttp;
+	__u16 path; /* of Route */
+	__u16 use;
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -100,6 +124,8 @@ struct call_layout {
 	struct grpc_layout grpc;
 	struct sql_layout sql;
 	struct redis_layout redis;
+	struct fasthttp_layout fasthttp;
+	struct fiber_layout fiber;
 };
 
 #endif

@@ -28,6 +28,7 @@ struct go_registers {
 /* The arguments from the third on in their places on the stack: behind the caller's frame pointer, the return address
  * and two words. */
 #define GO_SPILLED_ARG3(regs) ((regs)->bp + 32)
+#define GO_SPILLED_ARG4(regs) ((regs)->bp + 40)
 
 #define FLAG_CARRY 0x1
 #define FLAG_ZERO  0x40

@@ -5,6 +5,8 @@
 
 /* Bits of an attachment's cookie. */
 #define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
+#define COOKIE_STACK_SLOT                                                                                              \
+	8 /* from this bit on: how far above the stack pointer what the program reads lies, in bytes */
 
 static __always_inline int stack_grows(struct go_registers *regs)
 {

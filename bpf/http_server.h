@@ -120,7 +120,7 @@ __noinline int link_caller(const struct process *p, struct request *r)
 	return 0;
 }
 
-/* What calls will ask of this request: its trace, its context, its goroutine. */
+/* What calls, and routers, will ask of this request: its trace, its context, its goroutine. */
 __noinline int begin_for_calls(const struct process *p, struct request *r, const struct request_key *key, __u64 ctx_at)
 {
 	const struct call_layout *l;
@@ -139,7 +139,7 @@ __noinline int begin_for_calls(const struct process *p, struct request *r, const
 		r->ctx = ctx.data;
 		r->ctx_slot = (__u8)index_enter(key->g, key->tgid, INDEX_CONTEXT, ctx.data);
 	}
-	if (p->flags & PROCESS_CREATORS)
+	if ((p->flags & (PROCESS_CALLS | PROCESS_CREATORS)) == (PROCESS_CALLS | PROCESS_CREATORS))
 		note_goroutines(l, r, key);
 	return 0;
 }
@@ -221,7 +221,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		r->source = PARENT_HEADER;
 	if (callers_known && r->protocol / 10 == 1 && (service_graph || !r->has_parent))
 		link_caller(p, r);
-	if (p->flags & PROCESS_CALLS)
+	if (p->flags & (PROCESS_CALLS | PROCESS_ROUTERS))
 		begin_for_calls(p, r, &key, from + l->ctx);
 	r->active = 1;
 	return 0;
@@ -280,8 +280,9 @@ int http2_request_begin(struct go_registers *regs)
 }
 
 /* Whether the goroutine is unwinding, and why. net/http and x/net treat http.ErrAbortHandler as silent; it is an
- * *errors.errorString, recognised by its text so that no symbol is needed. */
-static __always_inline __u8 unwinding(const struct process *p, __u64 g)
+ * *errors.errorString, recognised by its text so that no symbol is needed. A
+ * function that the verifier checks once. */
+__noinline int unwinding(const struct process *p, __u64 g)
 {
 	struct go_interface arg;
 	struct go_string text;
@@ -289,7 +290,8 @@ static __always_inline __u8 unwinding(const struct process *p, __u64 g)
 	__u64 panic;
 	__u8 goexit = 0;
 
-	if (p->layout.g_panic == OFFSET_ABSENT || read_user(&panic, sizeof(panic), g + p->layout.g_panic) || !panic)
+	if (!p || p->layout.g_panic == OFFSET_ABSENT || read_user(&panic, sizeof(panic), g + p->layout.g_panic) ||
+	    !panic)
 		return OUTCOME_RETURNED;
 	if (p->layout.panic_goexit != OFFSET_ABSENT && !read_user(&goexit, 1, panic + p->layout.panic_goexit) && goexit)
 		return OUTCOME_EXIT;
@@ -316,7 +318,7 @@ static __always_inline int read_response(__u64 at, const struct response_layout 
 	return 0;
 }
 
-/* Takes from the request what is known only at its end. */
+/* Takes from the request what is known only at its end; its outcome is known. */
 static __always_inline int read_request_end(const struct process *p, const struct request *r, struct red_key *key)
 {
 	const struct go_layout *l = &p->layout;
@@ -344,13 +346,13 @@ static __always_inline int read_request_end(const struct process *p, const struc
 	if (unheld(p, r) && field(window, sizeof(window), l->end_url) != r->url)
 		goto unreadable;
 	if (p->flags & PROCESS_ROUTE_STRING) {
-		find_route(p, key, field_string(window, sizeof(window), l->end_pattern));
+		pattern = field_string(window, sizeof(window), l->end_pattern);
 	} else {
 		pat = field(window, sizeof(window), l->end_pattern);
 		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str))
 			goto unreadable;
-		find_route(p, key, pattern);
 	}
+	own_route(p, key, pattern.ptr, pattern.len);
 	return 0;
 unreadable:
 	key->route_kind = ROUTE_UNREADABLE;
@@ -358,12 +360,14 @@ unreadable:
 	return 0;
 }
 
-/* Counts the request and sends its span if it is due. */
-static __always_inline void settle(const struct process *p, const struct request *r, const struct request_key *key,
-				   struct ended *e)
+/* Counts the request and sends its span if it is due. A function that the verifier checks once. */
+__noinline int settle(const struct process *p, const struct request *r, const struct request_key *key, struct ended *e)
 {
-	__u64 duration = e->now > r->start_ns ? e->now - r->start_ns : 0;
+	__u64 duration;
 
+	if (!p || !r || !key || !e)
+		return 0;
+	duration = e->now > r->start_ns ? e->now - r->start_ns : 0;
 	e->key.process = r->process;
 	e->key.status = e->response.status;
 	e->key.method = r->method;
@@ -379,6 +383,7 @@ static __always_inline void settle(const struct process *p, const struct request
 			emit_span(p, r, key, e);
 		}
 	}
+	return 0;
 }
 
 /* (*response).finishRequest, or its inlined place in conn.serve */
@@ -437,14 +442,18 @@ int http1_connection_end(struct go_registers *regs)
 	/* The preface of an HTTP/2 connection without TLS looks like a request ("PRI *"), but is none. */
 	if (r->protocol / 10 == 2)
 		goto out;
-	if (read_request_end(p, r, &e.key) || read_response(r->writer, &p->layout.response, &e.response) ||
+	if (read_response(r->writer, &p->layout.response, &e.response) ||
 	    read_user(&conn, sizeof(conn), r->writer + p->layout.response_conn) ||
 	    read_user(&hijacked, 1, conn + p->layout.conn_hijacked)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}
+	e.key.outcome = hijacked ? OUTCOME_HIJACKED : (__u8)unwinding(p, key.g);
+	if (read_request_end(p, r, &e.key)) {
+		lose(LOSS_READ_REQUEST);
+		goto out;
+	}
 	e.key.protocol = r->protocol;
-	e.key.outcome = hijacked ? OUTCOME_HIJACKED : unwinding(p, key.g);
 	if (!e.response.wrote_header)
 		e.response.status = 0;
 	settle(p, r, &key, &e);
@@ -472,6 +481,7 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 	}
 	e.now = bpf_ktime_get_ns();
 	l = &p->layout;
+	e.key.outcome = (__u8)unwinding(p, key.g);
 	if (read_request_end(p, r, &e.key) ||
 	    read_user(&state, sizeof(state), r->writer + (xnet ? l->xnet_writer_state : l->h2_writer_state)) ||
 	    read_response(state, xnet ? &l->xnet_state : &l->h2_state, &e.response)) {
@@ -479,7 +489,6 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 		goto out;
 	}
 	e.key.protocol = 20;
-	e.key.outcome = unwinding(p, key.g);
 	if (!e.response.wrote_header)
 		e.response.status = e.key.outcome == OUTCOME_RETURNED ? 200 : 0;
 	settle(p, r, &key, &e);

@@ -22,7 +22,8 @@ static __always_inline void copy_unless_replaced(__u8 *to, __u32 max, const stru
 	__u64 now;
 
 	*full = 0;
-	if (!unheld(p, r)) {
+	/* What has no writer is not net/http's. */
+	if (r->writer && !unheld(p, r)) {
 		if (read_user(&now, sizeof(now), r->request + p->layout.start.window.base + at)) {
 			lose(LOSS_SPAN_TEXT_UNREADABLE);
 			return;

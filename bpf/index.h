@@ -122,7 +122,8 @@ __noinline __u64 index_goroutine(__u32 tgid, __u32 kind, __u64 value)
 	return r && named(r, kind, value) ? key.g : 0;
 }
 
-/* The request's context is no longer asked for. Only where calls are watched there is anything to leave. */
+/* The request's context is no longer asked for. Only where calls are watched, or routers, there is anything to leave.
+ */
 static __always_inline void leave_context(struct request *r, const struct request_key *key)
 {
 	if (!r->decided)

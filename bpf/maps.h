@@ -41,9 +41,26 @@ struct router_context {
 	__u16 route;
 };
 
+/* chi's Context. */
+struct chi_layout {
+	__u16 parent;   /* the context of the request that the router was given */
+	__u16 pattern;  /* that of the innermost router; empty: it matched nothing */
+	__u16 patterns; /* of each router on the way, the outermost first */
+	__u16 pad;
+};
+
+/* Of gorilla/mux. */
+struct gorilla_layout {
+	__u16 path;     /* of Route: to its path's regular expression */
+	__u16 template; /* of that */
+	__u16 pad[2];
+};
+
 struct router_layout {
 	struct router_context gin;
 	struct router_context echo;
+	struct chi_layout chi;
+	struct gorilla_layout gorilla;
 };
 
 struct go_layout {
@@ -80,6 +97,7 @@ struct go_layout {
 #define PROCESS_ROUTERS       512 /* routers tell the routes of their requests */
 #define PROCESS_B3            1024
 #define PROCESS_JAEGER        2048
+#define PROCESS_TRACE_LIST    4096 /* W3C Trace Context is read of headers that lie in a list, not in a map */
 
 /* Kinds of operations that a program may tell of itself; crates/model/src/operation.rs. */
 #define OWN_HTTP_SERVER 1
@@ -206,8 +224,8 @@ struct request {
 	__u32 tgid;
 	__u32 slot; /* of its process in `configurations` */
 	__u64 start_ns;
-	__u64 request; /* *http.Request */
-	__u64 writer;  /* *http.response or *http2.responseWriter */
+	__u64 request; /* *http.Request; of fasthttp its *RequestCtx */
+	__u64 writer;  /* *http.response or *http2.responseWriter; of fasthttp 0 */
 	__u32 process; /* that process's id: its place in `configurations` may have gone to another since */
 	__u8 active;
 	__u8 has_parent; /* enum request_parent */
@@ -233,7 +251,7 @@ struct request {
 	__u8 trace_id[16];
 	__u8 parent_id[8];
 	__u64 url; /* *url.URL, which tells this request from another at its address */
-	/* From here on only where calls are watched, or requests are linked to calls of others. */
+	/* From here on only where calls or routers are watched, or requests are linked to calls of others. */
 	__u64 ctx;     /* data of the context.Context that is the request's alone; 0: not known */
 	__u64 span_id; /* if it is decided; else made when the span is */
 	__u64 goid;

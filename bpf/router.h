@@ -43,13 +43,25 @@ static __always_inline __u64 context_owner(const struct router_hit *hit, const s
 	const struct call_layout *l;
 	__u32 slot;
 
-	/* Only where calls are watched requests can be found by their contexts. */
-	if (!(hit->p->flags & PROCESS_CALLS) || !observed(hit->key.tgid, &slot))
+	if (!observed(hit->key.tgid, &slot))
 		return 0;
 	l = bpf_map_lookup_elem(&call_layouts, &slot);
 	if (!l || l->process != hit->p->id)
 		return 0;
 	return context_goroutine(l, hit->key.tgid, ctx, hit->key.g);
+}
+
+/* Finds the open request of this goroutine. It may end meanwhile, and its goroutine begin another: that one has another
+ * start. */
+static __always_inline int link_owner(struct router_hit *hit, __u64 g)
+{
+	struct request_key key = {.g = g, .tgid = hit->key.tgid};
+
+	hit->r = g ? find_request(&key) : 0;
+	if (!hit->r)
+		return -1;
+	hit->start_ns = hit->r->start_ns;
+	return hit->r->active && hit->r->process == hit->p->id ? 0 : -1;
 }
 
 /*
@@ -58,7 +70,6 @@ static __always_inline __u64 context_owner(const struct router_hit *hit, const s
  */
 static __always_inline int link_request(struct router_hit *hit, __u64 request)
 {
-	struct request_key key = {.tgid = hit->key.tgid};
 	struct go_interface ctx;
 
 	if (hit->r) {
@@ -66,25 +77,16 @@ static __always_inline int link_request(struct router_hit *hit, __u64 request)
 		if (is_copy(hit->p, hit->r, request))
 			return 0;
 	}
-	if (!read_user(&ctx, sizeof(ctx), request + hit->p->layout.start.ctx))
-		key.g = context_owner(hit, &ctx);
-	hit->r = key.g ? find_request(&key) : 0;
-	if (hit->r) {
-		/* It may end meanwhile, and its goroutine begin another: that one has another start. */
-		hit->start_ns = hit->r->start_ns;
-		if (hit->r->active && hit->r->process == hit->p->id && is_copy(hit->p, hit->r, request))
-			return 0;
-	}
+	if (!read_user(&ctx, sizeof(ctx), request + hit->p->layout.start.ctx) &&
+	    !link_owner(hit, context_owner(hit, &ctx)) && is_copy(hit->p, hit->r, request))
+		return 0;
 	lose(LOSS_ROUTE_UNLINKED);
 	return -1;
 }
 
-/* Keeps what the router told for the end of the request that began at `start_ns`. An inner router's route is kept where
- * the outer one matched nothing, and only passed on. */
+/* Keeps what a router told for the end of the request that began at `start_ns`. */
 static __always_inline void keep_route(struct request *r, __u64 start_ns, const struct red_key *key)
 {
-	if (key->route_kind == ROUTE_NONE && r->routed_ns == start_ns)
-		return;
 	r->routed_ns = 0;
 	asm volatile("" ::: "memory");
 	r->route = key->route;
@@ -107,6 +109,14 @@ __noinline int note_route(const struct process *p, struct request *r, __u64 star
 	return 0;
 }
 
+/* The same by a router that says so when it is done: an inner one's route is kept where it matched nothing itself, and
+ * only passed on. */
+static __always_inline void note_after(const struct router_hit *hit, struct go_string route)
+{
+	if (route.len || hit->r->routed_ns != hit->start_ns)
+		note_route(hit->p, hit->r, hit->start_ns, route.ptr, route.len);
+}
+
 /* A router with such a context (CX) gives it back to its pool. */
 static __always_inline int context_route(struct go_registers *regs, int echo)
 {
@@ -124,7 +134,7 @@ static __always_inline int context_route(struct go_registers *regs, int echo)
 		return 0;
 	}
 	if (!link_request(&hit, request))
-		note_route(hit.p, hit.r, hit.start_ns, route.ptr, route.len);
+		note_after(&hit, route);
 	return 0;
 }
 

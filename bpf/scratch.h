@@ -41,10 +41,18 @@ struct header_scratch {
 	__u8 state_room[TRACESTATE_MAX_BYTES]; /* a header's text may begin anywhere in the state */
 };
 
+/* A route that is put together from pieces. */
+struct joined_route {
+	__u32 len;
+	__u32 pad;
+	__u8 bytes[2 * ROUTE_TEXT_MAX]; /* a piece may begin anywhere in what is a struct route_text at the end */
+};
+
 struct scratch {
 	union {
 		struct header_scratch header;
 		struct route_text route;
+		struct joined_route joined;
 	};
 };
 

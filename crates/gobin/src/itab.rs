@@ -44,8 +44,11 @@ pub(crate) fn of_interface(image: &Image<'_>, module: &ModuleData, package: &str
             return known == interface;
         }
         let named = reader.named(interface);
+        // A type's name begins with its package's own, which need not be the last part of the path: `fiber` of `fiber/v3`.
         let is_it = named.is_some_and(|named| {
-            named.kind == KIND_INTERFACE && named.name == short && named.package.is_none_or(|found| found == package)
+            let own = named.name.rsplit_once('.').map_or(named.name, |(_, own)| own);
+            let fits = named.package.map_or(named.name == short, |found| found == package && own == name);
+            named.kind == KIND_INTERFACE && fits
         });
         if is_it {
             wanted = Some(interface);

@@ -1,5 +1,6 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod fasthttp;
 mod grpc;
 mod http;
 mod net;
@@ -8,7 +9,7 @@ mod sql;
 
 use crate::layout::{ABSENT, Fields, MissingField};
 use crate::skeleton::types::{call_layout, context_type};
-use crate::table::{Calls, Structs};
+use crate::table::{Calls, FASTHTTP, Structs};
 use std::collections::{BTreeSet, HashMap};
 use trigon_gobin::{GoBinary, Itab};
 use trigon_model::ProcessId;
@@ -55,11 +56,15 @@ impl CallFacts {
         facts.layout.net = net::layout(binary, fields);
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
+        let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
+        let fasthttp = fasthttp::layout(fields).map(|layout| facts.layout.fasthttp = layout);
         facts.layout.sql = sql::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
+            (Structs::FastHttp, fasthttp),
+            (Structs::Fiber, fiber),
         ]);
         facts.missing.extend(sql::missing(fields));
         facts
@@ -82,7 +87,8 @@ impl CallFacts {
             let is_std = itab.package == "context";
             let parent = itab.parent.and_then(|parent| u16::try_from(parent).ok()).filter(|at| *at < ABSENT);
             // Contexts of other packages without a field that is one compute their parent.
-            let known = parent.is_some() || is_std;
+            // fasthttp's are used again, and derive from nothing.
+            let known = parent.is_some() || is_std || (itab.package == FASTHTTP && itab.name == "*RequestCtx");
             match known.then(|| slots.next()).flatten() {
                 Some(slot) => {
                     *slot = context_type {
@@ -126,6 +132,7 @@ impl CallFacts {
         shift(&mut layout.grpc.server_itab);
         shift(&mut layout.grpc.error_itab);
         shift(&mut layout.grpc.metadata);
+        shift(&mut layout.fiber.context_itab);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{ECHO, GIN, GO_REDIS};
+use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -107,6 +107,29 @@ pub const FIELDS: &[FieldRef] = &[
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),
     field(ECHO, "context", "path"),
+    field(CHI, "Context", "parentCtx"),
+    field(CHI, "Context", "routePattern"),
+    field(CHI, "Context", "RoutePatterns"),
+    field(GORILLA, "Route", "routeConf.regexp.path"),
+    field(GORILLA, "routeRegexp", "template"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.method"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.requestURI"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.host"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.h"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.header.h"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.noHTTP11"),
+    field(FASTHTTP, "RequestCtx", "Request.Header.header.noHTTP11"),
+    field(FASTHTTP, "RequestCtx", "Request.isTLS"),
+    field(FASTHTTP, "RequestCtx", "c"),
+    field(FASTHTTP, "RequestCtx", "Response"),
+    field(FASTHTTP, "RequestCtx", "timeoutResponse"),
+    field(FASTHTTP, "Response", "Header.statusCode"),
+    field(FASTHTTP, "argsKV", ""),
+    field(FIBER, "DefaultCtx", "route"),
+    field(FIBER, "DefaultCtx", "fasthttp"),
+    field(FIBER, "Route", "Path"),
+    field(FIBER, "Route", "use"),
+    field(FASTHTTP, "argsKV", "value"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),
     field("runtime", "p", "goidcache"),

@@ -1,8 +1,10 @@
 //! From struct fields found in an executable to the numbers that the kernel side reads with.
 
 use crate::fields::FIELDS;
-use crate::skeleton::types::{go_layout, request_layout, response_layout, router_context, router_layout, window};
-use crate::table::{ECHO, GIN, Structs};
+use crate::skeleton::types::{
+    chi_layout, go_layout, gorilla_layout, request_layout, response_layout, router_context, router_layout, window,
+};
+use crate::table::{CHI, ECHO, GIN, GORILLA, Structs};
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
@@ -99,6 +101,8 @@ impl Fields {
             (Structs::XNetResponse, self.xnet(layout)),
             (Structs::Gin, self.router(&mut layout.routers.gin, (GIN, "Context"), ["Request", "fullPath"])),
             (Structs::Echo, self.router(&mut layout.routers.echo, (ECHO, "context"), ["request", "path"])),
+            (Structs::Chi, self.chi(layout)),
+            (Structs::Gorilla, self.gorilla(layout)),
         ];
         read.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))).collect()
     }
@@ -249,6 +253,28 @@ impl Fields {
     ) -> Result<(), MissingField> {
         layout.request = self.offset(package, ty, request)?;
         layout.route = self.offset(package, ty, route)?;
+        Ok(())
+    }
+
+    /// Where chi's context has the request's, and its patterns.
+    fn chi(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        let at = |field| self.offset(CHI, "Context", field);
+        layout.routers.chi = chi_layout {
+            parent: at("parentCtx")?,
+            pattern: at("routePattern")?,
+            patterns: at("RoutePatterns")?,
+            pad: 0,
+        };
+        Ok(())
+    }
+
+    /// Where a route of gorilla/mux has its template.
+    fn gorilla(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        layout.routers.gorilla = gorilla_layout {
+            path: self.offset(GORILLA, "Route", "routeConf.regexp.path")?,
+            template: self.offset(GORILLA, "routeRegexp", "template")?,
+            pad: [0; 2],
+        };
         Ok(())
     }
 

@@ -240,6 +240,7 @@ impl Probes {
             let wanted = [(trace_context, flags::TRACE_CONTEXT), (b3, flags::B3), (jaeger, flags::JAEGER)];
             bits |= wanted.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit);
         }
+        bits |= if process.propagators.trace_context { plan.flags & flags::TRACE_LIST } else { 0 };
         if process.routes {
             bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
         }

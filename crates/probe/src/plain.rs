@@ -16,15 +16,16 @@ pub(crate) fn as_bytes<T: Plain>(value: &T) -> &[u8] {
 /// It is `repr(C)`, and its size is the sum of its fields'.
 pub(crate) unsafe trait Plain {}
 
-// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 + 4 half words.
+// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 + 12 half words.
 unsafe impl Plain for types::process {}
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 112);
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 128);
 
 // SAFETY: `repr(C)`, a word, 2 half words and 9 double words.
 unsafe impl Plain for types::gc_places {}
 const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 
 // SAFETY: `repr(C)`, a word, 2 half words, 2 double words, 4 half words, 16 types of a double word and 4 half words, 2 double
-// words and 4 half words, 16 half words, 3 double words and 20 half words, 4 half words, 4 half words.
+// words and 4 half words, 16 half words, 3 double words and 20 half words, 4 half words, 4 half words, 12 half words, a
+// double word and 4 half words.
 unsafe impl Plain for types::call_layout {}
-const _: () = assert!(size_of::<types::call_layout>() == 8 + 16 + 8 + 16 * 16 + 24 + 32 + 64 + 16);
+const _: () = assert!(size_of::<types::call_layout>() == 8 + 16 + 8 + 16 * 16 + 24 + 32 + 64 + 16 + 24 + 16);

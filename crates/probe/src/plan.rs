@@ -45,6 +45,8 @@ pub mod flags {
     pub const B3: u32 = 1024;
     /// Jaeger's header is read.
     pub const JAEGER: u32 = 2048;
+    /// `traceparent` is read where headers lie in a list.
+    pub const TRACE_LIST: u32 = 4096;
 }
 
 /// One place to attach.
@@ -220,7 +222,8 @@ impl Plan {
                 }
             }
             let has = |step| sites.iter().any(|site: &PlannedSite| site.probe.role == Role::Call(calls, step));
-            let is_lost = refused.iter().any(|refused| refused.loss);
+            let tells_route = |probe: &Probe| probe.role == Role::Call(calls, Step::Route);
+            let is_lost = refused.iter().any(|refused| refused.loss && !tells_route(refused.probe));
             if has(Step::Begin) && has(Step::End) && !is_lost {
                 self.sites.extend(sites);
                 self.calls.seen.insert(calls);
@@ -233,6 +236,13 @@ impl Plan {
                 self.refused.extend(sites.into_iter().map(of));
             }
             self.refused.extend(refused);
+        }
+        // Without net/http's server nobody has looked yet.
+        if self.http.is_err() && self.calls.seen.contains(&Calls::GrpcServer) {
+            self.flags |= header_map_flags(finder.binary, &mut self.absent);
+        }
+        if self.calls.seen.contains(&Calls::FastHttpServer) {
+            self.flags |= flags::TRACE_LIST;
         }
         if self.sees_calls() && !self.calls.unknown_contexts.is_empty() {
             let types = self.calls.unknown_contexts.join(", ");
@@ -260,7 +270,8 @@ impl Plan {
 
     /// Whether it is seen to serve: HTTP requests, or RPCs.
     pub fn serves(&self) -> bool {
-        self.http.is_ok() || self.calls.seen.contains(&Calls::GrpcServer)
+        let others = [Calls::GrpcServer, Calls::FastHttpServer];
+        self.http.is_ok() || others.iter().any(|calls| self.calls.seen.contains(calls))
     }
 
     /// Whether calls to others are seen.
@@ -320,6 +331,12 @@ fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>
     if fields.http2_request_is_unheld() {
         bits |= flags::H2_UNHELD;
     }
+    bits | header_map_flags(binary, absent)
+}
+
+/// Whether header maps, and gRPC's metadata, are of a layout that is known.
+fn header_map_flags(binary: &GoBinary<'_>, absent: &mut Vec<String>) -> u32 {
+    let mut bits = 0;
     let info = binary.build_info();
     let experiments = info.settings.iter().find(|(key, _)| key == "GOEXPERIMENT").map_or("", |(_, value)| value);
     match &info.go_version {

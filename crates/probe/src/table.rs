@@ -1,6 +1,7 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
+mod fasthttp;
 mod grpc;
 mod http_client;
 mod http_server;
@@ -10,9 +11,10 @@ mod runtime;
 mod sql;
 
 pub use crate::program::Program;
+pub(crate) use fasthttp::{FASTHTTP, FIBER};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use redis::GO_REDIS;
-pub(crate) use router::{ECHO, GIN};
+pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
 use std::fmt;
 use trigon_gobin::site::Register;
@@ -55,6 +57,10 @@ pub enum Library {
     NetHttpClient,
     /// `google.golang.org/grpc`.
     Grpc,
+    /// `github.com/valyala/fasthttp`.
+    FastHttp,
+    /// `github.com/gofiber/fiber/v3`.
+    Fiber,
     /// `database/sql`, whatever the driver.
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
@@ -65,6 +71,10 @@ pub enum Library {
     Gin,
     /// `github.com/labstack/echo/v4`.
     Echo,
+    /// `github.com/go-chi/chi/v5`.
+    Chi,
+    /// `github.com/gorilla/mux`.
+    Gorilla,
     /// Go's runtime: in every program.
     Runtime,
 }
@@ -108,6 +118,8 @@ pub enum Calls {
     GrpcServer,
     /// RPCs of gRPC's client.
     GrpcClient,
+    /// Requests that fasthttp serves: they are told as those of `net/http`.
+    FastHttpServer,
     /// Statements and transactions of `database/sql`.
     Sql,
     /// Commands of go-redis.
@@ -125,12 +137,22 @@ pub enum Step {
     End,
     /// It is hit on some paths only, and needed there.
     Between,
+    /// It tells the call's route, which may be absent.
+    Route,
 }
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 7] =
-        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
+    pub const ALL: [Self; 8] = [
+        Self::Http1,
+        Self::Http2,
+        Self::GrpcServer,
+        Self::GrpcClient,
+        Self::FastHttpServer,
+        Self::Sql,
+        Self::Redis,
+        Self::RedisPipeline,
+    ];
 }
 
 impl Calls {
@@ -140,6 +162,7 @@ impl Calls {
             Self::Http1 | Self::Http2 => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
+            Self::FastHttpServer => CallSignal::HttpServer,
             Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
         }
     }
@@ -150,6 +173,7 @@ impl Calls {
     pub fn operations(self) -> Operations {
         match self {
             Self::Http1 | Self::Http2 => Operations::HTTP_CLIENT,
+            Self::FastHttpServer => Operations::HTTP_SERVER,
             Self::GrpcServer => Operations::RPC_SERVER,
             Self::GrpcClient => Operations::RPC_CLIENT,
             Self::Sql => Operations::SQL,
@@ -194,6 +218,17 @@ pub enum When {
         first: u64,
         /// The last that was checked.
         last: u64,
+    },
+    /// In programs with these releases of a module, each by its minor and its patch.
+    Releases {
+        /// The module's path.
+        path: &'static str,
+        /// Its major version.
+        major: u64,
+        /// The first.
+        first: (u64, u64),
+        /// The last.
+        last: (u64, u64),
     },
 }
 
@@ -258,10 +293,18 @@ pub enum Structs {
     SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
+    /// The requests and responses of fasthttp.
+    FastHttp,
+    /// The context and the routes of fiber.
+    Fiber,
     /// The context of gin.
     Gin,
     /// The context of echo.
     Echo,
+    /// The context of chi.
+    Chi,
+    /// The routes of gorilla/mux.
+    Gorilla,
 }
 
 /// Where in a program a probe sits.
@@ -312,6 +355,27 @@ pub enum Target {
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
     },
+    /// The call of `callee` in `function` that comes right before the one of a handler, whose argument lies on the stack.
+    BeforeHandler {
+        /// The function.
+        function: &'static str,
+        /// What it calls.
+        callee: &'static str,
+    },
+    /// Behind that handler, called or not.
+    BehindHandler {
+        /// The function.
+        function: &'static str,
+        /// What it calls right before.
+        callee: &'static str,
+    },
+    /// Where `function` goes only when its call of `callee` returned false, the only result.
+    AfterCallFalse {
+        /// The function.
+        function: &'static str,
+        /// Whose call.
+        callee: &'static str,
+    },
     /// Where `function` goes only when its call of `callee` returned an error.
     AfterCallFailed {
         /// The function.
@@ -344,11 +408,12 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 7] = [
+const TABLES: [&[Probe]; 8] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
     grpc::PROBES,
+    fasthttp::PROBES,
     sql::PROBES,
     redis::PROBES,
     runtime::PROBES,
@@ -365,11 +430,15 @@ impl Library {
         match self {
             Self::NetHttp | Self::NetHttpClient => "net/http",
             Self::Grpc => "google.golang.org/grpc",
+            Self::FastHttp => FASTHTTP,
+            Self::Fiber => FIBER,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,
+            Self::Chi => CHI,
+            Self::Gorilla => GORILLA,
             Self::Runtime => "runtime",
         }
     }

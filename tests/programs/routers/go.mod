@@ -4,6 +4,8 @@ go 1.22.0
 
 require (
 	github.com/gin-gonic/gin v1.9.1
+	github.com/go-chi/chi/v5 v5.0.0
+	github.com/gorilla/mux v1.8.0
 	github.com/labstack/echo/v4 v4.11.4
 )
 

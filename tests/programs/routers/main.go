@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
-
-	"github.com/gin-gonic/gin"
-	"github.com/labstack/echo/v4"
-	echomiddleware "github.com/labstack/echo/v4/middleware"
+	"time"
 )
 
 type key struct{}
@@ -22,55 +20,42 @@ func copied(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), key{}, 1))
 }
 
-func ginRouter() http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	e.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, _ any) { c.AbortWithStatus(http.StatusInternalServerError) }))
-	e.Use(func(c *gin.Context) { c.Request = copied(c.Request) })
-	ok := func(c *gin.Context) { c.String(http.StatusOK, "ok") }
-	e.GET("/health", ok)
-	e.GET("/users/:id", ok)
-	e.POST("/users/:id", func(c *gin.Context) { c.Status(http.StatusCreated) })
-	e.GET("/files/*path", ok)
-	e.Group("/api").Group("/v1").GET("/items/:item/parts/:part", ok)
-	e.GET("/panic/:id", func(*gin.Context) { panic("a handler's") })
-	return e
+// through: the handler's panic is not recovered from.
+func through(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/through/")
 }
 
-func echoRouter() http.Handler {
-	e := echo.New()
-	e.Use(echomiddleware.RecoverWithConfig(echomiddleware.RecoverConfig{DisablePrintStack: true}))
-	e.HideBanner = true
-	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			c.SetRequest(copied(c.Request()))
-			return next(c)
-		}
-	})
-	ok := func(c echo.Context) error { return c.String(http.StatusOK, "ok") }
-	e.GET("/health", ok)
-	e.GET("/users/:id", ok)
-	e.POST("/users/:id", func(c echo.Context) error { return c.NoContent(http.StatusCreated) })
-	e.GET("/files/*", ok)
-	e.Group("/api").Group("/v1").GET("/items/:item/parts/:part", ok)
-	e.GET("/panic/:id", func(echo.Context) error { panic("a handler's") })
-	return e
+func ok(w http.ResponseWriter, _ *http.Request) {
+	w.Write([]byte("ok"))
+}
+
+func created(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusCreated)
+}
+
+func panics(http.ResponseWriter, *http.Request) {
+	panic("a handler's")
 }
 
 func main() {
-	which := flag.String("router", "gin", "gin or echo")
+	which := flag.String("router", "gin", "gin, echo, chi or gorilla")
 	mounted := flag.Bool("mounted", false, "below a ServeMux's pattern, behind middleware that copies the request")
+	timeout := flag.Bool("timeout", false, "behind http.TimeoutHandler, whose goroutine serves")
 	flag.Parse()
-	handler, known := map[string]func() http.Handler{"gin": ginRouter, "echo": echoRouter}[*which]
+	routers := map[string]func() http.Handler{"gin": ginRouter, "echo": echoRouter, "chi": chiRouter, "gorilla": gorillaRouter}
+	handler, known := routers[*which]
 	if !known {
 		fmt.Fprintln(os.Stderr, "routers: no router", *which)
 		os.Exit(2)
 	}
 	serve := handler()
+	if *timeout {
+		serve = http.TimeoutHandler(serve, time.Minute, "")
+	}
 	if *mounted {
 		router, mux := serve, http.NewServeMux()
 		mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { router.ServeHTTP(w, copied(r)) })
-		mux.HandleFunc("/beside/", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok")) })
+		mux.HandleFunc("/beside/", ok)
 		serve = mux
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,6 +5,7 @@
 //! the five-byte one by a call.
 
 use super::{Body, CostClass, Guard, NoSite, Placed, Policy, Register, Registers, ResultSlots, Shape, Site, Want};
+use behind::Answer;
 use code::Code64;
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register as Reg};
 
@@ -65,7 +66,12 @@ pub(super) fn find(
         }
         Want::OnError { callee, which, error, needs } => {
             placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
-                behind::on_error(&code, index, *error, *needs, policy)
+                behind::on_answer(&code, index, Answer::Error(*error), *needs, policy)
+            })
+        }
+        Want::OnFalse { callee, which } => {
+            placed(&code, choose::these(&code, code.calls_of(*callee), which)?, |index, _| {
+                behind::on_answer(&code, index, Answer::False, Registers::default(), policy)
             })
         }
         Want::PastIndirectCall { callee, through } => {

@@ -133,6 +133,14 @@ pub enum Want {
         /// The results.
         needs: Registers,
     },
+    /// Where only those paths behind calls of a function lead on which it returned false, its only result, which the
+    /// caller must look at at once. Nothing is in registers there.
+    OnFalse {
+        /// Address of the called function.
+        callee: u64,
+        /// Which of its calls.
+        which: Which,
+    },
     /// The point that is reached once for each call of a function, behind the only indirect call that comes next to one
     /// ([`Which::BeforeIndirectCall`]) even if a condition in between leaves it out. Nothing is in registers there.
     PastIndirectCall {

@@ -2,7 +2,7 @@
 
 use super::PlannedSite;
 use crate::table::{Probe, SERVE, SERVE_HTTP, Target, XNET_SERVERS, probes};
-use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Site, Want, Which};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Register, Registers, Site, Want, Which};
 use trigon_gobin::{Function, GoBinary};
 
 /// `COOKIE_STACK_CHECK` of `bpf/hit.h`.
@@ -34,10 +34,24 @@ pub(super) struct Finder<'b, 'd> {
 
 const MORESTACK: [&str; 3] = ["runtime.morestack", "runtime.morestack_noctxt", "runtime.morestackc"];
 const RECOVER: &str = "runtime.gorecover";
+/// Calls that the compiler adds.
+const BARRIERS: [&str; 9] = [
+    "runtime.gcWriteBarrier1",
+    "runtime.gcWriteBarrier2",
+    "runtime.gcWriteBarrier3",
+    "runtime.gcWriteBarrier4",
+    "runtime.gcWriteBarrier5",
+    "runtime.gcWriteBarrier6",
+    "runtime.gcWriteBarrier7",
+    "runtime.gcWriteBarrier8",
+    "runtime.wbZero",
+];
+/// `COOKIE_STACK_SLOT` of `bpf/hit.h`.
+const COOKIE_STACK_SLOT: u32 = 8;
 
 impl<'b, 'd> Finder<'b, 'd> {
     pub(super) fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
-        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER]].concat();
+        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER], &BARRIERS].concat();
         for probe in probes() {
             match &probe.target {
                 Target::Entry { function, .. } => names.push(function),
@@ -47,7 +61,10 @@ impl<'b, 'd> Finder<'b, 'd> {
                     names.extend(places.iter().map(|place| place.within.function()));
                 }
                 Target::AtCall { function, callee }
+                | Target::BeforeHandler { function, callee }
+                | Target::BehindHandler { function, callee }
                 | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallFalse { function, callee }
                 | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
@@ -127,6 +144,19 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
             }
+            Target::BeforeHandler { function, callee } => self.before_handler(probe, function, callee),
+            Target::BehindHandler { function, callee } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let want = Want::PastIndirectCall { callee: callee_at, through: self.barriers() };
+                let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, outer, sites)
+            }
+            Target::AfterCallFalse { function, callee } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let want = Want::OnFalse { callee: callee_at, which: Which::Only };
+                let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                self.planned(probe, outer, sites)
+            }
             Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 let want =
@@ -150,6 +180,30 @@ impl<'b, 'd> Finder<'b, 'd> {
                 self.planned(probe, outer, sites)
             }
         }
+    }
+
+    fn barriers(&self) -> Vec<u64> {
+        BARRIERS.iter().filter_map(|name| self.function(name)).map(|function| function.entry).collect()
+    }
+
+    /// The site, and in its cookie where the handler's argument lies on the stack.
+    fn before_handler(&self, probe: &'static Probe, function: &str, callee: &str) -> Result<Vec<PlannedSite>, NoPlace> {
+        let no_site = |why: NoSite| NoPlace::loss(format!("{function}: {why}"));
+        let (outer, callee_at) = self.caller(function, callee)?;
+        let (arch, body) = (self.binary.arch(), Body { entry: outer.entry, code: self.binary.code(outer) });
+        let past = Want::PastIndirectCall { callee: callee_at, through: self.barriers() };
+        let placed = site::find_each(arch, &body, &past, self.policy, &|address| self.is_morestack(address));
+        let handlers = placed.map_err(no_site)?;
+        let slot = match handlers.as_slice() {
+            [handler] => site::argument_slot(arch, &body, handler.at, Register::Ax),
+            _ => None,
+        };
+        let slot = slot.and_then(|slot| u32::try_from(slot).ok()).ok_or_else(|| no_site(NoSite::NotSpilled))?;
+        let which = Which::BeforeIndirectCall { through: self.barriers() };
+        let want = Want::AtCall { callee: callee_at, which, within: Vec::new() };
+        let mut planned = self.planned(probe, outer, self.find(outer, &want).map_err(no_site)?)?;
+        planned.iter_mut().for_each(|site| site.cookie |= u64::from(slot) << COOKIE_STACK_SLOT);
+        Ok(planned)
     }
 
     fn inlined_ranges(&self, outer: &Function<'d>, inlined: &str) -> Vec<std::ops::Range<u64>> {

@@ -115,8 +115,25 @@ pub(super) fn unfit(when: When, info: &BuildInfo) -> Option<NoPlace> {
             let fits = version.0 == major && (first..=last).contains(&version.1);
             (!fits).then(|| NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
         }
+        When::Releases { path, major, first, last } => {
+            let Some(module) = info.deps.iter().find(|module| module.path == path) else {
+                return Some(NoPlace::nothing_to_see(format!("{path} is not linked")));
+            };
+            let Some(release) = release(&module.version) else {
+                return Some(NoPlace::loss(format!("{path} {} is no release that was checked", module.version)));
+            };
+            let fits = release.0 == major && (first..=last).contains(&(release.1, release.2));
+            (!fits).then(|| NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
+        }
         When::Always | When::Together | When::Apart => None,
     }
+}
+
+/// Major, minor and patch of `v5.0.8`; of nothing between releases, such as `v5.0.8-rc.1`.
+fn release(version: &str) -> Option<(u64, u64, u64)> {
+    let (major, minor) = numbers(version)?;
+    let patch = version.splitn(3, '.').nth(2)?;
+    Some((major, minor, patch.parse().ok()?))
 }
 
 /// Major and minor of `v9.14.1` or `v9.18.0-beta.1`.
@@ -135,5 +152,8 @@ mod tests {
         assert_eq!(numbers("v9.18.0-beta.1"), Some((9, 18)));
         assert_eq!(numbers("(devel)"), None);
         assert_eq!(numbers("v9"), None);
+        assert_eq!(release("v5.0.12"), Some((5, 0, 12)));
+        assert_eq!(release("v5.0.8-0.20240101000000-abcdefabcdef"), None);
+        assert_eq!(release("v5.0"), None);
     }
 }

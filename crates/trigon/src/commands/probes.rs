@@ -88,6 +88,13 @@ fn site(target: &Target) -> String {
         Target::AfterCallFailed { function, callee, .. } => {
             format!("where `{function}` goes when its call of `{callee}` has failed")
         }
+        Target::BeforeHandler { function, callee } => {
+            format!("the call of `{callee}` in `{function}` that is right before its handler's")
+        }
+        Target::BehindHandler { function, .. } => format!("behind the handler in `{function}`"),
+        Target::AfterCallFalse { function, callee } => {
+            format!("where `{function}` goes when its call of `{callee}` has returned false")
+        }
         Target::AfterCall { function, callee, .. } => format!("behind the call of `{callee}` in `{function}`"),
         Target::AfterCallIfInlined { inlined, function, callee, .. } => {
             format!("where `{inlined}` is inlined into `{function}`: behind the call of `{callee}`")

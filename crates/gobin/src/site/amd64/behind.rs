@@ -3,7 +3,7 @@
 use super::code::overwrites;
 use super::{Code64, INTEGERS, MAX_STEPS, is_call};
 use crate::site::{NoSite, Policy, Register, Registers, Site};
-use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic};
+use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, Register as Reg};
 
 /// On the straight line behind a call, into which nothing else leads.
 pub(super) fn call(code: &Code64<'_>, call: usize, needs: Registers, policy: &Policy) -> Result<Site, NoSite> {
@@ -47,16 +47,41 @@ pub(super) fn past(code: &Code64<'_>, first: usize, call: usize, policy: &Policy
     if enters || leaves { Err(NoSite::Undecodable) } else { Ok(site) }
 }
 
-/// Where only those calls lead whose result `error` is not nil: the first conditional jump behind the call must ask that.
-pub(super) fn on_error(
+/// What the first conditional jump behind a call must ask of its result, and on which answer the path is wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// This word is not nil.
+    Error(Register),
+    /// The only result, a bool, is false.
+    False,
+}
+
+impl Answer {
+    fn register(self) -> Register {
+        match self {
+            Self::Error(register) => register,
+            Self::False => Register::Ax,
+        }
+    }
+
+    /// Whether flags say if it is zero.
+    fn is_asked_by(self, instruction: &Instruction) -> bool {
+        let place = INTEGERS.into_iter().find(|(register, _)| *register == self.register()).map(|(_, reg)| reg);
+        let place = if matches!(self, Self::False) { Some(Reg::AL) } else { place };
+        instruction.mnemonic() == Mnemonic::Test
+            && [instruction.op0_register(), instruction.op1_register()].map(Some) == [place; 2]
+    }
+}
+
+/// Where only those calls lead that gave this answer.
+pub(super) fn on_answer(
     code: &Code64<'_>,
     call: usize,
-    error: Register,
+    answer: Answer,
     needs: Registers,
     policy: &Policy,
 ) -> Result<Site, NoSite> {
     unless_by_table(code)?;
-    let wanted = INTEGERS.into_iter().find(|(register, _)| *register == error).map(|(_, reg)| reg);
     let mut info = InstructionInfoFactory::new();
     let mut asked = false;
     for (index, instruction) in code.instructions.iter().enumerate().skip(call + 1).take(MAX_STEPS) {
@@ -64,29 +89,29 @@ pub(super) fn on_error(
         if instruction.is_invalid() || code.jumps_into(at..=at).next().is_some() {
             return Err(NoSite::Undecodable);
         }
-        match (instruction.flow_control(), instruction.code()) {
-            (FlowControl::Next, _) => {
-                if overwrites(instruction, needs.and(error), &mut info) {
+        let if_zero = match instruction.code() {
+            _ if instruction.flow_control() == FlowControl::Next => {
+                if overwrites(instruction, needs.and(answer.register()), &mut info) {
                     return Err(NoSite::OnlyStepped);
                 }
                 if instruction.rflags_modified() != 0 {
-                    asked = instruction.mnemonic() == Mnemonic::Test
-                        && [instruction.op0_register(), instruction.op1_register()].map(Some) == [wanted; 2];
+                    asked = answer.is_asked_by(instruction);
                 }
+                continue;
             }
-            (_, Code::Je_rel8_64 | Code::Je_rel32_64) if asked => {
-                return code.straight(index + 1, needs, policy, None, &|_| false);
-            }
-            (_, Code::Jne_rel8_64 | Code::Jne_rel32_64) if asked => {
-                let target = code.index_of(instruction.near_branch_target()).ok_or(NoSite::Undecodable)?;
-                let above = target.checked_sub(1).and_then(|above| code.instructions.get(above));
-                if above.is_none_or(runs_on) {
-                    return Err(NoSite::Undecodable);
-                }
-                return code.straight(target, needs, policy, None, &|(_, by)| by == at);
-            }
+            Code::Je_rel8_64 | Code::Je_rel32_64 if asked => true,
+            Code::Jne_rel8_64 | Code::Jne_rel32_64 if asked => false,
             _ => return Err(NoSite::Undecodable),
+        };
+        if if_zero != matches!(answer, Answer::False) {
+            return code.straight(index + 1, needs, policy, None, &|_| false);
         }
+        let target = code.index_of(instruction.near_branch_target()).ok_or(NoSite::Undecodable)?;
+        let above = target.checked_sub(1).and_then(|above| code.instructions.get(above));
+        if above.is_none_or(runs_on) {
+            return Err(NoSite::Undecodable);
+        }
+        return code.straight(target, needs, policy, None, &|(_, by)| by == at);
     }
     Err(NoSite::Undecodable)
 }

@@ -208,6 +208,7 @@ fn all_wants(needs: Registers) -> Vec<Want> {
             Want::AfterIndirectCall { which: which.clone(), needs },
             Want::AfterJoinedCall { callee, which: which.clone(), needs },
             Want::OnError { callee, which: which.clone(), error: Register::Bx, needs },
+            Want::OnFalse { callee, which: which.clone() },
             Want::AtCall { callee, which, within: vec![] },
         ]);
     }

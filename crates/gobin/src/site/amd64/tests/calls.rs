@@ -173,6 +173,25 @@ fn an_error_leads_to_a_place_of_its_own() {
     assert_eq!(entered.find(&want(&ERROR), &OLD), Err(NoSite::Undecodable));
 }
 
+#[test]
+fn a_false_leads_to_a_place_of_its_own() {
+    let want = Want::OnFalse { callee: CALLEE, which: Which::Only };
+    // gorilla/mux 1.8.1's Router.ServeHTTP by Go 1.27.4: test al,al; jne matched; nothing matched: jmp on
+    let matched = hex("488b8c2410010000 488b5918");
+    let code = Code::default().call(CALLEE).bytes(&hex("84c0 750e 31c0 488b8c2440010000 31d2 eb0c")).bytes(&matched);
+    let code = code.bytes(&RET);
+    assert_eq!(code.find(&want, &OLD), Ok(vec![21]));
+    // test al,al; je unmatched; ret; unmatched: call other; and where what lies above runs on into it
+    let taken = |above: u8| Code::default().call(CALLEE).bytes(&hex("84c0 7401")).bytes(&[above]).call(OTHER);
+    assert_eq!(taken(0xc3).find(&want, &OLD), Ok(vec![10]));
+    assert_eq!(taken(0x90).find(&want, &OLD), Err(NoSite::Undecodable));
+    // A word is no bool.
+    let word = Code::default().call(CALLEE).bytes(&hex("4885c0 7501 90 c3"));
+    assert_eq!(word.find(&want, &OLD), Err(NoSite::Undecodable));
+    let table = Code(code.0.clone()).bytes(&[0xff, 0x24, 0xd0]);
+    assert_eq!(table.find(&want, &OLD), Err(NoSite::JumpTable));
+}
+
 /// `serveConn` of fasthttp 1.40.0 by Go 1.26.8, from `time.Now` on: a write barrier, then the handler, unless refused.
 fn fasthttp() -> Code {
     let code = Code::default().call(OTHER).call(CALLEE);

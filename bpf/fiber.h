@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Routes of github.com/gofiber/fiber/v3, whose application is fasthttp's handler. */
+#ifndef TRIGON_FIBER_H
+#define TRIGON_FIBER_H
+
+/* The route in a context, which says itself whose it is. That of middleware is no route: nothing else matched. */
+static __always_inline int fiber_route(const struct fiber_layout *l, struct request *r, __u64 context,
+				       struct go_string *path)
+{
+	__u64 of, route;
+	__u8 is_middleware;
+
+	if (read_user(&of, sizeof(of), context + l->fasthttp) || read_user(&route, sizeof(route), context + l->route))
+		return LOSS_ROUTE_UNREADABLE;
+	if (of != r->request)
+		return LOSS_ROUTE_UNLINKED;
+	if (!route)
+		return 0;
+	if (read_user(&is_middleware, 1, route + l->use) || read_user(path, sizeof(*path), route + l->path))
+		return LOSS_ROUTE_UNREADABLE;
+	if (is_middleware)
+		path->len = 0;
+	return 0;
+}
+
+/* (*App).ReleaseCtx(AX, BX:CX CustomCtx): the application is done with a request. */
+SEC("uprobe")
+int fiber_release(struct go_registers *regs)
+{
+	struct go_string path = {};
+	const struct call_layout *l;
+	const struct process *p;
+	struct request_key key;
+	struct request *r;
+	int lost;
+
+	if (stack_grows(regs))
+		return 0;
+	r = open_request(&key, regs, &p);
+	if (!r || r->writer)
+		return 0;
+	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
+	if (!l || l->process != p->id)
+		return 0;
+	/* An application may have a context of its own. */
+	lost = GO_ARG2(regs) == l->fiber.context_itab ? fiber_route(&l->fiber, r, GO_ARG3(regs), &path)
+						      : LOSS_ROUTE_UNREADABLE;
+	if (lost)
+		lose(lost);
+	else
+		note_route(p, r, r->start_ns, path.ptr, path.len);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,128 @@
+//! Requests that fasthttp serves: each is counted by its method and status, and its span lies below what called it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use trigon_tests::agent::Agent;
+use trigon_tests::golang::{Build, build};
+use trigon_tests::programs::{Counts, Server, client};
+use trigon_tests::receiver::{Receiver, attribute};
+use trigon_tests::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often each request is sent.
+const EACH: u64 = 50;
+/// Method, path and status.
+const REQUESTS: [(&str, &str, u16); 7] = [
+    ("GET", "/hello", 200),
+    ("HEAD", "/hello", 200),
+    ("POST", "/items/{i%7}", 201),
+    ("GET", "/nothing/{i%7}", 404),
+    ("GET", "/fail", 500),
+    // The handler has run out of time, and goes on.
+    ("GET", "/late", 504),
+    ("GET", "/call", 200),
+];
+
+/// The oldest and the newest Go, with an old and a recent release, the last stripped as well.
+fn builds() -> [Build; 3] {
+    let newest = || Build::with("go1.27.4").flag("-modfile=go.latest.mod");
+    [Build::with("go1.21.13"), newest(), newest().flag("-ldflags=-s -w")]
+}
+
+fn send(server: &Server, requests: &[(&str, &str, u16)], number: u64, extra: &[&str]) -> Result<()> {
+    let entry = |(method, path, status): &(&str, &str, u16)| {
+        format!(r#"{{"weight":1,"method":"{method}","path":"{path}","expect":[{status}]}}"#)
+    };
+    let mix: Vec<_> = requests.iter().map(entry).collect();
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), format!("[{}]", mix.join(",")))?;
+    let (url, number) = (format!("http://{}", server.address), number.to_string());
+    let mix = file.path().to_str().unwrap();
+    let fixed = ["-url", &url, "-n", &number, "-mix", mix, "-strict"];
+    client(&build("client", &Build::default())?, &[&fixed[..], extra].concat()).map(drop)
+}
+
+#[test]
+fn each_request_is_counted_once() -> Result<()> {
+    trigon_tests::require_root()?;
+    for with in builds() {
+        let server = Server::start(&build("fast", &with)?, &[], &[("OTEL_SERVICE_NAME", "counted")])?;
+        let mut agent = Agent::start(&["--pid", &server.pid().to_string()], &[])?;
+        agent.observes(server.pid())?;
+        send(&server, &REQUESTS, EACH * REQUESTS.len() as u64, &["-c", "8"])?;
+        let mut expected = Counts::new();
+        for (method, _, status) in REQUESTS {
+            *expected.entry((method.to_owned(), String::new(), status)).or_default() += EACH;
+        }
+        // Those that it makes itself.
+        *expected.entry(("GET".to_owned(), String::new(), 200)).or_default() += EACH;
+        let total: u64 = expected.values().sum();
+        let page = until(PATIENCE, "the last request", || {
+            let page = agent.scrape()?;
+            Ok((page.requests("counted").values().sum::<u64>() >= total, page))
+        })?;
+        let counts = page.requests("counted");
+        ensure!(counts == expected, "{with:?}: {counts:?}, not {expected:?}");
+        let lost: Vec<_> = page.find("trigon_dropped_total", &[]).filter(|sample| sample.value > 0.0).collect();
+        ensure!(lost.is_empty(), "{with:?}: {lost:?}");
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn spans_say_what_happened_and_who_called() -> Result<()> {
+    trigon_tests::require_root()?;
+    for with in builds() {
+        let server = Server::start(&build("fast", &with)?, &[], &[("OTEL_SERVICE_NAME", "fast")])?;
+        let receiver = Receiver::start()?;
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
+        let mut agent = Agent::start(&["--pid", &server.pid().to_string()], &environment)?;
+        agent.observes(server.pid())?;
+        send(&server, &[("POST", "/items/7?secret=1", 201)], 1, &["-traceparent", "1"])?;
+        send(&server, &[("GET", "/fail", 500)], 1, &[])?;
+        send(&server, &[("GET", "/call", 200)], 1, &[])?;
+        until(PATIENCE, "five spans", || Ok((receiver.spans().len() >= 5, receiver.spans().len())))?;
+        let spans = receiver.spans();
+        assert_eq!(spans.len(), 5);
+        let is_call = |kind: i32| kind == 3;
+        let served: BTreeMap<_, _> = spans
+            .iter()
+            .filter(|(_, span)| !is_call(span.kind))
+            .map(|(_, span)| (attribute(span, "url.path").unwrap(), span))
+            .collect();
+        let call = &spans.iter().find(|(_, span)| is_call(span.kind)).unwrap().1;
+
+        let item = served["/items/7"];
+        assert_eq!((item.name.as_str(), item.kind, item.parent_span_id.len()), ("POST", 2, 8));
+        for (key, value) in [
+            ("http.request.method", Some("POST")),
+            ("http.response.status_code", Some("201")),
+            ("http.route", None),
+            ("url.scheme", Some("http")),
+            ("network.protocol.version", Some("1.1")),
+            ("server.address", Some("127.0.0.1")),
+            ("client.address", None),
+        ] {
+            assert_eq!(attribute(item, key).as_deref(), value, "{key} with {with:?}");
+        }
+        assert_eq!(served["/fail"].status.clone().unwrap_or_default().code, 2);
+        assert!(served["/fail"].parent_span_id.is_empty());
+
+        // It calls by its goroutine, and is called by the connection.
+        assert_eq!(call.parent_span_id, served["/call"].span_id, "{with:?}");
+        assert_eq!(served["/hello"].parent_span_id, call.span_id, "{with:?}");
+        assert_eq!(served["/hello"].trace_id, served["/call"].trace_id);
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}

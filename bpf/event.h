@@ -16,6 +16,7 @@
 #define TIME_BUCKETS         34  /* up to 2^10 ns, each power of two up to 2^42 ns, and what lies beyond */
 #define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
 #define TARGET_MAX_BYTES     128 /* whom a call goes to, as the program names it: "host:port" */
+#define NAMESPACE_MAX_BYTES  64  /* a database's name: PostgreSQL's have at most 63 */
 #define CALL_TEXT_MAX        256 /* what is asked for: a path, a method's full name, a statement's beginning */
 #define CALL_MORE_TEXT       768 /* the rest of a long statement */
 
@@ -84,6 +85,7 @@ enum trigon_system {
 	SYSTEM_NONE = 0,
 	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
 	SYSTEM_REDIS = 2,
+	SYSTEM_POSTGRESQL = 3,
 };
 
 /* Of a call of a database, what its text does not say. */
@@ -95,6 +97,7 @@ enum trigon_store_operation {
 	STORE_ROLLBACK = 4,
 	STORE_PIPELINE = 5, /* several commands at once */
 	STORE_MULTI = 6,    /* as a transaction */
+	STORE_BATCH = 7,    /* several statements at once */
 };
 
 /* Why a span crosses the ring. */
@@ -115,7 +118,8 @@ struct red_key {
 	__u8 tls;
 	__u8 signal; /* enum trigon_signal */
 	__u8 system; /* of a database or of messages: which, by crates/model/src/kernel/call.rs */
-	__u8 pad;
+	/* Of a database, its code of the error, packed; `status` and `method` are its lower parts. */
+	__u8 code_high;
 };
 _Static_assert(sizeof(struct red_key) == 24, "wire contract");
 
@@ -214,13 +218,17 @@ struct call_event {
 	__u8 trace_flags;
 	__u8 operation; /* by the library */
 	__u8 joinable;  /* as of a span */
-	__u8 pad;
-	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u8 code_high; /* as of struct red_key */
+	__u32 stream;   /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u16 port;     /* of the server, where `target` is its address alone; 0: not known */
+	__u16 namespace_len;
+	__u32 reserved;
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
+	__u8 namespace[NAMESPACE_MAX_BYTES]; /* the database's name */
 	__u8 text[CALL_TEXT_MAX];
 };
-_Static_assert(sizeof(struct call_event) == 112 + 400, "wire contract");
+_Static_assert(sizeof(struct call_event) == 120 + 464, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {
@@ -315,7 +323,8 @@ enum trigon_loss {
 	LOSS_CONNECTION_UNREADABLE = 31,
 	LOSS_CONNECTIONS_FULL = 32,
 	LOSS_ROUTE_UNLINKED = 33,
-	LOSSES = 34,
+	LOSS_CALL_TIME_UNKNOWN = 34,
+	LOSSES = 35,
 };
 
 #endif

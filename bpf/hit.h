@@ -5,6 +5,7 @@
 
 /* Bits of an attachment's cookie. */
 #define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
+#define COOKIE_NO_FRAME    2 /* the function has not made its frame yet: the stack's top is its return address */
 
 static __always_inline int stack_grows(struct go_registers *regs)
 {

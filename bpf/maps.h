@@ -307,6 +307,7 @@ enum trigon_call_library {
 	CALL_GRPC_STREAM = 4,
 	CALL_SQL = 5,
 	CALL_REDIS = 6,
+	CALL_PGX = 7,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */

@@ -60,6 +60,7 @@ static __always_inline struct red_value *red_entry(struct red_key *key)
 	key->outcome = 0;
 	key->tls = 0;
 	key->system = 0;
+	key->code_high = 0;
 	v = bpf_map_lookup_elem(&aggregates, key);
 	lose(v ? LOSS_AGGREGATE_FULL : LOSS_AGGREGATE_MISSING);
 	return v;

@@ -30,6 +30,7 @@
 #include "word.h"
 #include "sql_client.h"
 #include "redis_client.h"
+#include "pgx_client.h"
 #include "go_gc.h"
 #include "process.h"
 #include "scheduler.h"

@@ -8,7 +8,7 @@ mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
-pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ParentSource, StoreOperation, system};
+pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ErrorCode, ParentSource, StoreOperation, system};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
@@ -151,6 +151,8 @@ pub struct RedKey {
     pub signal: CallSignal,
     /// Of a database or of messages: which one.
     pub system: u8,
+    /// Of a database: its own code of the error.
+    pub code: Option<ErrorCode>,
 }
 
 /// The counts of an aggregate as they stood in the map: cumulative, the 32-bit ones wrap.
@@ -328,16 +330,19 @@ impl RedKey {
             return Err(DecodeError::Short { kind: 0, len: bytes.len() });
         }
         let b = Bytes(bytes);
+        let signal = CallSignal::from_byte(b.u8(21));
+        let is_database = signal == CallSignal::DbClient;
         Ok(Self {
             process: ProcessId(b.u32(8)),
             route: RouteRef::new(b.u8(16), b.u64(0), b.u16(12)),
-            method: Method::from_byte(b.u8(17)),
-            status: Some(b.u16(14)).filter(|&status| status != 0),
+            method: Method::from_byte(if is_database { 0 } else { b.u8(17) }),
+            status: Some(b.u16(14)).filter(|&status| status != 0 && !is_database),
             protocol: b.u8(18),
             outcome: Outcome::from_byte(b.u8(19)),
             tls: b.u8(20) != 0,
-            signal: CallSignal::from_byte(b.u8(21)),
+            signal,
             system: b.u8(22),
+            code: ErrorCode::unpack(b.u16(14), b.u8(17), b.u8(23)).filter(|_| is_database),
         })
     }
 
@@ -409,6 +414,7 @@ impl SpanRecord {
             tls: b.u8(90) != 0,
             signal: CallSignal::HttpServer,
             system: 0,
+            code: None,
         };
         let tracestate_len = usize::from(b.u16(84)).min(TRACESTATE_MAX);
         Self {

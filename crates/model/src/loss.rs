@@ -75,6 +75,8 @@ pub enum Loss {
     /// A router's request is not the one that its goroutine serves, and its context leads to no other: its route is in
     /// no request.
     RouteUnlinked = 33,
+    /// A call's start, which its library keeps, has no monotonic time: the call is not counted.
+    CallTimeUnknown = 34,
 }
 
 /// A loss as the exporters show it.
@@ -90,7 +92,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -125,6 +127,7 @@ impl Loss {
         Self::ConnectionUnreadable,
         Self::ConnectionsFull,
         Self::RouteUnlinked,
+        Self::CallTimeUnknown,
     ];
 
     /// Its labels.
@@ -164,6 +167,7 @@ impl Loss {
             Self::ConnectionUnreadable => ("parents", "kernel", "connection_read_fault"),
             Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
             Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
+            Self::CallTimeUnknown => ("calls", "kernel", "time_unknown"),
         };
         LossPoint { signal, stage, reason }
     }

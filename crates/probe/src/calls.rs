@@ -1,8 +1,10 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod clock;
 mod grpc;
 mod http;
 mod net;
+mod pgx;
 mod redis;
 mod sql;
 
@@ -55,6 +57,12 @@ impl CallFacts {
         facts.layout.net = net::layout(binary, fields);
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
+        facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
+        if pgx::is_linked(fields) {
+            let start_nano = facts.layout.start_nano;
+            let pgx = pgx::layout(binary, fields, start_nano).map(|layout| facts.layout.pgx = layout);
+            facts.note([(Structs::Pgx, pgx)]);
+        }
         facts.layout.sql = sql::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
@@ -126,6 +134,11 @@ impl CallFacts {
         shift(&mut layout.grpc.server_itab);
         shift(&mut layout.grpc.error_itab);
         shift(&mut layout.grpc.metadata);
+        shift(&mut layout.start_nano);
+        shift(&mut layout.pgx.error_itab);
+        layout.pgx.wrappers.iter_mut().for_each(|wrapper| shift(&mut wrapper.itab));
+        shift(&mut layout.pgx.sql_start);
+        shift(&mut layout.pgx.sql_end);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

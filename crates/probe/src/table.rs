@@ -4,6 +4,7 @@
 mod grpc;
 mod http_client;
 mod http_server;
+mod pgx;
 mod redis;
 mod router;
 mod runtime;
@@ -11,6 +12,7 @@ mod sql;
 
 pub use crate::program::Program;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
+pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{ECHO, GIN};
 pub(crate) use runtime::START_WORLD;
@@ -58,6 +60,8 @@ pub enum Library {
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
     GoRedis,
+    /// `github.com/jackc/pgx/v5`.
+    Pgx,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -113,6 +117,12 @@ pub enum Calls {
     Redis,
     /// Pipelines of go-redis.
     RedisPipeline,
+    /// Statements of pgx that have no rows.
+    PgxExec,
+    /// Statements of pgx that have rows.
+    PgxQuery,
+    /// Batches of pgx.
+    PgxBatch,
 }
 
 /// What a probe is to a call.
@@ -128,18 +138,35 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 7] =
-        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
+    pub const ALL: [Self; 10] = [
+        Self::Http1,
+        Self::Http2,
+        Self::GrpcServer,
+        Self::GrpcClient,
+        Self::Sql,
+        Self::Redis,
+        Self::RedisPipeline,
+        Self::PgxExec,
+        Self::PgxQuery,
+        Self::PgxBatch,
+    ];
 }
 
 impl Calls {
+    /// Whether each keeps its own start, so that its end is all there is to see.
+    pub fn keep_their_start(self) -> bool {
+        matches!(self, Self::PgxQuery)
+    }
+
     /// What they are counted as.
     pub fn signal(self) -> CallSignal {
         match self {
             Self::Http1 | Self::Http2 => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
-            Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
+            Self::Sql | Self::Redis | Self::RedisPipeline | Self::PgxExec | Self::PgxQuery | Self::PgxBatch => {
+                CallSignal::DbClient
+            }
         }
     }
 }
@@ -244,6 +271,8 @@ pub enum Structs {
     SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
+    /// Connections, rows and batches of pgx.
+    Pgx,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -330,13 +359,14 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 7] = [
+const TABLES: [&[Probe]; 8] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
     grpc::PROBES,
     sql::PROBES,
     redis::PROBES,
+    pgx::PROBES,
     runtime::PROBES,
 ];
 
@@ -353,6 +383,7 @@ impl Library {
             Self::Grpc => "google.golang.org/grpc",
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
+            Self::Pgx => PGX,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

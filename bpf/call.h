@@ -70,6 +70,7 @@ static __always_inline struct call *call_open(const struct process *p, __u32 slo
 	c->caller = 0;
 	c->caller_way = 0;
 	c->span_id = 0;
+	c->wait_ns = 0;
 	c->active = 1;
 	return c;
 }
@@ -125,7 +126,7 @@ static __always_inline void lose_call_end(__u32 tgid)
 static __always_inline void describe_call(struct call_event *event, const struct call *c, const struct call_end *e,
 					  __u32 due)
 {
-	__builtin_memset(event, 0, 120);
+	__builtin_memset(event, 0, 128);
 	event->kind = EVENT_CALL;
 	event->process = c->process;
 	event->start_ns = c->start_ns;
@@ -148,6 +149,7 @@ static __always_inline void describe_call(struct call_event *event, const struct
 	event->code_high = e->key.code_high;
 	event->stream = e->stream;
 	event->port = e->port;
+	event->wait_ns = c->wait_ns;
 	event->joinable = c->joinable;
 	if (e->key.method == METHOD_OTHER)
 		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),

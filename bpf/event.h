@@ -223,12 +223,13 @@ struct call_event {
 	__u16 port;     /* of the server, where `target` is its address alone; 0: not known */
 	__u16 namespace_len;
 	__u32 reserved;
+	__u64 wait_ns;                      /* of it, for a connection of a pool */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 namespace[NAMESPACE_MAX_BYTES]; /* the database's name */
 	__u8 text[CALL_TEXT_MAX];
 };
-_Static_assert(sizeof(struct call_event) == 120 + 464, "wire contract");
+_Static_assert(sizeof(struct call_event) == 128 + 464, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {

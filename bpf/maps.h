@@ -337,7 +337,8 @@ struct call {
 	__u64 stack;       /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
 			      themselves */
 	__u64 count;       /* of what is asked for at once */
-	__u64 reserved[4]; /* to whole cache lines */
+	__u64 wait_ns;     /* so far for a connection of a pool */
+	__u64 reserved[3]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 

@@ -94,56 +94,6 @@ static __always_inline void pgx_server(const struct call_layout *of, struct call
 	}
 }
 
-#define SQL_STATE 5 /* its letters and digits */
-
-/* The server's own code of an error, whose text is at `at`, as a number to the base of 36, and one more: zero is none.
- */
-__noinline int sql_state(struct red_key *key, __u64 at)
-{
-	struct go_string text;
-	__u8 code[8] = {};
-	__u32 packed = 0;
-
-	if (!key)
-		return 0;
-	if (read_user(&text, sizeof(text), at) || (text.len == SQL_STATE && read_user(code, SQL_STATE, text.ptr))) {
-		lose(LOSS_CALL_UNREADABLE);
-		return 0;
-	}
-	for (__u32 i = 0; i < SQL_STATE; i++) {
-		__u8 c = code[i];
-
-		if (c >= '0' && c <= '9')
-			packed = packed * 36 + (c - '0');
-		else if (c >= 'A' && c <= 'Z')
-			packed = packed * 36 + (c - 'A' + 10);
-		else
-			return 0;
-	}
-	packed++;
-	key->status = (__u16)packed;
-	key->method = (__u8)(packed >> 16);
-	key->code_high = (__u8)(packed >> 24);
-	return 0;
-}
-
-/* An error in the preparation of a batch has one of a statement in it, and that one the server's. */
-__noinline int pgx_unwrap(const struct call_layout *l, struct go_interface *error)
-{
-	if (!l || !error)
-		return 0;
-	for (__u32 i = 0; i < PGX_WRAPPERS; i++) {
-		const struct error_wrapper *wrapper = &l->pgx.wrappers[i];
-
-		if (error->type && error->type == wrapper->itab &&
-		    read_user(error, sizeof(*error), error->data + wrapper->error)) {
-			lose(LOSS_CALL_UNREADABLE);
-			return 0;
-		}
-	}
-	return 0;
-}
-
 /* What a call's end has found. */
 struct pgx_end {
 	__u64 conn;
@@ -176,10 +126,8 @@ __noinline int pgx_settle(const struct process *p, const struct call_layout *l, 
 		set_word(&word, "BATCH", 5);
 	else if (statement_word(&word, &e.text) < 0)
 		lose(LOSS_CALL_UNREADABLE);
-	if (error.type)
-		pgx_unwrap(l, &error);
-	if (error.type && error.type == l->pgx.error_itab)
-		sql_state(&e.key, error.data + l->pgx.error_code);
+	if (e.failed)
+		note_sql_state(l, &e.key, &error);
 	pgx_server(l, &e, ended->conn);
 	word_route(&e.key, &word);
 	settle_call(p, c, key, &e);

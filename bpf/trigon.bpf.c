@@ -28,6 +28,7 @@
 #include "grpc_server.h"
 #include "grpc_client.h"
 #include "word.h"
+#include "sql_state.h"
 #include "sql_client.h"
 #include "redis_client.h"
 #include "pgx_client.h"

@@ -4,7 +4,7 @@
 #
 #   prepare.sh FOLDER
 #
-# FOLDER/postgres/bin and FOLDER/redis/bin lead to their programs then, FOLDER/*/lib to libraries that these need.
+# FOLDER/postgres/programs and FOLDER/redis/programs lead to their programs then, FOLDER/*/libraries to libraries that these need.
 set -euo pipefail
 
 readonly folder=$1
@@ -23,7 +23,7 @@ unpack() {
 		-o APT::Sandbox::User=root -o Dir::Cache::archives="$folder/$name/debs" "$@" >/dev/null
 	for deb in "$folder/$name"/debs/*.deb; do dpkg -x "$deb" "$folder/$name"; done
 	rm -rf "$folder/$name/debs"
-	ln -s "usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || echo x86_64-linux-gnu)" "$folder/$name/lib"
+	ln -s "usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || echo x86_64-linux-gnu)" "$folder/$name/libraries"
 }
 
 # The release's own version of PostgreSQL, e.g. `postgresql-15`.
@@ -31,18 +31,18 @@ postgresql() { apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql
 
 if ! command -v apt-get >/dev/null; then
 	say "only Debian's and Ubuntu's packages are known here: put the programs of PostgreSQL under" \
-		"$folder/postgres/bin, and redis-server under $folder/redis/bin"
-	[[ -x $folder/postgres/bin/postgres && -x $folder/redis/bin/redis-server ]]
+		"$folder/postgres/programs, and redis-server under $folder/redis/programs"
+	[[ -x $folder/postgres/programs/postgres && -x $folder/redis/programs/redis-server ]]
 	exit
 fi
 mkdir -p "$folder"
-if [[ ! -x $folder/postgres/bin/postgres ]]; then
+if [[ ! -x $folder/postgres/programs/postgres ]]; then
 	[[ -n $(postgresql) ]] || apt-get update -qq >&2
 	package=$(postgresql)
 	unpack postgres "$package"
-	ln -s "usr/lib/postgresql/${package#postgresql-}/bin" "$folder/postgres/bin"
+	ln -s "usr/lib/postgresql/${package#postgresql-}/bin" "$folder/postgres/programs"
 fi
-if [[ ! -x $folder/redis/bin/redis-server ]]; then
+if [[ ! -x $folder/redis/programs/redis-server ]]; then
 	unpack redis redis-server redis-tools
-	ln -s usr/bin "$folder/redis/bin"
+	ln -s usr/bin "$folder/redis/programs"
 fi

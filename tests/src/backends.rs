@@ -38,8 +38,8 @@ fn prepared() -> Result<PathBuf> {
 
 /// A program of a package, with the package's own libraries.
 fn program(package: &Path, name: &str) -> Command {
-    let mut command = Command::new(package.join("bin").join(name));
-    command.env("LD_LIBRARY_PATH", package.join("lib")).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = Command::new(package.join("programs").join(name));
+    command.env("LD_LIBRARY_PATH", package.join("libraries")).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 

@@ -49,11 +49,16 @@ fn told(span: &Span) -> [String; 4] {
 /// The agent observes the programs of all tests, and what it lost of another's would count here.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Asks a program for all paths many times, and looks at what an agent tells of it. `check` looks at each call's span.
+/// Asks a program for all paths many times, and looks at what an agent tells of it. `check` looks at the spans of each request's calls.
 ///
 /// # Errors
 /// What is not as it should be.
-pub fn observe(server: impl FnOnce() -> Result<Server>, service: &str, paths: &[Path], check: fn(&Span)) -> Result<()> {
+pub fn observe(
+    server: impl FnOnce() -> Result<Server>,
+    service: &str,
+    paths: &[Path],
+    check: fn(&[&Span]),
+) -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let server = server()?;
     let receiver = Receiver::start()?;
@@ -121,13 +126,13 @@ pub fn observe(server: impl FnOnce() -> Result<Server>, service: &str, paths: &[
         wanted.sort_unstable();
         got.sort_unstable();
         ensure!(got == wanted, "{path}: {got:#?}, and not {wanted:#?}");
-        for call in calls {
+        for call in &calls {
             ensure!(call.trace_id == request.trace_id, "{path}: {call:#?}");
             ensure!(call.start_time_unix_nano >= request.start_time_unix_nano, "before {request:#?}: {call:#?}");
             ensure!(call.end_time_unix_nano <= request.end_time_unix_nano, "behind {request:#?}: {call:#?}");
             ensure!(call.start_time_unix_nano <= call.end_time_unix_nano, "{call:#?}");
-            check(call);
         }
+        check(&calls);
     }
     ensure!(children.is_empty(), "{children:?}");
 

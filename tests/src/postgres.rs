@@ -67,7 +67,8 @@ const PATHS: [Path; 10] = [
             sql("SELECT"),
             sql("SELECT"),
             sql("INSERT"),
-            (SQL, "DELETE", "_OTHER", "context"),
+            (SQL, "DELETE", ZERO, "context"),
+            (SQL, "SELECT", SYNTAX, "context"),
             sql("BEGIN"),
             sql("UPDATE"),
             sql("COMMIT"),
@@ -89,7 +90,11 @@ pub fn run(toolchain: &'static str, flags: &[&str], address: Option<&str>) -> Re
         || Server::start(&program, &arguments, &[("OTEL_SERVICE_NAME", &service)]),
         &service,
         &PATHS,
-        if address.is_some() { |span| check(span, false) } else { |span| check(span, true) },
+        if address.is_some() {
+            |calls| calls.iter().for_each(|span| check(span, false))
+        } else {
+            |calls| calls.iter().for_each(|span| check(span, true))
+        },
     )
 }
 

@@ -23,7 +23,7 @@ const fn redis(operation: &'static str) -> Operation {
 }
 
 /// What each path does.
-const PATHS: [Path; 11] = [
+const PATHS: [Path; 12] = [
     ("/statements", &[sql("SELECT"), sql("SELECT"), sql("INSERT"), sql("UPDATE"), sql("")]),
     ("/skipped", &[sql("SELECT"), sql("DELETE"), failed("SELECT")]),
     ("/failing", &[failed("SELECT"), failed("INSERT"), sql("BEGIN"), failed("DELETE"), sql("ROLLBACK")]),
@@ -43,6 +43,7 @@ const PATHS: [Path; 11] = [
     ),
     ("/lost", &[sql("SELECT"), sql("SELECT"), failed("SELECT")]),
     ("/background", &[(SQL, "SELECT", "", "goroutine"), sql("UPDATE")]),
+    ("/waiting", &[sql("SELECT"), sql("UPDATE"), sql("SELECT")]),
     ("/canceled", &[failed("SELECT")]),
     ("/cached", &[redis("DEL"), redis("SET"), redis("GET"), (REDIS, "INCR", "_OTHER", "context"), redis("GET")]),
     ("/pipelined", &[redis("PIPELINE"), redis("MULTI")]),
@@ -60,7 +61,10 @@ pub fn run(toolchain: &'static str, flag: &str, redis: Option<&str>) -> Result<(
     let service = format!("stores-{toolchain}");
     let arguments: Vec<_> = redis.into_iter().collect();
     let server = || Server::start(&program, &arguments, &[("OTEL_SERVICE_NAME", &service)]);
-    observe(server, &service, &PATHS, check)
+    observe(server, &service, &PATHS, |calls| {
+        calls.iter().for_each(|span| check(span));
+        check_wait(calls);
+    })
 }
 
 /// What one span says besides.
@@ -72,7 +76,7 @@ fn check(span: &Span) {
     }
     // Values are gone, those of a cut statement as well; what is asked is still there.
     match of("db.query.text").as_deref() {
-        Some(text) if text.starts_with("Update") => {
+        Some(text) if text.starts_with("Update t set") => {
             assert!(text.starts_with("Update t set a = ? where b in (?"), "{text}");
             assert_eq!(of("trigon.db.query.text.cut").as_deref(), Some("true"));
             assert_eq!(span.name, "Update t");
@@ -90,4 +94,20 @@ fn check(span: &Span) {
         _ => None,
     };
     assert_eq!(of("db.operation.batch.size").as_deref(), batch, "{}", span.name);
+}
+
+/// A call says what it waited for a connection, and only one that did; the program says how long that was at most.
+fn check_wait(calls: &[&Span]) {
+    let told = |span: &&Span| {
+        let wait = attribute(span, "trigon.db.client.connection.wait_time")?;
+        Some((span.name.clone(), wait.parse::<f64>().unwrap_or_default()))
+    };
+    let waits: Vec<_> = calls.iter().filter_map(told).collect();
+    let collections = calls.iter().filter_map(|span| attribute(span, "db.collection.name"));
+    let truth = collections.filter_map(|name| name.strip_prefix("waited_")?.parse::<f64>().ok()).next();
+    match (truth, &waits[..]) {
+        (None, []) => {}
+        (Some(most), [(name, wait)]) => assert!(name == "UPDATE t" && *wait > 0.0 && *wait * 1e9 <= most, "{waits:?}"),
+        _ => panic!("{truth:?}: {waits:?}"),
+    }
 }

@@ -75,7 +75,8 @@ pub enum Loss {
     /// A router's request is not the one that its goroutine serves, and its context leads to no other: its route is in
     /// no request.
     RouteUnlinked = 33,
-    /// A call's start, which its library keeps, has no monotonic time: the call is not counted.
+    /// A time that a library keeps has no monotonic reading: of a call's start, which is not counted, or of its wait for a
+    /// connection, which is absent.
     CallTimeUnknown = 34,
 }
 

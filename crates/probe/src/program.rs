@@ -82,6 +82,7 @@ programs! {
     SqlEndSecond => sql_end_second,
     SqlEndThird => sql_end_third,
     SqlFailed => sql_failed,
+    SqlWaited => sql_waited,
     RedisCommandBegin => redis_command_begin,
     RedisPipelineBegin => redis_pipeline_begin,
     PgxExecBegin => pgx_exec_begin,

@@ -189,8 +189,8 @@ func (s *postgres) canceled(ctx context.Context) error {
 	)
 }
 
-// standard: database/sql over pgx, whose own calls are not told: 2 SELECT, INSERT, BEGIN, UPDATE, COMMIT, and a DELETE that
-// fails. And a SELECT that is asked of pgx itself, past database/sql.
+// standard: database/sql over pgx, whose own calls are not told: 2 SELECT, INSERT, BEGIN, UPDATE, COMMIT, and a DELETE and a
+// SELECT that fail. And a SELECT that is asked of pgx itself, past database/sql.
 func (s *postgres) standard(ctx context.Context) error {
 	read := func(rows *sql.Rows, err error) error {
 		if err != nil {
@@ -209,6 +209,7 @@ func (s *postgres) standard(ctx context.Context) error {
 		read(s.db.QueryContext(ctx, "SELECT a FROM things WHERE a <> $1", secret)),
 		exec(s.db.ExecContext(ctx, "INSERT INTO things (a) VALUES ($1)", secret)),
 		wanted(exec(s.db.ExecContext(ctx, "DELETE FROM things WHERE 1 / 0 = 1"))),
+		wanted(read(s.db.QueryContext(ctx, "SELECT SELEKT FROM FROM things"))),
 	)
 	tx, begin := s.db.BeginTx(ctx, nil)
 	if begin != nil {

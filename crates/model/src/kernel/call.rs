@@ -5,11 +5,11 @@ use crate::{ProcessId, SpanId, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
-pub const CALL_EVENT_SIZE: usize = 584;
-const METHOD_TEXT: (usize, usize) = (120, 16);
-const TARGET: (usize, usize) = (136, 128);
-const NAMESPACE: (usize, usize) = (264, 64);
-const TEXT: (usize, usize) = (328, 256);
+pub const CALL_EVENT_SIZE: usize = 592;
+const METHOD_TEXT: (usize, usize) = (128, 16);
+const TARGET: (usize, usize) = (144, 128);
+const NAMESPACE: (usize, usize) = (272, 64);
+const TEXT: (usize, usize) = (336, 256);
 /// `CALL_MORE_TEXT`, directly behind `text`.
 const MORE_TEXT: usize = 768;
 
@@ -224,6 +224,8 @@ pub struct CallRecord {
     pub port: Option<u16>,
     /// Of a database: its name.
     pub namespace: Text,
+    /// Of a database: how much of the time was a wait for a connection of a pool, in nanoseconds, if that is known.
+    pub wait_ns: Option<u64>,
     /// What is asked for: a path, a method's full name, a statement.
     pub text: Text,
 }
@@ -271,6 +273,7 @@ impl CallRecord {
             target: b.text(TARGET, b.u16(92)),
             port: Some(b.u16(112)).filter(|port| *port != 0),
             namespace: b.text(NAMESPACE, b.u16(114)),
+            wait_ns: Some(b.u64(120)).filter(|wait| *wait != 0),
             text: b.text(text, b.u16(90)),
         }
     }

@@ -51,6 +51,9 @@ pub(super) fn span(record: &CallRecord) -> Shape {
             set.one("trigon.db.query.text.cut", true);
         }
     }
+    if let Some(wait) = record.wait_ns {
+        set.one("trigon.db.client.connection.wait_time", wait as f64 / 1e9);
+    }
     Shape {
         name,
         kind: SpanKind::Client,

@@ -285,6 +285,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_databases_call_is_read_at_the_offsets_of_the_contract() {
+        let mut bytes = vec![0_u8; CALL_EVENT_SIZE];
+        (bytes[96], bytes[97], bytes[100]) = (4, system::POSTGRESQL, 5);
+        bytes[88..90].copy_from_slice(&2_u16.to_ne_bytes());
+        for (at, len) in [(90, 8_u16), (92, 9), (114, 4)] {
+            bytes[at..at + 2].copy_from_slice(&len.to_ne_bytes());
+        }
+        bytes[112..114].copy_from_slice(&5432_u16.to_ne_bytes());
+        bytes[120..128].copy_from_slice(&1500_u64.to_ne_bytes());
+        bytes[144..153].copy_from_slice(b"localhost");
+        bytes[272..276].copy_from_slice(b"shop");
+        bytes[336..344].copy_from_slice(b"SELECT 1");
+        let call = CallRecord::decode(&Bytes(&bytes));
+        assert_eq!((call.signal, call.outcome, call.status), (CallSignal::DbClient, Outcome::Error, 0));
+        assert_eq!((call.port, call.wait_ns), (Some(5432), Some(1500)));
+        assert_eq!(call.code.unwrap().to_string(), "00001");
+        let texts = [&call.target, &call.namespace, &call.text].map(|text| text.to_text().unwrap());
+        assert_eq!(texts, ["localhost", "shop", "SELECT 1"]);
+    }
+
+    #[test]
     fn codes_are_as_they_were_packed() {
         let pack = |code: &str| code.chars().fold(0, |sum, c| sum * 36 + c.to_digit(36).unwrap()) + 1;
         for code in ["00000", "42P01", "22012", "ZZZZZ", "0A000"] {

@@ -30,6 +30,7 @@ fn key(route: RouteRef) -> RedKey {
         tls: false,
         signal: CallSignal::HttpServer,
         system: 0,
+        code: None,
     }
 }
 
@@ -178,6 +179,7 @@ fn attributes_are_of_the_convention() {
         tls: true,
         signal: CallSignal::HttpServer,
         system: 0,
+        code: None,
     };
     let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     metrics.observe(all, value(1), &mut routes, &mut Texts);

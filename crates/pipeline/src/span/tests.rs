@@ -24,6 +24,7 @@ fn record() -> SpanRecord {
             tls: false,
             signal: CallSignal::HttpServer,
             system: 0,
+            code: None,
         },
         start_ns: 100,
         end_ns: 350,

@@ -48,6 +48,7 @@ impl Scene {
             tls: false,
             signal: CallSignal::HttpServer,
             system: 0,
+            code: None,
         };
         let mut value = RedValue {
             count: requests.into(),

@@ -9,8 +9,10 @@ struct call_end {
 	struct go_string target;
 	struct go_string text;
 	struct go_string method_text;
+	struct go_string namespace;
 	struct red_key key;
 	__u32 stream;
+	__u16 port;
 	__u8 operation;
 	__u8 failed;
 	__u8 long_text; /* as much of the text is wanted as there is room for */
@@ -69,8 +71,21 @@ static __always_inline struct call *call_open(const struct process *p, __u32 slo
 	c->caller_way = 0;
 	c->taken = 0;
 	c->span_id = 0;
+	c->wait_ns = 0;
 	c->active = 1;
 	return c;
+}
+
+/* CLOCK_MONOTONIC of a time.Time that time.Now gave; 0: it has no monotonic reading, or one that cannot be. */
+static __always_inline __u64 monotonic(const struct call_layout *l, const __u64 time[2])
+{
+	__u64 start;
+
+	/* time.hasMonotonic */
+	if (!l->start_nano || !(time[0] >> 63) || read_user(&start, sizeof(start), l->start_nano))
+		return 0;
+	start += time[1];
+	return start <= bpf_ktime_get_ns() ? start : 0;
 }
 
 /* A call begins. */
@@ -112,7 +127,7 @@ static __always_inline void lose_call_end(__u32 tgid)
 static __always_inline void describe_call(struct call_event *event, const struct call *c, const struct call_end *e,
 					  __u32 due)
 {
-	__builtin_memset(event, 0, 112);
+	__builtin_memset(event, 0, 128);
 	event->kind = EVENT_CALL;
 	event->process = c->process;
 	event->start_ns = c->start_ns;
@@ -132,12 +147,17 @@ static __always_inline void describe_call(struct call_event *event, const struct
 	event->due = (__u8)due;
 	event->trace_flags = c->sampled;
 	event->operation = e->operation;
+	event->code_high = e->key.protocol;
 	event->stream = e->stream;
+	event->port = e->port;
+	event->wait_ns = c->wait_ns;
 	event->joinable = c->joinable;
 	if (e->key.method == METHOD_OTHER)
 		copy_text(event->method_text, METHOD_MAX_BYTES, e->method_text.ptr, bounded_length(e->method_text.len),
 			  &event->method_len);
 	copy_text(event->target, TARGET_MAX_BYTES, e->target.ptr, bounded_length(e->target.len), &event->target_len);
+	copy_text(event->namespace, NAMESPACE_MAX_BYTES, e->namespace.ptr, bounded_length(e->namespace.len),
+		  &event->namespace_len);
 }
 
 __noinline int emit_call(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)

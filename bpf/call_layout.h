@@ -109,6 +109,47 @@ struct fiber_layout {
 	__u16 use;
 };
 
+/* An error that has another in it. */
+struct error_wrapper {
+	__u64 itab; /* 0: not linked */
+	__u16 error;
+	__u16 pad[3];
+};
+
+#define PGX_WRAPPERS 2
+
+/* Of github.com/jackc/pgx/v5. */
+struct pgx_layout {
+	__u64 error_itab; /* of *pgconn.PgError as error; 0: not linked */
+	__u64 sql_start;  /* run-time addresses of what database/sql calls pgx through; 0: not linked */
+	__u64 sql_end;
+	__u16 error_code; /* of PgError */
+	__u16 config;     /* of Conn */
+	__u16 host;       /* of ConnConfig */
+	__u16 port;
+	__u16 database;
+	__u16 fallbacks;
+	__u16 fallback_host; /* of FallbackConfig */
+	__u16 fallback_port;
+	__u16 rows_closed; /* of baseRows */
+	__u16 rows_error;
+	__u16 rows_reader;
+	__u16 rows_readers;
+	__u16 rows_ctx;
+	__u16 rows_start;
+	__u16 rows_text;
+	__u16 rows_conn;
+	__u16 reader_readers; /* of ResultReader */
+	__u16 reader_pipeline;
+	__u16 reader_error;
+	__u16 queries;      /* of Batch */
+	__u16 results_conn; /* of batchResults */
+	__u16 results_error;
+	__u16 pipeline_conn; /* of pipelineBatchResults */
+	__u16 pipeline_error;
+	struct error_wrapper wrappers[PGX_WRAPPERS];
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -116,6 +157,7 @@ struct call_layout {
 	__u16 g_parent_goid;
 	__u64 goidgen; /* run-time addresses: sched.goidgen, allp; 0: not known */
 	__u64 allp;
+	__u64 start_nano;  /* time.startNano: from it on a time.Time counts its monotonic reading; 0: not known */
 	__u16 p_goidcache; /* and goidcacheend behind it */
 	__u16 pad[3];
 	struct context_type contexts[CONTEXT_TYPES];
@@ -126,6 +168,7 @@ struct call_layout {
 	struct redis_layout redis;
 	struct fasthttp_layout fasthttp;
 	struct fiber_layout fiber;
+	struct pgx_layout pgx;
 };
 
 #endif

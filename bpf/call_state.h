@@ -19,6 +19,7 @@ static __always_inline __u32 library_kind(__u8 library)
 	case CALL_GRPC_STREAM: return OWN_RPC_CLIENT;
 	case CALL_SQL: return OWN_SQL;
 	case CALL_REDIS: return OWN_REDIS;
+	case CALL_PGX: return OWN_PGX;
 	}
 	return 0;
 }

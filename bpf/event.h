@@ -16,6 +16,7 @@
 #define TIME_BUCKETS         34  /* up to 2^10 ns, each power of two up to 2^42 ns, and what lies beyond */
 #define TRACESTATE_MAX_BYTES 512 /* W3C: propagate at least 512 */
 #define TARGET_MAX_BYTES     128 /* whom a call goes to, as the program names it: "host:port" */
+#define NAMESPACE_MAX_BYTES  64  /* a database's name: PostgreSQL's have at most 63 */
 #define CALL_TEXT_MAX        256 /* what is asked for: a path, a method's full name, a statement's beginning */
 #define CALL_MORE_TEXT       768 /* the rest of a long statement */
 
@@ -84,6 +85,7 @@ enum trigon_system {
 	SYSTEM_NONE = 0,
 	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
 	SYSTEM_REDIS = 2,
+	SYSTEM_POSTGRESQL = 3,
 };
 
 /* Of a call of a database, what its text does not say. */
@@ -95,6 +97,7 @@ enum trigon_store_operation {
 	STORE_ROLLBACK = 4,
 	STORE_PIPELINE = 5, /* several commands at once */
 	STORE_MULTI = 6,    /* as a transaction */
+	STORE_BATCH = 7,    /* several statements at once */
 };
 
 /* Why a span crosses the ring. */
@@ -116,6 +119,7 @@ struct red_key {
 	__u64 peer;
 	__u32 process;
 	__u16 route_len;
+	/* Of a database `status`, `method` and `protocol` are its code of the error, packed. */
 	__u16 status; /* 0: none was written (hijacked, or panicked before) */
 	__u8 route_kind;
 	__u8 method;
@@ -223,13 +227,18 @@ struct call_event {
 	__u8 trace_flags;
 	__u8 operation; /* by the library */
 	__u8 joinable;  /* as of a span */
-	__u8 pad;
-	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u8 code_high; /* as of struct red_key */
+	__u32 stream;   /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u16 port;     /* of the server, where `target` is its address alone; 0: not known */
+	__u16 namespace_len;
+	__u32 reserved;
+	__u64 wait_ns;                      /* of it, for a connection of a pool */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
+	__u8 namespace[NAMESPACE_MAX_BYTES]; /* the database's name */
 	__u8 text[CALL_TEXT_MAX];
 };
-_Static_assert(sizeof(struct call_event) == 112 + 400, "wire contract");
+_Static_assert(sizeof(struct call_event) == 128 + 464, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {
@@ -324,8 +333,9 @@ enum trigon_loss {
 	LOSS_CONNECTION_UNREADABLE = 31,
 	LOSS_CONNECTIONS_FULL = 32,
 	LOSS_ROUTE_UNLINKED = 33,
-	LOSS_PEER_DROPPED = 44,
-	LOSSES = 45,
+	LOSS_PEER_DROPPED = 34,
+	LOSS_CALL_TIME_UNKNOWN = 35,
+	LOSSES = 36,
 };
 
 #endif

@@ -22,6 +22,10 @@ struct go_registers {
 #define GO_ARG6(regs) ((regs)->r8)
 
 #define GO_SP(regs)       ((regs)->sp)
+/* The innermost frame: the one before it, and a return address. Of the caller where the function has none yet. */
+#define GO_FRAME(regs)    ((regs)->bp)
+/* At a closure's beginning: its code's address, and what it captures. */
+#define GO_CLOSURE(regs)  ((regs)->dx)
 /* The stack pointer at the entry of the function that is under way: behind its frame pointer. */
 #define GO_ENTRY_SP(regs) ((regs)->bp + 8)
 

@@ -5,6 +5,7 @@
 
 /* Bits of an attachment's cookie. */
 #define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
+#define COOKIE_NO_FRAME    2 /* the function has not made its frame yet: the stack's top is its return address */
 #define COOKIE_STACK_SLOT                                                                                              \
 	8 /* from this bit on: how far above the stack pointer what the program reads lies, in bytes */
 
@@ -33,7 +34,12 @@ static __always_inline __u32 operation_kind(__u32 signal, __u32 system)
 	case SIGNAL_RPC_SERVER: return OWN_RPC_SERVER;
 	case SIGNAL_RPC_CLIENT: return OWN_RPC_CLIENT;
 	}
-	return system == SYSTEM_SQL ? OWN_SQL : system == SYSTEM_REDIS ? OWN_REDIS : 0;
+	switch (system) {
+	case SYSTEM_SQL: return OWN_SQL;
+	case SYSTEM_REDIS: return OWN_REDIS;
+	case SYSTEM_POSTGRESQL: return OWN_PGX;
+	}
+	return 0;
 }
 
 /* Whether spans of this kind are wanted of the process. */

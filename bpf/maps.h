@@ -106,6 +106,7 @@ struct go_layout {
 #define OWN_RPC_CLIENT  8
 #define OWN_SQL         16
 #define OWN_REDIS       32
+#define OWN_PGX         64
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -346,6 +347,7 @@ enum trigon_call_library {
 	CALL_GRPC_STREAM = 4,
 	CALL_SQL = 5,
 	CALL_REDIS = 6,
+	CALL_PGX = 7,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */
@@ -378,7 +380,8 @@ struct call {
 	__u64 taken;  /* the process that serves it << 32 | this call's start, as far as it fits; else another call's */
 	__u32 heads;  /* it has a span or a parent, below which its request hangs */
 	__u32 pad;
-	__u64 reserved[2]; /* to whole cache lines */
+	__u64 wait_ns;     /* so far for a connection of a pool */
+	__u64 reserved[1]; /* to whole cache lines */
 };
 _Static_assert(sizeof(struct call) == 192, "three cache lines");
 

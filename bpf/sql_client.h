@@ -170,8 +170,8 @@ int sql_rollback(struct go_registers *regs)
 	return sql_finish(regs, STORE_ROLLBACK);
 }
 
-static __always_inline void sql_settle(const struct process *p, struct call *c, const struct call_key *key,
-				       const struct go_interface *error)
+static __always_inline void sql_settle(const struct process *p, const struct call_layout *l, struct call *c,
+				       const struct call_key *key, const struct go_interface *error)
 {
 	struct call_end e = {};
 	struct word word = {};
@@ -181,6 +181,8 @@ static __always_inline void sql_settle(const struct process *p, struct call *c, 
 	e.key.outcome = error->type ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	e.key.signal = SIGNAL_DB_CLIENT;
 	e.key.system = SYSTEM_SQL;
+	if (e.failed)
+		note_sql_state(l, &e.key, error);
 	e.operation = SQL_OPERATION(c);
 	e.text.ptr = c->object;
 	e.text.len = c->aux;
@@ -217,7 +219,7 @@ static __always_inline int sql_end(struct go_registers *regs, __u64 type, __u64 
 	answer = sql_answer(&error);
 	if (answer == SQL_ANSWER_SKIP || (answer == SQL_ANSWER_BAD_CONN && (c->state & SQL_RETRIES_LEFT)))
 		return 0;
-	sql_settle(p, c, &key, &error);
+	sql_settle(p, l, c, &key, &error);
 	return 0;
 }
 
@@ -242,6 +244,29 @@ int sql_end_first(struct go_registers *regs)
 	return sql_end(regs, GO_ARG1(regs), GO_ARG2(regs));
 }
 
+/* Calls of time.Since in (*DB).conn, where only those come who had to wait for a connection: AX:BX since when. A call
+ * that is made again may wait again. */
+SEC("uprobe")
+int sql_waited(struct go_registers *regs)
+{
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_SQL};
+	__u64 time[2] = {GO_ARG1(regs), GO_ARG2(regs)}, since;
+	const struct process *p;
+	const struct call_layout *l;
+	struct call *c;
+
+	c = open_call(&key, &p, &l);
+	/* (*DB).Conn and Ping wait as well, and are no calls. */
+	if (!c)
+		return 0;
+	since = monotonic(l, time);
+	if (!since)
+		lose(LOSS_CALL_TIME_UNKNOWN);
+	else
+		c->wait_ns += bpf_ktime_get_ns() - since;
+	return 0;
+}
+
 /* In (*DB).retry, after a failure only: AX:BX error. Most have been seen where the driver gave them. */
 SEC("uprobe")
 int sql_failed(struct go_registers *regs)
@@ -262,7 +287,7 @@ int sql_failed(struct go_registers *regs)
 			c->state--;
 		return 0;
 	}
-	sql_settle(p, c, &key, &error);
+	sql_settle(p, l, c, &key, &error);
 	return 0;
 }
 

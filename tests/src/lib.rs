@@ -4,15 +4,19 @@
 //! Everything listens on loopback, is started here and ended here by its id.
 
 pub mod agent;
+pub mod backends;
+pub mod databases;
 pub mod exposition;
 pub mod foreign;
 pub mod gc_program;
 pub mod golang;
 pub mod goroutine_program;
 pub mod pattern_program;
+pub mod postgres;
 pub mod programs;
 pub mod receiver;
 pub mod runtime_values;
+pub mod stores;
 pub mod traceback;
 pub mod trees;
 

@@ -176,6 +176,7 @@ pub fn text(value: Option<&opentelemetry_proto::tonic::common::v1::AnyValue>) ->
     match value?.value.as_ref()? {
         Value::StringValue(text) => Some(text.clone()),
         Value::IntValue(number) => Some(number.to_string()),
+        Value::DoubleValue(number) => Some(number.to_string()),
         Value::BoolValue(truth) => Some(truth.to_string()),
         _ => None,
     }

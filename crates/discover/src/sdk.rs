@@ -31,7 +31,7 @@ const OTELGRPC: &str = "go.opentelemetry.io/contrib/instrumentation/google.golan
 const RECORDS: &str = "RecordMetrics";
 
 /// Read in otelhttp, otelgrpc and otelgin 0.40 and 0.63, otelecho and otelmux 0.63, otelchi 0.12, XSAM/otelsql 0.40,
-/// redisotel 9.14.
+/// otelpgx 0.9, redisotel 9.14.
 const INSTRUMENTATIONS: &[Instrumentation] = &[
     Instrumentation {
         package: OTELHTTP,
@@ -79,6 +79,12 @@ const INSTRUMENTATIONS: &[Instrumentation] = &[
         package: "github.com/XSAM/otelsql.",
         marks: &["(*otConn).QueryContext", "(*otConn).ExecContext"],
         of: Operations::SQL,
+        metrics: "",
+    },
+    Instrumentation {
+        package: "github.com/exaring/otelpgx.",
+        marks: &["(*Tracer).TraceQueryStart"],
+        of: Operations::PGX,
         metrics: "",
     },
     Instrumentation {

@@ -12,7 +12,7 @@ use crate::site;
 use crate::source::Source;
 use crate::symbol::{self, SymbolError, SymbolInfo};
 use crate::table::{self, Cell};
-use crate::{Arch, Error, dwarf, note, references, rtti};
+use crate::{Arch, Error, dwarf, note, references, rtti, subtracted};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -281,6 +281,15 @@ impl<'d> GoBinary<'d> {
     /// its runtime refers to, if that is exactly a known release's.
     pub fn runtime_symbols(&self, names: &[&'static str]) -> Vec<Result<SymbolInfo, SymbolError>> {
         symbol::in_symbol_table(&self.image, names).unwrap_or_else(|| references::recover(self, names))
+    }
+
+    /// Link-time address of the one variable that a short function subtracts, by its code.
+    pub fn subtracted_variable(&self, function: &Function<'_>) -> Option<u64> {
+        let found = match self.arch() {
+            Arch::Amd64 => subtracted::variable(function.entry, self.code(function)),
+            Arch::Arm64 => None,
+        };
+        found.filter(|&at| self.load_segments().iter().any(|s| !s.exec && at >= s.vaddr && at - s.vaddr < s.memsz))
     }
 
     /// Where the linker put the description of the program's parts.

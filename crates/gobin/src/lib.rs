@@ -23,6 +23,7 @@ mod rtti;
 pub mod runtime_layout;
 pub mod site;
 mod source;
+mod subtracted;
 mod symbol;
 mod table;
 mod varint;

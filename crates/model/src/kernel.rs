@@ -8,7 +8,7 @@ mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
-pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ParentSource, StoreOperation, system};
+pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ErrorCode, ParentSource, StoreOperation, system};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
@@ -151,6 +151,8 @@ pub struct RedKey {
     pub signal: CallSignal,
     /// Of a database or of messages: which one.
     pub system: u8,
+    /// Of a database: its own code of the error.
+    pub code: Option<ErrorCode>,
     /// Who is at the other end.
     pub peer: PeerRef,
 }
@@ -355,17 +357,20 @@ impl RedKey {
             return Err(DecodeError::Short { kind: 0, len: bytes.len() });
         }
         let b = Bytes(bytes);
+        let signal = CallSignal::from_byte(b.u8(29));
+        let is_database = signal == CallSignal::DbClient;
         Ok(Self {
             process: ProcessId(b.u32(16)),
             route: RouteRef::new(b.u8(24), b.u64(0), b.u16(20)),
-            method: Method::from_byte(b.u8(25)),
-            status: Some(b.u16(22)).filter(|&status| status != 0),
-            protocol: b.u8(26),
+            method: Method::from_byte(if is_database { 0 } else { b.u8(25) }),
+            status: Some(b.u16(22)).filter(|&status| status != 0 && !is_database),
+            protocol: if is_database { 0 } else { b.u8(26) },
             outcome: Outcome::from_byte(b.u8(27)),
             tls: b.u8(28) != 0,
-            signal: CallSignal::from_byte(b.u8(29)),
+            signal,
             system: b.u8(30),
             peer: PeerRef::new(b.u8(31), b.u64(8)),
+            code: ErrorCode::unpack(b.u16(22), b.u8(25), b.u8(26)).filter(|_| is_database),
         })
     }
 
@@ -438,6 +443,7 @@ impl SpanRecord {
             signal: CallSignal::HttpServer,
             system: 0,
             peer: PeerRef::Unknown,
+            code: None,
         };
         let tracestate_len = usize::from(b.u16(84)).min(TRACESTATE_MAX);
         Self {

@@ -76,7 +76,10 @@ pub enum Loss {
     /// no request.
     RouteUnlinked = 33,
     /// No room for an aggregate that also says who was at the other end: counted without that.
-    PeerDropped = 44,
+    PeerDropped = 34,
+    /// A time that a library keeps has no monotonic reading: of a call's start, which is not counted, or of its wait for a
+    /// connection, which is absent.
+    CallTimeUnknown = 35,
 }
 
 /// A loss as the exporters show it.
@@ -92,7 +95,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -128,6 +131,7 @@ impl Loss {
         Self::ConnectionsFull,
         Self::RouteUnlinked,
         Self::PeerDropped,
+        Self::CallTimeUnknown,
     ];
 
     /// Its labels.
@@ -168,6 +172,7 @@ impl Loss {
             Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
             Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
             Self::PeerDropped => ("service_graph", "kernel", "aggregate_full"),
+            Self::CallTimeUnknown => ("calls", "kernel", "time_unknown"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -19,15 +19,18 @@ impl Operations {
     pub const SQL: Self = Self(16);
     /// Commands of Redis.
     pub const REDIS: Self = Self(32);
+    /// Statements of pgx, of its own.
+    pub const PGX: Self = Self(64);
 
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::HTTP_SERVER, "HTTP server"),
         (Self::HTTP_CLIENT, "HTTP client"),
         (Self::RPC_SERVER, "RPC server"),
         (Self::RPC_CLIENT, "RPC client"),
         (Self::SQL, "database/sql"),
         (Self::REDIS, "Redis"),
+        (Self::PGX, "pgx"),
     ];
 
     /// The bits.

@@ -1,9 +1,11 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod clock;
 mod fasthttp;
 mod grpc;
 mod http;
 mod net;
+mod pgx;
 mod redis;
 mod sql;
 
@@ -58,6 +60,12 @@ impl CallFacts {
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
         let fasthttp = fasthttp::layout(fields).map(|layout| facts.layout.fasthttp = layout);
+        facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
+        if pgx::is_linked(fields) {
+            let start_nano = facts.layout.start_nano;
+            let pgx = pgx::layout(binary, fields, start_nano).map(|layout| facts.layout.pgx = layout);
+            facts.note([(Structs::Pgx, pgx)]);
+        }
         facts.layout.sql = sql::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
@@ -133,6 +141,11 @@ impl CallFacts {
         shift(&mut layout.grpc.error_itab);
         shift(&mut layout.grpc.metadata);
         shift(&mut layout.fiber.context_itab);
+        shift(&mut layout.start_nano);
+        shift(&mut layout.pgx.error_itab);
+        layout.pgx.wrappers.iter_mut().for_each(|wrapper| shift(&mut wrapper.itab));
+        shift(&mut layout.pgx.sql_start);
+        shift(&mut layout.pgx.sql_end);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

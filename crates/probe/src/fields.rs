@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA};
+use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, PGX, PGX_CONNECTION};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -103,6 +103,34 @@ pub const FIELDS: &[FieldRef] = &[
     field(GO_REDIS, "Options", "Addr"),
     field(GO_REDIS, "Options", "MaxRetries"),
     field(GO_REDIS, "baseCmd", "args"),
+    field(PGX, "Conn", "config"),
+    field(PGX, "ConnConfig", "Config"),
+    field(PGX_CONNECTION, "Config", "Host"),
+    field(PGX_CONNECTION, "Config", "Port"),
+    field(PGX_CONNECTION, "Config", "Database"),
+    field(PGX_CONNECTION, "Config", "Fallbacks"),
+    field(PGX_CONNECTION, "FallbackConfig", "Host"),
+    field(PGX_CONNECTION, "FallbackConfig", "Port"),
+    field(PGX_CONNECTION, "PgError", "Code"),
+    field(PGX, "baseRows", "closed"),
+    field(PGX, "baseRows", "err"),
+    field(PGX, "baseRows", "resultReader"),
+    field(PGX, "baseRows", "multiResultReader"),
+    field(PGX, "baseRows", "ctx"),
+    field(PGX, "baseRows", "startTime"),
+    field(PGX, "baseRows", "sql"),
+    field(PGX, "baseRows", "conn"),
+    field(PGX_CONNECTION, "ResultReader", "multiResultReader"),
+    field(PGX_CONNECTION, "ResultReader", "pipeline"),
+    field(PGX_CONNECTION, "ResultReader", "err"),
+    field(PGX, "ErrPreprocessingBatch", "err"),
+    field(PGX_CONNECTION, "PrepareError", "err"),
+    field(PGX, "Batch", "queuedQueries"),
+    field(PGX, "Batch", "QueuedQueries"),
+    field(PGX, "batchResults", "conn"),
+    field(PGX, "batchResults", "err"),
+    field(PGX, "pipelineBatchResults", "conn"),
+    field(PGX, "pipelineBatchResults", "err"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

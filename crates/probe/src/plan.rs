@@ -224,7 +224,7 @@ impl Plan {
             let has = |step| sites.iter().any(|site: &PlannedSite| site.probe.role == Role::Call(calls, step));
             let tells_route = |probe: &Probe| probe.role == Role::Call(calls, Step::Route);
             let is_lost = refused.iter().any(|refused| refused.loss && !tells_route(refused.probe));
-            if has(Step::Begin) && has(Step::End) && !is_lost {
+            if (has(Step::Begin) || calls.keep_their_start()) && has(Step::End) && !is_lost {
                 self.sites.extend(sites);
                 self.calls.seen.insert(calls);
             } else {

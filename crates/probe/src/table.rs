@@ -5,6 +5,7 @@ mod fasthttp;
 mod grpc;
 mod http_client;
 mod http_server;
+mod pgx;
 mod redis;
 mod router;
 mod runtime;
@@ -13,6 +14,7 @@ mod sql;
 pub use crate::program::Program;
 pub(crate) use fasthttp::{FASTHTTP, FIBER};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
+pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
@@ -65,6 +67,8 @@ pub enum Library {
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
     GoRedis,
+    /// `github.com/jackc/pgx/v5`.
+    Pgx,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -126,6 +130,12 @@ pub enum Calls {
     Redis,
     /// Pipelines of go-redis.
     RedisPipeline,
+    /// Statements of pgx that have no rows.
+    PgxExec,
+    /// Statements of pgx that have rows.
+    PgxQuery,
+    /// Batches of pgx.
+    PgxBatch,
 }
 
 /// What a probe is to a call.
@@ -143,7 +153,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -152,10 +162,18 @@ impl Calls {
         Self::Sql,
         Self::Redis,
         Self::RedisPipeline,
+        Self::PgxExec,
+        Self::PgxQuery,
+        Self::PgxBatch,
     ];
 }
 
 impl Calls {
+    /// Whether each keeps its own start, so that its end is all there is to see.
+    pub fn keep_their_start(self) -> bool {
+        matches!(self, Self::PgxQuery)
+    }
+
     /// What they are counted as.
     pub fn signal(self) -> CallSignal {
         match self {
@@ -163,7 +181,9 @@ impl Calls {
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::FastHttpServer => CallSignal::HttpServer,
-            Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
+            Self::Sql | Self::Redis | Self::RedisPipeline | Self::PgxExec | Self::PgxQuery | Self::PgxBatch => {
+                CallSignal::DbClient
+            }
         }
     }
 }
@@ -178,6 +198,7 @@ impl Calls {
             Self::GrpcClient => Operations::RPC_CLIENT,
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
+            Self::PgxExec | Self::PgxQuery | Self::PgxBatch => Operations::PGX,
         }
     }
 }
@@ -297,6 +318,8 @@ pub enum Structs {
     FastHttp,
     /// The context and the routes of fiber.
     Fiber,
+    /// Connections, rows and batches of pgx.
+    Pgx,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -408,7 +431,7 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 8] = [
+const TABLES: [&[Probe]; 9] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
@@ -416,6 +439,7 @@ const TABLES: [&[Probe]; 8] = [
     fasthttp::PROBES,
     sql::PROBES,
     redis::PROBES,
+    pgx::PROBES,
     runtime::PROBES,
 ];
 
@@ -434,6 +458,7 @@ impl Library {
             Self::Fiber => FIBER,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
+            Self::Pgx => PGX,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

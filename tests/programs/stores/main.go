@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -20,9 +21,10 @@ import (
 const secret = "s3cr3tValue"
 
 type stores struct {
-	db    *sql.DB
-	cache *redis.Client
-	dead  *redis.Client // nobody listens there
+	db     *sql.DB
+	narrow *sql.DB // of one connection
+	cache  *redis.Client
+	dead   *redis.Client // nobody listens there
 }
 
 func (s *stores) rows(rows *sql.Rows, err error) error {
@@ -126,6 +128,28 @@ func (s *stores) background(ctx context.Context) error {
 	)
 }
 
+// waiting: a SELECT that keeps the only connection of a pool, an UPDATE that waits for it, and a SELECT from a table whose name
+// says how many nanoseconds that was.
+func (s *stores) waiting(ctx context.Context) error {
+	before := s.narrow.Stats()
+	rows, err := s.narrow.QueryContext(ctx, "SELECT a FROM t")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for s.narrow.Stats().WaitCount == before.WaitCount {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(5 * time.Millisecond)
+		rows.Close()
+	}()
+	if err := exec(s.narrow.ExecContext(ctx, "UPDATE t SET a = 1")); err != nil {
+		return err
+	}
+	waited := s.narrow.Stats().WaitDuration - before.WaitDuration
+	return s.rows(s.db.QueryContext(ctx, fmt.Sprintf("SELECT a FROM waited_%d", waited.Nanoseconds())))
+}
+
 // canceled: 1 SELECT that never gets to the driver.
 func (s *stores) canceled(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -212,18 +236,29 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	server, err := miniredis.Run()
+	// A Redis that is there already, or a stand-in.
+	address := ""
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	} else if server, err := miniredis.Run(); err == nil {
+		address = server.Addr()
+	} else {
+		panic(err)
+	}
+	narrow, err := sql.Open("fake", "")
 	if err != nil {
 		panic(err)
 	}
+	narrow.SetMaxOpenConns(1)
 	s := &stores{
-		db:    db,
-		cache: redis.NewClient(&redis.Options{Addr: server.Addr()}),
-		dead:  redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: 2}),
+		db:     db,
+		narrow: narrow,
+		cache:  redis.NewClient(&redis.Options{Addr: address}),
+		dead:   redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: 2}),
 	}
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/skipped": s.skipped, "/failing": s.failing, "/transaction": s.transaction,
-		"/prepared": s.prepared, "/lost": s.lost, "/background": s.background, "/canceled": s.canceled,
+		"/waiting": s.waiting, "/prepared": s.prepared, "/lost": s.lost, "/background": s.background, "/canceled": s.canceled,
 		"/cached": s.cached, "/pipelined": s.pipelined, "/unreachable": s.unreachable,
 		"/selects": s.selects, "/gets": s.gets,
 	} {
@@ -239,7 +274,7 @@ func main() {
 		panic(err)
 	}
 	go http.Serve(listener, nil)
-	fmt.Println("redis", server.Addr())
+	fmt.Println("redis", address)
 	fmt.Println("listening", listener.Addr())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)

@@ -141,7 +141,11 @@ fn written<'i>(instruction: &Instruction, info: &'i mut InstructionInfoFactory) 
 }
 
 fn wanted(needs: Registers) -> impl Iterator<Item = Reg> {
-    INTEGERS.into_iter().filter(move |(register, _)| needs.has(*register)).map(|(_, reg)| reg)
+    INTEGERS
+        .into_iter()
+        .chain([(Register::Dx, Reg::RDX)])
+        .filter(move |(register, _)| needs.has(*register))
+        .map(|(_, reg)| reg)
 }
 
 /// Cheapest first; among equals by measured time.

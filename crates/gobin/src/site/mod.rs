@@ -45,10 +45,12 @@ pub enum Register {
     R10,
     /// Ninth and last: R11.
     R11,
+    /// No argument: a closure's own context at its beginning, RDX on amd64.
+    Dx,
 }
 
 impl Register {
-    /// All, in their order.
+    /// All arguments, in their order.
     pub const ALL: [Self; 9] =
         [Self::Ax, Self::Bx, Self::Cx, Self::Di, Self::Si, Self::R8, Self::R9, Self::R10, Self::R11];
 }

@@ -5,10 +5,11 @@ use crate::{ProcessId, SpanId, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
-pub const CALL_EVENT_SIZE: usize = 512;
-const METHOD_TEXT: (usize, usize) = (112, 16);
-const TARGET: (usize, usize) = (128, 128);
-const TEXT: (usize, usize) = (256, 256);
+pub const CALL_EVENT_SIZE: usize = 592;
+const METHOD_TEXT: (usize, usize) = (128, 16);
+const TARGET: (usize, usize) = (144, 128);
+const NAMESPACE: (usize, usize) = (272, 64);
+const TEXT: (usize, usize) = (336, 256);
 /// `CALL_MORE_TEXT`, directly behind `text`.
 const MORE_TEXT: usize = 768;
 
@@ -46,6 +47,8 @@ pub mod system {
     pub const SQL: u8 = 1;
     /// Redis, or what speaks its protocol.
     pub const REDIS: u8 = 2;
+    /// PostgreSQL, or what speaks its protocol.
+    pub const POSTGRESQL: u8 = 3;
 }
 
 /// Of a call of a database, what its text does not say: `enum trigon_store_operation`.
@@ -65,6 +68,8 @@ pub enum StoreOperation {
     Pipeline,
     /// Several commands as a transaction.
     Multi,
+    /// Several statements at once.
+    Batch,
 }
 
 impl StoreOperation {
@@ -76,6 +81,7 @@ impl StoreOperation {
             4 => Self::Rollback,
             5 => Self::Pipeline,
             6 => Self::Multi,
+            7 => Self::Batch,
             _ => Self::Statement,
         }
     }
@@ -90,7 +96,33 @@ impl StoreOperation {
             Self::Rollback => Some("ROLLBACK"),
             Self::Pipeline => Some("PIPELINE"),
             Self::Multi => Some("MULTI"),
+            Self::Batch => Some("BATCH"),
         }
+    }
+}
+
+/// A database's own code of an error, of five letters and digits (PostgreSQL's SQLSTATE).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ErrorCode(u32);
+
+impl ErrorCode {
+    const DIGITS: u32 = 5;
+    const BASE: u32 = 36;
+
+    /// From the three parts that the kernel side has it in: a number to the base of 36, and one more.
+    pub(super) fn unpack(low: u16, middle: u8, high: u8) -> Option<Self> {
+        let packed = u32::from(low) | u32::from(middle) << 16 | u32::from(high) << 24;
+        packed.checked_sub(1).filter(|code| *code < Self::BASE.pow(Self::DIGITS)).map(Self)
+    }
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (0..Self::DIGITS).rev().try_for_each(|place| {
+            let digit = self.0 / Self::BASE.pow(place) % Self::BASE;
+            let digit = char::from_digit(digit, Self::BASE).unwrap_or('0');
+            write!(f, "{}", digit.to_ascii_uppercase())
+        })
     }
 }
 
@@ -182,10 +214,18 @@ pub struct CallRecord {
     pub tls: bool,
     /// Of a database, what kind of operation it is.
     pub operation: StoreOperation,
+    /// Of a database: its own code of the error.
+    pub code: Option<ErrorCode>,
     /// The method's text where [`Method::Other`].
     pub method_text: Text,
-    /// To whom, as the program names it: `host:port`.
+    /// To whom, as the program names it: `host:port`, or a host alone.
     pub target: Text,
+    /// The server's port, where `target` is a host alone.
+    pub port: Option<u16>,
+    /// Of a database: its name.
+    pub namespace: Text,
+    /// Of a database: how much of the time was a wait for a connection of a pool, in nanoseconds, if that is known.
+    pub wait_ns: Option<u64>,
     /// What is asked for: a path, a method's full name, a statement.
     pub text: Text,
 }
@@ -205,6 +245,7 @@ impl CallRecord {
         });
         let signal = CallSignal::from_byte(b.u8(96));
         let last = Some(b.u32(108)).filter(|last| *last != 0);
+        let is_database = signal == CallSignal::DbClient;
         Self {
             process: ProcessId(b.u32(4)),
             signal,
@@ -219,17 +260,60 @@ impl CallRecord {
             trace_flags: b.u8(104),
             due: b.u8(103),
             connection,
-            stream: last.filter(|_| signal != CallSignal::DbClient),
-            batch: last.filter(|_| signal == CallSignal::DbClient),
-            status: b.u16(88),
-            method: Method::from_byte(b.u8(98)),
-            protocol: b.u8(99),
+            stream: last.filter(|_| !is_database),
+            batch: last.filter(|_| is_database),
+            status: if is_database { 0 } else { b.u16(88) },
+            method: Method::from_byte(if is_database { 0 } else { b.u8(98) }),
+            code: ErrorCode::unpack(b.u16(88), b.u8(98), b.u8(107)).filter(|_| is_database),
+            protocol: if is_database { 0 } else { b.u8(99) },
             outcome: Outcome::from_byte(b.u8(100)),
             tls: b.u8(101) != 0,
             operation: StoreOperation::from_byte(b.u8(105)),
             method_text: b.text(METHOD_TEXT, b.u16(94)),
             target: b.text(TARGET, b.u16(92)),
+            port: Some(b.u16(112)).filter(|port| *port != 0),
+            namespace: b.text(NAMESPACE, b.u16(114)),
+            wait_ns: Some(b.u64(120)).filter(|wait| *wait != 0),
             text: b.text(text, b.u16(90)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_databases_call_is_read_at_the_offsets_of_the_contract() {
+        let mut bytes = vec![0_u8; CALL_EVENT_SIZE];
+        (bytes[96], bytes[97], bytes[100]) = (4, system::POSTGRESQL, 5);
+        bytes[88..90].copy_from_slice(&2_u16.to_ne_bytes());
+        for (at, len) in [(90, 8_u16), (92, 9), (114, 4)] {
+            bytes[at..at + 2].copy_from_slice(&len.to_ne_bytes());
+        }
+        bytes[112..114].copy_from_slice(&5432_u16.to_ne_bytes());
+        bytes[120..128].copy_from_slice(&1500_u64.to_ne_bytes());
+        bytes[144..153].copy_from_slice(b"localhost");
+        bytes[272..276].copy_from_slice(b"shop");
+        bytes[336..344].copy_from_slice(b"SELECT 1");
+        let call = CallRecord::decode(&Bytes(&bytes));
+        assert_eq!((call.signal, call.outcome, call.status), (CallSignal::DbClient, Outcome::Error, 0));
+        assert_eq!((call.port, call.wait_ns), (Some(5432), Some(1500)));
+        assert_eq!(call.code.unwrap().to_string(), "00001");
+        let texts = [&call.target, &call.namespace, &call.text].map(|text| text.to_text().unwrap());
+        assert_eq!(texts, ["localhost", "shop", "SELECT 1"]);
+    }
+
+    #[test]
+    fn codes_are_as_they_were_packed() {
+        let pack = |code: &str| code.chars().fold(0, |sum, c| sum * 36 + c.to_digit(36).unwrap()) + 1;
+        for code in ["00000", "42P01", "22012", "ZZZZZ", "0A000"] {
+            let packed = pack(code);
+            let unpacked = ErrorCode::unpack(packed as u16, (packed >> 16) as u8, (packed >> 24) as u8);
+            assert_eq!(unpacked.unwrap().to_string(), code);
+        }
+        assert_eq!(ErrorCode::unpack(0, 0, 0), None);
+        assert_eq!(ErrorCode::unpack(u16::MAX, 255, 255), None);
     }
 }

@@ -1,14 +1,19 @@
 //! What calls of all databases have in common.
 
 use crate::attributes::Setter;
+use crate::endpoint;
 use crate::requests::CallSeries;
 use trigon_model::Attributes;
-use trigon_model::kernel::system;
+use trigon_model::kernel::{CallRecord, ErrorCode, Text, system};
+
+/// PostgreSQL's own.
+const POSTGRESQL_PORT: u16 = 5432;
 
 /// `db.system.name`.
 pub(crate) fn system(number: u8) -> &'static str {
     match number {
         system::REDIS => "redis",
+        system::POSTGRESQL => "postgresql",
         // Some database with SQL: which one only its driver knows.
         _ => "other_sql",
     }
@@ -16,13 +21,42 @@ pub(crate) fn system(number: u8) -> &'static str {
 
 /// What a series of calls has in common.
 pub(super) fn attributes(series: &CallSeries) -> Attributes {
-    let mut set = Setter::with_capacity(3);
+    let mut set = Setter::with_capacity(4);
     set.one("db.system.name", system(series.system));
     if let Some(operation) = &series.text {
         set.one("db.operation.name", operation.as_ref());
     }
-    if series.error {
-        set.one("error.type", "_OTHER");
+    if let Some(error) = error(&mut set, series.error, series.code) {
+        set.one("error.type", error);
     }
     set.into()
+}
+
+/// Which server, and which of its databases, whose name is returned: of calls that say it field by field. What was cut could
+/// name another one, so it is absent.
+pub(super) fn server(set: &mut Setter, record: &CallRecord) -> Option<String> {
+    let whole = |text: &Text| {
+        let text = std::str::from_utf8(&text.bytes).ok().filter(|bytes| !bytes.is_empty() && !text.is_cut());
+        text.map(str::to_owned)
+    };
+    if let Some(host) = whole(&record.target) {
+        // A folder with the socket of a server on this machine; its port only tells servers apart there.
+        if host.starts_with('/') {
+            set.one("server.address", host);
+        } else if endpoint::host(&host).is_some() {
+            set.one("server.address", host);
+            set.one("server.port", i64::from(record.port.unwrap_or(POSTGRESQL_PORT)));
+        }
+    }
+    let namespace = whole(&record.namespace)?;
+    set.one("db.namespace", namespace.clone());
+    Some(namespace)
+}
+
+/// `error.type`, if it failed: the database's own code, if it gave one.
+pub(super) fn error(set: &mut Setter, failed: bool, code: Option<ErrorCode>) -> Option<String> {
+    if let Some(code) = code.filter(|_| failed) {
+        set.one("db.response.status_code", code.to_string());
+    }
+    failed.then(|| code.map_or_else(|| "_OTHER".to_owned(), |code| code.to_string()))
 }

@@ -1,17 +1,18 @@
-//! Calls of SQL databases through `database/sql`.
+//! Calls of SQL databases, through `database/sql` or a driver's own functions.
 
 use super::{Shape, database};
 use crate::attributes::Setter;
-use crate::statement::{self, Statement, database_span_name};
+use crate::statement::{self, DoubleQuotes, Statement, database_span_name};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
-use trigon_model::kernel::{CallRecord, Outcome, StoreOperation};
+use trigon_model::kernel::{CallRecord, Outcome, StoreOperation, system};
 
 /// A span of such a call.
 pub(super) fn span(record: &CallRecord) -> Shape {
-    let mut set = Setter::with_capacity(10);
+    let mut set = Setter::with_capacity(12);
     let system = database::system(record.system);
     set.one("db.system.name", system);
+    let namespace = database::server(&mut set, record);
     let word = record.operation.word();
     // As the metric has it, whose kernel side knows no more than the first word.
     let operation = word.map(str::to_owned).or_else(|| first_word(&record.text.bytes));
@@ -19,8 +20,13 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         set.one("db.operation.name", operation.as_str());
     }
     let told = match record.operation {
-        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback => Statement::default(),
-        _ => statement::sql(&record.text.bytes, record.text.is_cut()),
+        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback | StoreOperation::Batch => {
+            Statement::default()
+        }
+        _ => {
+            let quotes = if record.system == system::POSTGRESQL { DoubleQuotes::Names } else { DoubleQuotes::Unknown };
+            statement::sql_quoted(&record.text.bytes, record.text.is_cut(), quotes)
+        }
     };
     let summary = told.summary.as_deref();
     // A statement that was only prepared was not made.
@@ -28,7 +34,11 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         (Some(word), Some(summary)) => Some(format!("{word} {summary}")),
         _ => None,
     };
-    let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), None, system);
+    let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), namespace.as_deref(), system);
+    // One statement is no batch (semantic conventions, db.operation.batch.size).
+    if let Some(size) = record.batch.filter(|size| *size > 1) {
+        set.one("db.operation.batch.size", i64::from(size));
+    }
     if let Some(summary) = told.summary {
         set.one("db.query.summary", summary);
     }
@@ -41,11 +51,14 @@ pub(super) fn span(record: &CallRecord) -> Shape {
             set.one("trigon.db.query.text.cut", true);
         }
     }
+    if let Some(wait) = record.wait_ns {
+        set.one("trigon.db.client.connection.wait_time", wait as f64 / 1e9);
+    }
     Shape {
         name,
         kind: SpanKind::Client,
+        error: database::error(&mut set, record.outcome == Outcome::Error, record.code),
         attributes: set,
-        error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),
         description: Cow::Borrowed(""),
     }
 }

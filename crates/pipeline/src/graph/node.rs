@@ -85,15 +85,13 @@ pub(super) struct Target {
     pub(super) host: Arc<str>,
 }
 
-/// Redis's port where none is named.
-const REDIS_PORT: u16 = 6379;
-
 impl Target {
     /// From what the program has. What is no address of a host (a socket's path) is one name.
     pub(super) fn of(signal: CallSignal, tls: bool, text: &str) -> Option<Self> {
         let (text, default) = match signal {
             CallSignal::HttpClient => (text, Some(if tls { 443 } else { 80 })),
-            CallSignal::DbClient => (text, Some(REDIS_PORT)),
+            // Each kind of database has its own, and programs name it where the kernel side reads it.
+            CallSignal::DbClient => (text, None),
             _ => (authority(text), None),
         };
         if text.is_empty() {
@@ -125,7 +123,7 @@ mod tests {
             (CallSignal::RpcClient, false, "dns:///shop:8", Some(("shop:8", "shop"))),
             (CallSignal::RpcClient, false, "passthrough:///bufnet", Some(("bufnet", "bufnet"))),
             (CallSignal::RpcClient, false, "unix:/run/x", Some(("unix:/run/x", "unix:/run/x"))),
-            (CallSignal::DbClient, false, "cache", Some(("cache:6379", "cache"))),
+            (CallSignal::DbClient, false, "cache", Some(("cache", "cache"))),
             (CallSignal::HttpClient, false, "", None),
         ] {
             let target = Target::of(signal, tls, text);

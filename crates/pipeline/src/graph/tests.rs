@@ -53,6 +53,7 @@ fn key(process: ProcessId, signal: CallSignal, peer: PeerRef) -> RedKey {
         signal,
         system: 0,
         peer,
+        code: None,
     }
 }
 

@@ -39,8 +39,12 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         tls: false,
         operation: StoreOperation::Statement,
         batch: None,
+        code: None,
         method_text: Text::default(),
         target: Text::default(),
+        port: None,
+        namespace: Text::default(),
+        wait_ns: None,
         text: Text::default(),
     }
 }

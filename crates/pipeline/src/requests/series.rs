@@ -4,7 +4,7 @@ use crate::calls;
 use crate::route::{RouteSource, Routes};
 use std::sync::Arc;
 use trigon_model::Attributes;
-use trigon_model::kernel::{CallSignal, Method, Outcome, RedKey, RouteRef};
+use trigon_model::kernel::{CallSignal, ErrorCode, Method, Outcome, RedKey, RouteRef};
 
 /// What distinguishes a series within a process. Two that differ have different attributes: several keys of the kernel
 /// with the same attributes (one route text at two addresses, patterns that differ in host or blanks only, a returned
@@ -39,6 +39,8 @@ pub(crate) struct CallSeries {
     pub(crate) protocol: u8,
     pub(crate) tls: bool,
     pub(crate) error: bool,
+    /// Of a database: its own code of the error.
+    pub(crate) code: Option<ErrorCode>,
 }
 
 /// The version of HTTP; numbers that are none are one.
@@ -60,6 +62,7 @@ impl Series {
                 protocol: protocol_version(key.protocol).map_or(0, |_| key.protocol),
                 tls: key.tls,
                 error: key.outcome == Outcome::Error,
+                code: key.code,
             });
         }
         Self::Requests {

@@ -31,6 +31,7 @@ fn key(route: RouteRef) -> RedKey {
         signal: CallSignal::HttpServer,
         system: 0,
         peer: PeerRef::Unknown,
+        code: None,
     }
 }
 
@@ -180,6 +181,7 @@ fn attributes_are_of_the_convention() {
         signal: CallSignal::HttpServer,
         system: 0,
         peer: PeerRef::Unknown,
+        code: None,
     };
     let (mut metrics, mut routes) = (RequestMetrics::new(10), Routes::new(10));
     metrics.observe(all, value(1), &mut routes, &mut Texts);

@@ -25,6 +25,7 @@ fn record() -> SpanRecord {
             signal: CallSignal::HttpServer,
             system: 0,
             peer: PeerRef::Unknown,
+            code: None,
         },
         start_ns: 100,
         end_ns: 350,

@@ -49,6 +49,7 @@ impl Scene {
             signal: CallSignal::HttpServer,
             system: 0,
             peer: PeerRef::Unknown,
+            code: None,
         };
         let mut value = RedValue {
             count: requests.into(),

@@ -2,11 +2,13 @@
 
 use super::PlannedSite;
 use crate::table::{Probe, SERVE, SERVE_HTTP, Target, XNET_SERVERS, probes};
-use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Register, Registers, Site, Want, Which};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Register, Registers, Shape, Site, Want, Which};
 use trigon_gobin::{Function, GoBinary};
 
 /// `COOKIE_STACK_CHECK` of `bpf/hit.h`.
 const COOKIE_STACK_CHECK: u64 = 1;
+/// `COOKIE_NO_FRAME` of `bpf/hit.h`.
+const COOKIE_NO_FRAME: u64 = 2;
 
 /// Why a row has no place.
 pub(super) struct NoPlace {
@@ -273,7 +275,11 @@ impl<'b, 'd> Finder<'b, 'd> {
                 .binary
                 .file_offset(site.vaddr)
                 .ok_or_else(|| NoPlace::loss(format!("{}: its code is not in the file", function.name)))?;
-            let cookie = if site.guard == Guard::SkipIfStackGrows { COOKIE_STACK_CHECK } else { 0 };
+            let mut cookie = if site.guard == Guard::SkipIfStackGrows { COOKIE_STACK_CHECK } else { 0 };
+            // The first push of a function is that of the frame pointer.
+            if matches!(site.shape, Shape::StackCheck | Shape::Push) {
+                cookie |= COOKIE_NO_FRAME;
+            }
             Ok(PlannedSite { probe, function: function.name.to_string(), site, file_offset, cookie })
         };
         sites.into_iter().map(place).collect()

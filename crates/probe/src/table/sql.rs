@@ -181,6 +181,17 @@ pub(super) const PROBES: &[Probe] = &[
         },
     ),
     Probe {
+        hits: "1 a call that has to wait for a connection",
+        misses: "dialling a new connection",
+        ..row(
+            "database/sql.waited",
+            "a call has waited for a connection of the pool",
+            Step::Between,
+            Program::SqlWaited,
+            Target::AtCall { function: "database/sql.(*DB).conn", callee: "time.Since" },
+        )
+    },
+    Probe {
         hits: "1 a call of a DB or Stmt that fails",
         misses: "that dialling failed at the third attempt",
         ..row(

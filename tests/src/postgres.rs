@@ -1,0 +1,124 @@
+//! What the program `postgres` does, whichever server it uses.
+
+use crate::databases::{Operation, Path, observe};
+use crate::golang::{Build, build};
+use crate::programs::Server;
+use crate::receiver::attribute;
+use anyhow::Result;
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+const PGX: &str = "postgresql";
+const SQL: &str = "other_sql";
+/// PostgreSQL's code for what cannot be parsed.
+const SYNTAX: &str = "42601";
+/// And for what is divided by zero.
+const ZERO: &str = "22012";
+
+const fn made(operation: &'static str) -> Operation {
+    (PGX, operation, "", "context")
+}
+
+const fn failed(operation: &'static str, code: &'static str) -> Operation {
+    (PGX, operation, code, "context")
+}
+
+const fn by_goroutine(operation: &'static str) -> Operation {
+    (PGX, operation, "", "goroutine")
+}
+
+const fn sql(operation: &'static str) -> Operation {
+    (SQL, operation, "", "context")
+}
+
+/// What each path does.
+const PATHS: [Path; 10] = [
+    ("/statements", &[made("INSERT"), made("INSERT"), made("UPDATE")]),
+    ("/queries", &[made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT")]),
+    (
+        "/failing",
+        &[
+            failed("INSERT", SYNTAX),
+            failed("SELECT", SYNTAX),
+            failed("DELETE", ZERO),
+            failed("SELECT", ZERO),
+            failed("SELECT", "_OTHER"),
+        ],
+    ),
+    (
+        "/transaction",
+        &[
+            made("BEGIN"),
+            made("INSERT"),
+            made("SELECT"),
+            made("COMMIT"),
+            made("BEGIN"),
+            made("DELETE"),
+            made("ROLLBACK"),
+        ],
+    ),
+    ("/nested", &[made("SELECT"), made("INSERT"), made("INSERT")]),
+    ("/background", &[by_goroutine("SELECT"), by_goroutine("UPDATE")]),
+    ("/spawned", &[made("SELECT"), made("UPDATE")]),
+    ("/batches", &[made("BATCH"), failed("BATCH", ZERO), failed("BATCH", SYNTAX)]),
+    ("/canceled", &[failed("INSERT", "_OTHER"), failed("SELECT", "_OTHER")]),
+    (
+        "/standard",
+        &[
+            sql("SELECT"),
+            sql("SELECT"),
+            sql("INSERT"),
+            (SQL, "DELETE", ZERO, "context"),
+            (SQL, "SELECT", SYNTAX, "context"),
+            sql("BEGIN"),
+            sql("UPDATE"),
+            sql("COMMIT"),
+            made("SELECT"),
+        ],
+    ),
+];
+
+/// Looks at the program as it uses the server at this address, or without one a stand-in of its own.
+///
+/// # Errors
+/// What is not as it should be.
+pub fn run(toolchain: &'static str, flags: &[&str], address: Option<&str>) -> Result<()> {
+    let with = flags.iter().fold(Build::with(toolchain), |with, flag| with.flag(*flag));
+    let program = build("postgres", &with)?;
+    let service = format!("postgres-{toolchain}-{}", flags.len());
+    let arguments: Vec<_> = address.into_iter().collect();
+    observe(
+        || Server::start(&program, &arguments, &[("OTEL_SERVICE_NAME", &service)]),
+        &service,
+        &PATHS,
+        if address.is_some() {
+            |calls| calls.iter().for_each(|span| check(span, false))
+        } else {
+            |calls| calls.iter().for_each(|span| check(span, true))
+        },
+    )
+}
+
+/// What one span says besides. `own_port`: the server's is not PostgreSQL's own.
+fn check(span: &Span, own_port: bool) {
+    let of = |key: &str| attribute(span, key);
+    if of("db.system.name").as_deref() != Some(PGX) {
+        return;
+    }
+    assert_eq!(of("server.address").as_deref(), Some("127.0.0.1"), "{span:#?}");
+    assert_ne!(of("server.port").as_deref(), Some(if own_port { "5432" } else { "0" }), "{span:#?}");
+    assert_eq!(of("db.namespace").as_deref(), Some("postgres"), "{span:#?}");
+    let (code, error) = (of("db.response.status_code"), of("error.type"));
+    assert_eq!(code, error.filter(|error| error != "_OTHER"), "{span:#?}");
+    match of("db.operation.name").as_deref() {
+        Some("UPDATE") => assert!(span.name.eq_ignore_ascii_case("update things"), "{}", span.name),
+        Some(name @ ("BEGIN" | "COMMIT" | "ROLLBACK")) => {
+            assert!(span.name.eq_ignore_ascii_case(name), "{}", span.name)
+        }
+        Some("BATCH") => {
+            assert_eq!(span.name, "BATCH postgres");
+            let expected = if of("error.type").is_some() { "2" } else { "3" };
+            assert_eq!(of("db.operation.batch.size").as_deref(), Some(expected));
+        }
+        _ => assert!(of("db.query.text").is_some_and(|text| !text.contains('\'')), "{span:#?}"),
+    }
+}

@@ -85,6 +85,22 @@ struct redis_layout {
 	__u16 arguments; /* of baseCmd, with which each command's struct begins */
 };
 
+/* Of github.com/segmentio/kafka-go. */
+struct kafka_go_layout {
+	__u16 writer_topic;
+	__u16 writer_async;
+	__u16 message_size;
+	__u16 message_topic;
+	__u16 message_partition;
+	__u16 message_offset;
+	__u16 message_headers;
+	__u16 reader_messages; /* the channel */
+	__u16 reader_version;
+	__u16 item_version; /* of what comes through it */
+	__u16 item_message;
+	__u16 item_error;
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -100,6 +116,7 @@ struct call_layout {
 	struct grpc_layout grpc;
 	struct sql_layout sql;
 	struct redis_layout redis;
+	struct kafka_go_layout kafka_go;
 };
 
 #endif

@@ -25,6 +25,7 @@ enum trigon_event_kind {
 	EVENT_EXIT = 3,
 	EVENT_WORLD_START = 4,
 	EVENT_CALL = 5,
+	EVENT_MESSAGES = 6,
 };
 
 /* What an aggregate or a span is of; each has a metric of its own. */
@@ -34,6 +35,8 @@ enum trigon_signal {
 	SIGNAL_RPC_SERVER = 2,
 	SIGNAL_RPC_CLIENT = 3,
 	SIGNAL_DB_CLIENT = 4,
+	SIGNAL_MESSAGING_PUBLISH = 5,
+	SIGNAL_MESSAGING_RECEIVE = 6,
 };
 
 /* Which rule found a span's parent. */
@@ -84,6 +87,15 @@ enum trigon_system {
 	SYSTEM_NONE = 0,
 	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
 	SYSTEM_REDIS = 2,
+	SYSTEM_KAFKA = 5,
+};
+
+/* What is done with messages; of an aggregate the field `protocol`, of a call's record `operation`. */
+enum trigon_message_operation {
+	MESSAGE_SEND = 0,
+	MESSAGE_ENQUEUE = 1, /* they are sent later, of which the caller hears nothing */
+	MESSAGE_RECEIVE = 2,
+	MESSAGE_POLL = 3, /* several at once */
 };
 
 /* Of a call of a database, what its text does not say. */
@@ -110,7 +122,7 @@ struct red_key {
 	__u16 status; /* 0: none was written (hijacked, or panicked before) */
 	__u8 route_kind;
 	__u8 method;
-	__u8 protocol; /* 10, 11, 20 */
+	__u8 protocol; /* 10, 11, 20; of messages enum trigon_message_operation */
 	__u8 outcome;
 	__u8 tls;
 	__u8 signal; /* enum trigon_signal */
@@ -126,8 +138,9 @@ struct red_value {
 	__u32 zero;
 	__u32 explicit_buckets[EXPLICIT_BUCKETS];
 	__u32 exponential[EXPONENTIAL_BUCKETS];
+	__u64 messages; /* that were sent or received, also by operations whose duration is not known */
 };
-_Static_assert(sizeof(struct red_value) == 16 + 64 + 1024, "wire contract");
+_Static_assert(sizeof(struct red_value) == 16 + 64 + 1024 + 8, "wire contract");
 
 struct route_key {
 	__u64 hash;
@@ -212,15 +225,36 @@ struct call_event {
 	__u8 source;
 	__u8 due;
 	__u8 trace_flags;
-	__u8 operation; /* by the library */
+	__u8 operation; /* by the signal */
 	__u8 joinable;  /* as of a span */
 	__u8 pad;
-	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; of messages, how
+			many; 0: not known */
 	__u8 method_text[METHOD_MAX_BYTES]; /* only for METHOD_OTHER */
 	__u8 target[TARGET_MAX_BYTES];
 	__u8 text[CALL_TEXT_MAX];
 };
 _Static_assert(sizeof(struct call_event) == 112 + 400, "wire contract");
+
+#define LINKS_MAX 16 /* spans that one of messages is linked to */
+
+/* The span that a message's header names. */
+struct message_link {
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 flags; /* W3C trace flags */
+	__u8 pad[7];
+};
+
+/* One of messages, whose text is their topic. */
+struct messages_event {
+	struct call_event call;
+	__s64 offset;    /* of the only message; -1: not one, or not known */
+	__s32 partition; /* of all of them; -1: not one, or not known */
+	__u32 links_len; /* how many of these count */
+	struct message_link links[LINKS_MAX];
+};
+_Static_assert(sizeof(struct messages_event) == 512 + 16 + LINKS_MAX * 32, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {
@@ -315,7 +349,10 @@ enum trigon_loss {
 	LOSS_CONNECTION_UNREADABLE = 31,
 	LOSS_CONNECTIONS_FULL = 32,
 	LOSS_ROUTE_UNLINKED = 33,
-	LOSSES = 34,
+	LOSS_MESSAGES_BOUND = 37,
+	LOSS_LINKS_BOUND = 38,
+	LOSS_LINK_UNREADABLE = 39,
+	LOSSES = 41,
 };
 
 #endif

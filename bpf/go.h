@@ -22,6 +22,8 @@ struct go_registers {
 #define GO_ARG6(regs) ((regs)->r8)
 
 #define GO_SP(regs)       ((regs)->sp)
+/* The frame of the function that is under way; at a function's first instructions that of its caller. */
+#define GO_FRAME(regs)    ((regs)->bp)
 /* The stack pointer at the entry of the function that is under way: behind its frame pointer. */
 #define GO_ENTRY_SP(regs) ((regs)->bp + 8)
 

@@ -6,6 +6,10 @@
 /* Bits of an attachment's cookie. */
 #define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
 
+/* Of sites that need them: where a value lies on the stack, and how large a frame is, in bytes. */
+#define COOKIE_SLOT(cookie)  ((cookie) >> 8 & 0xffffff)
+#define COOKIE_FRAME(cookie) ((cookie) >> 32 & 0xffffff)
+
 static __always_inline int stack_grows(struct go_registers *regs)
 {
 	/* The flags first: they are at hand, and the cookie costs a call. */

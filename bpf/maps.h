@@ -307,6 +307,9 @@ enum trigon_call_library {
 	CALL_GRPC_STREAM = 4,
 	CALL_SQL = 5,
 	CALL_REDIS = 6,
+	CALL_KAFKA_GO = 9,
+	CALL_SARAMA = 10,
+	CALL_FRANZ = 11,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */

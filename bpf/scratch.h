@@ -31,9 +31,17 @@ struct header_scratch {
 	__u8 state_room[TRACESTATE_MAX_BYTES]; /* a header's text may begin anywhere in the state */
 };
 
+/* Links that a span of messages gets, as they are found. */
+struct link_scratch {
+	struct message_link links[LINKS_MAX];
+	__u32 len;
+	__u32 pad;
+};
+
 struct scratch {
 	union {
 		struct header_scratch header;
+		struct link_scratch links;
 		struct route_text route;
 	};
 };

@@ -18,4 +18,4 @@ pub use loss::{Loss, LossPoint};
 pub use metric::{Data, Family, HistogramPoint, NumberPoint, Snapshot, Spelling, SummaryPoint, Unit};
 pub use process_stats::ProcessStats;
 pub use resource::{Attributes, Resource, Value};
-pub use span::{Span, SpanKind, SpanStatus};
+pub use span::{Span, SpanKind, SpanLink, SpanStatus};

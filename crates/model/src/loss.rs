@@ -75,6 +75,12 @@ pub enum Loss {
     /// A router's request is not the one that its goroutine serves, and its context leads to no other: its route is in
     /// no request.
     RouteUnlinked = 33,
+    /// More messages or partitions at once than are gone through: those beyond are not counted.
+    MessagesBound = 37,
+    /// More messages, headers or links than are gone through for one span: some links may be missing.
+    LinksBound = 38,
+    /// A message's headers could not be read, or name a span in another form than W3C's: the link is missing.
+    LinkUnreadable = 39,
 }
 
 /// A loss as the exporters show it.
@@ -90,7 +96,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -125,6 +131,9 @@ impl Loss {
         Self::ConnectionUnreadable,
         Self::ConnectionsFull,
         Self::RouteUnlinked,
+        Self::MessagesBound,
+        Self::LinksBound,
+        Self::LinkUnreadable,
     ];
 
     /// Its labels.
@@ -164,6 +173,9 @@ impl Loss {
             Self::ConnectionUnreadable => ("parents", "kernel", "connection_read_fault"),
             Self::ConnectionsFull => ("parents", "kernel", "connections_full"),
             Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
+            Self::MessagesBound => ("messages", "kernel", "too_many"),
+            Self::LinksBound => ("links", "kernel", "too_many"),
+            Self::LinkUnreadable => ("links", "kernel", "unreadable"),
         };
         LossPoint { signal, stage, reason }
     }

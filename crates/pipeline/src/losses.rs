@@ -12,7 +12,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The kernel's counts, by the numbers of [`Loss`]. None falls: a reading that is lower, or lacks some, leaves them
+    /// The kernel's counts, in the order of [`Loss::ALL`]. None falls: a reading that is lower, or lacks some, leaves them
     /// as they were. Counts of numbers that this agent does not know are left out.
     pub fn set_kernel(&mut self, counts: Vec<u64>) {
         self.kernel.resize(Loss::ALL.len(), 0);
@@ -39,7 +39,8 @@ impl Losses {
 
     /// A kernel count.
     pub fn kernel(&self, loss: Loss) -> u64 {
-        self.kernel.get(loss as usize).copied().unwrap_or_default()
+        let at = Loss::ALL.iter().position(|of| *of == loss);
+        at.and_then(|at| self.kernel.get(at)).copied().unwrap_or_default()
     }
 
     /// `trigon.dropped`, one point for each place and reason; all that the kernel can lose is there from the beginning.

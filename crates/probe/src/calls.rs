@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod kafka_go;
 mod net;
 mod redis;
 mod sql;
@@ -56,10 +57,13 @@ impl CallFacts {
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         facts.layout.sql = sql::layout(fields);
+        facts.layout.kafka_go = kafka_go::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
+            (Structs::KafkaGoWriter, kafka_go::missing_of_writer(fields)),
+            (Structs::KafkaGoReader, kafka_go::missing_of_reader(fields)),
         ]);
         facts.missing.extend(sql::missing(fields));
         facts

@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{ECHO, GIN, GO_REDIS};
+use crate::table::{ECHO, GIN, GO_REDIS, KAFKA_GO};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -103,6 +103,18 @@ pub const FIELDS: &[FieldRef] = &[
     field(GO_REDIS, "Options", "Addr"),
     field(GO_REDIS, "Options", "MaxRetries"),
     field(GO_REDIS, "baseCmd", "args"),
+    field(KAFKA_GO, "Writer", "Topic"),
+    field(KAFKA_GO, "Writer", "Async"),
+    field(KAFKA_GO, "Message", ""),
+    field(KAFKA_GO, "Message", "Topic"),
+    field(KAFKA_GO, "Message", "Partition"),
+    field(KAFKA_GO, "Message", "Offset"),
+    field(KAFKA_GO, "Message", "Headers"),
+    field(KAFKA_GO, "Reader", "msgs"),
+    field(KAFKA_GO, "Reader", "version"),
+    field(KAFKA_GO, "readerMessage", "version"),
+    field(KAFKA_GO, "readerMessage", "message"),
+    field(KAFKA_GO, "readerMessage", "error"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

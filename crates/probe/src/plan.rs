@@ -2,6 +2,7 @@
 
 mod finder;
 mod places;
+mod stack;
 
 use crate::calls::CallFacts;
 use crate::layout::{Fields, MissingField};

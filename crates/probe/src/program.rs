@@ -88,4 +88,8 @@ programs! {
     RedisCommandEndThird => redis_command_end_third,
     RedisCommandEndFourth => redis_command_end_fourth,
     RedisPipelineEnd => redis_pipeline_end,
+    KafkaGoWrite => kafka_go_write,
+    KafkaGoWritten => kafka_go_written,
+    KafkaGoFetch => kafka_go_fetch,
+    KafkaGoFetched => kafka_go_fetched,
 }

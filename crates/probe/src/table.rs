@@ -4,6 +4,7 @@
 mod grpc;
 mod http_client;
 mod http_server;
+mod kafka_go;
 mod redis;
 mod router;
 mod runtime;
@@ -11,6 +12,7 @@ mod sql;
 
 pub use crate::program::Program;
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
+pub(crate) use kafka_go::KAFKA_GO;
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{ECHO, GIN};
 pub(crate) use runtime::START_WORLD;
@@ -58,6 +60,8 @@ pub enum Library {
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
     GoRedis,
+    /// `github.com/segmentio/kafka-go`.
+    KafkaGo,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -113,6 +117,10 @@ pub enum Calls {
     Redis,
     /// Pipelines of go-redis.
     RedisPipeline,
+    /// Messages that kafka-go writes.
+    KafkaGoWrite,
+    /// Messages that it reads.
+    KafkaGoRead,
 }
 
 /// What a probe is to a call.
@@ -128,8 +136,17 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 7] =
-        [Self::Http1, Self::Http2, Self::GrpcServer, Self::GrpcClient, Self::Sql, Self::Redis, Self::RedisPipeline];
+    pub const ALL: [Self; 9] = [
+        Self::Http1,
+        Self::Http2,
+        Self::GrpcServer,
+        Self::GrpcClient,
+        Self::Sql,
+        Self::Redis,
+        Self::RedisPipeline,
+        Self::KafkaGoWrite,
+        Self::KafkaGoRead,
+    ];
 }
 
 impl Calls {
@@ -140,6 +157,8 @@ impl Calls {
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
+            Self::KafkaGoWrite => CallSignal::MessagingPublish,
+            Self::KafkaGoRead => CallSignal::MessagingReceive,
         }
     }
 }
@@ -177,6 +196,17 @@ pub enum When {
         /// Its major version.
         major: u64,
         /// The first minor.
+        first: u64,
+        /// The last that was checked.
+        last: u64,
+    },
+    /// In programs with these patch releases of one minor version of a module, the first and the last.
+    Patches {
+        /// The module's path.
+        path: &'static str,
+        /// Its major and minor version.
+        minor: (u64, u64),
+        /// The first patch release.
         first: u64,
         /// The last that was checked.
         last: u64,
@@ -244,6 +274,10 @@ pub enum Structs {
     SqlTransaction,
     /// Clients and commands of go-redis.
     Redis,
+    /// Writers and messages of kafka-go.
+    KafkaGoWriter,
+    /// Its readers.
+    KafkaGoReader,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -298,6 +332,25 @@ pub enum Target {
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
     },
+    /// The same where an argument of the call is the address of a place on the stack, in which the program looks.
+    AfterCallWithPlace {
+        /// The function.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
+        /// The argument that is the address.
+        place: Register,
+    },
+    /// Where `function` returns: the beginning of the only function that it defers, with a result in its place on the
+    /// stack. Before it defers, nothing is seen of its returns.
+    AtReturn {
+        /// The function.
+        function: &'static str,
+        /// The register in which the result will be returned.
+        result: Register,
+    },
     /// Where `function` goes only when its call of `callee` returned an error.
     AfterCallFailed {
         /// The function.
@@ -330,13 +383,14 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 7] = [
+const TABLES: [&[Probe]; 8] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
     grpc::PROBES,
     sql::PROBES,
     redis::PROBES,
+    kafka_go::PROBES,
     runtime::PROBES,
 ];
 
@@ -353,6 +407,7 @@ impl Library {
             Self::Grpc => "google.golang.org/grpc",
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
+            Self::KafkaGo => KAFKA_GO,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

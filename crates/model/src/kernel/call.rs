@@ -1,11 +1,16 @@
 //! Calls to others: `struct call_event` of `bpf/event.h`.
 
 use super::{Bytes, Method, Outcome, Text};
-use crate::{ProcessId, SpanId, TraceId};
+use crate::{ProcessId, SpanId, SpanLink, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
 pub const CALL_EVENT_SIZE: usize = 512;
+/// `LINKS_MAX`.
+const LINKS_MAX: usize = 16;
+const LINK_SIZE: usize = 32;
+/// `sizeof(struct messages_event)`.
+pub const MESSAGES_EVENT_SIZE: usize = CALL_EVENT_SIZE + 16 + LINKS_MAX * LINK_SIZE;
 const METHOD_TEXT: (usize, usize) = (112, 16);
 const TARGET: (usize, usize) = (128, 128);
 const TEXT: (usize, usize) = (256, 256);
@@ -26,6 +31,10 @@ pub enum CallSignal {
     RpcClient = 3,
     /// `db.client.operation.duration`
     DbClient = 4,
+    /// `messaging.client.operation.duration` of messages that are sent.
+    MessagingPublish = 5,
+    /// The same of messages that are received.
+    MessagingReceive = 6,
 }
 
 impl CallSignal {
@@ -35,17 +44,28 @@ impl CallSignal {
             2 => Self::RpcServer,
             3 => Self::RpcClient,
             4 => Self::DbClient,
+            5 => Self::MessagingPublish,
+            6 => Self::MessagingReceive,
             _ => Self::HttpServer,
         }
     }
 }
 
-/// Which database: `enum trigon_system`.
+impl CallSignal {
+    /// Whether it is of messages.
+    pub fn is_messaging(self) -> bool {
+        matches!(self, Self::MessagingPublish | Self::MessagingReceive)
+    }
+}
+
+/// Which database, or which messages: `enum trigon_system`.
 pub mod system {
     /// Behind `database/sql`, whose driver is not known.
     pub const SQL: u8 = 1;
     /// Redis, or what speaks its protocol.
     pub const REDIS: u8 = 2;
+    /// Apache Kafka, or what speaks its protocol.
+    pub const KAFKA: u8 = 5;
 }
 
 /// Of a call of a database, what its text does not say: `enum trigon_store_operation`.
@@ -92,6 +112,44 @@ impl StoreOperation {
             Self::Multi => Some("MULTI"),
         }
     }
+}
+
+/// What is done with messages: `enum trigon_message_operation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageOperation {
+    /// They are sent, until the broker has them.
+    Send,
+    /// They are put into a queue, and sent later.
+    Enqueue,
+    /// One is waited for.
+    Receive,
+    /// Several are waited for at once.
+    Poll,
+}
+
+impl MessageOperation {
+    /// By its number.
+    pub fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Enqueue,
+            2 => Self::Receive,
+            3 => Self::Poll,
+            _ => Self::Send,
+        }
+    }
+}
+
+/// What only a record of messages has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageDetails {
+    /// What is done with them.
+    pub operation: MessageOperation,
+    /// The partition of all of them.
+    pub partition: Option<i32>,
+    /// The offset of the only one.
+    pub offset: Option<i64>,
+    /// The spans that their headers name, in their order.
+    pub links: Vec<SpanLink>,
 }
 
 /// Which rule found a span's parent.
@@ -168,7 +226,7 @@ pub struct CallRecord {
     pub connection: Option<Connection>,
     /// The stream on that connection, of HTTP/2.
     pub stream: Option<u32>,
-    /// Of a database, of how many operations at once it consists, if that is known.
+    /// Of a database, of how many operations at once it consists, and of messages, of how many of these; if that is known.
     pub batch: Option<u32>,
     /// HTTP status or gRPC code.
     pub status: u16,
@@ -186,11 +244,31 @@ pub struct CallRecord {
     pub method_text: Text,
     /// To whom, as the program names it: `host:port`.
     pub target: Text,
-    /// What is asked for: a path, a method's full name, a statement.
+    /// What is asked for: a path, a method's full name, a statement, a topic.
     pub text: Text,
+    /// Of messages.
+    pub messages: Option<MessageDetails>,
 }
 
 impl CallRecord {
+    /// A record of messages, which has more behind a call's.
+    pub(super) fn decode_messages(b: &Bytes<'_>) -> Self {
+        let short = Bytes(b.0.get(..CALL_EVENT_SIZE).unwrap_or_default());
+        let link = |at: usize| SpanLink {
+            trace_id: TraceId(b.array(at)),
+            span_id: SpanId(b.array(at + 16)),
+            trace_flags: b.u8(at + 24),
+        };
+        let len = (b.u32(CALL_EVENT_SIZE + 12) as usize).min(LINKS_MAX);
+        let messages = MessageDetails {
+            operation: MessageOperation::from_byte(b.u8(105)),
+            partition: Some(b.u32(CALL_EVENT_SIZE + 8).cast_signed()).filter(|partition| *partition >= 0),
+            offset: Some(b.u64(CALL_EVENT_SIZE).cast_signed()).filter(|offset| *offset >= 0),
+            links: (0..len).map(|index| link(CALL_EVENT_SIZE + 16 + LINK_SIZE * index)).collect(),
+        };
+        Self { messages: Some(messages), ..Self::decode(&short) }
+    }
+
     pub(super) fn decode(b: &Bytes<'_>) -> Self {
         let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
@@ -204,6 +282,7 @@ impl CallRecord {
             netns: b.u32(80),
         });
         let signal = CallSignal::from_byte(b.u8(96));
+        let has_batches = signal == CallSignal::DbClient || signal.is_messaging();
         let last = Some(b.u32(108)).filter(|last| *last != 0);
         Self {
             process: ProcessId(b.u32(4)),
@@ -219,8 +298,8 @@ impl CallRecord {
             trace_flags: b.u8(104),
             due: b.u8(103),
             connection,
-            stream: last.filter(|_| signal != CallSignal::DbClient),
-            batch: last.filter(|_| signal == CallSignal::DbClient),
+            stream: last.filter(|_| !has_batches),
+            batch: last.filter(|_| has_batches),
             status: b.u16(88),
             method: Method::from_byte(b.u8(98)),
             protocol: b.u8(99),
@@ -230,6 +309,7 @@ impl CallRecord {
             method_text: b.text(METHOD_TEXT, b.u16(94)),
             target: b.text(TARGET, b.u16(92)),
             text: b.text(text, b.u16(90)),
+            messages: None,
         }
     }
 }

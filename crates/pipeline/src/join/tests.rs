@@ -42,6 +42,7 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         method_text: Text::default(),
         target: Text::default(),
         text: Text::default(),
+        messages: None,
     }
 }
 
@@ -59,6 +60,7 @@ fn span(of: u8, number: u8, parent: Option<u8>) -> Span {
         start_unix_nano: 0,
         end_unix_nano: 0,
         attributes: Vec::new(),
+        links: Vec::new(),
         status: SpanStatus::Unset,
     }
 }

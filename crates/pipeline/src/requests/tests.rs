@@ -40,6 +40,7 @@ fn value(requests: u32) -> RedValue {
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
+        messages: 0,
     };
     value.explicit[0] = requests;
     value.exponential[0] = requests;

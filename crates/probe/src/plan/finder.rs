@@ -34,13 +34,14 @@ pub(super) struct Finder<'b, 'd> {
 
 const MORESTACK: [&str; 3] = ["runtime.morestack", "runtime.morestack_noctxt", "runtime.morestackc"];
 const RECOVER: &str = "runtime.gorecover";
+const DEFERRETURN: &str = "runtime.deferreturn";
 
 impl<'b, 'd> Finder<'b, 'd> {
     pub(super) fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
-        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER]].concat();
+        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER, DEFERRETURN]].concat();
         for probe in probes() {
             match &probe.target {
-                Target::Entry { function, .. } => names.push(function),
+                Target::Entry { function, .. } | Target::AtReturn { function, .. } => names.push(function),
                 Target::Entries { functions, .. } | Target::DeferredEnd { functions } => names.extend(*functions),
                 Target::AfterCalls { places, .. } => {
                     names.extend(places.iter().flat_map(|place| place.callees).copied());
@@ -48,6 +49,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 }
                 Target::AtCall { function, callee }
                 | Target::AfterCall { function, callee, .. }
+                | Target::AfterCallWithPlace { function, callee, .. }
                 | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
@@ -83,13 +85,30 @@ impl<'b, 'd> Finder<'b, 'd> {
         found.map(|function| function.name.to_string())
     }
 
+    /// The address of `runtime.deferreturn`.
+    pub(super) fn deferreturn(&self) -> Option<u64> {
+        self.function(DEFERRETURN).map(|function| function.entry)
+    }
+
+    /// What the kernel emulates, and what is allowed.
+    pub(super) fn policy(&self) -> Policy {
+        *self.policy
+    }
+
     fn is_morestack(&self, address: u64) -> bool {
         MORESTACK.iter().any(|name| self.function(name).is_some_and(|f| f.entry == address))
     }
 
     pub(super) fn find(&self, function: &Function<'d>, want: &Want) -> Result<Vec<Site>, NoSite> {
-        let body = Body { entry: function.entry, code: self.binary.code(function) };
-        site::find(self.binary.arch(), &body, want, self.policy, &|address| self.is_morestack(address))
+        self.find_by(function, want, self.policy)
+    }
+
+    pub(super) fn find_by(&self, function: &Function<'d>, want: &Want, by: &Policy) -> Result<Vec<Site>, NoSite> {
+        site::find(self.binary.arch(), &self.body(function), want, by, &|address| self.is_morestack(address))
+    }
+
+    pub(super) fn body(&self, function: &Function<'d>) -> Body<'d> {
+        Body { entry: function.entry, code: self.binary.code(function) }
     }
 
     pub(super) fn place(&self, probe: &'static Probe) -> Result<Vec<PlannedSite>, NoPlace> {
@@ -127,6 +146,10 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
             }
+            Target::AfterCallWithPlace { function, callee, needs, place } => {
+                self.after_call_with_place(probe, (function, callee), needs, *place)
+            }
+            Target::AtReturn { function, result } => self.at_return(probe, function, *result),
             Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 let want =
@@ -158,7 +181,7 @@ impl<'b, 'd> Finder<'b, 'd> {
     }
 
     /// A function that is linked, and the address of one that it may call.
-    fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
+    pub(super) fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
         let linked =
             |name: &str| self.function(name).ok_or_else(|| NoPlace::nothing_to_see(format!("{name} is not linked")));
         Ok((linked(function)?, linked(callee)?.entry))

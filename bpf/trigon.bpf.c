@@ -32,6 +32,8 @@
 #include "redis_client.h"
 #include "messages.h"
 #include "kafka_go_client.h"
+#include "franz_client.h"
+#include "sarama_client.h"
 #include "go_gc.h"
 #include "process.h"
 #include "scheduler.h"

@@ -1,10 +1,12 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod franz;
 mod grpc;
 mod http;
 mod kafka_go;
 mod net;
 mod redis;
+mod sarama;
 mod sql;
 
 use crate::layout::{ABSENT, Fields, MissingField};
@@ -58,12 +60,18 @@ impl CallFacts {
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         facts.layout.sql = sql::layout(fields);
         facts.layout.kafka_go = kafka_go::layout(fields);
+        facts.layout.franz = franz::layout(fields);
+        facts.layout.sarama = sarama::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
             (Structs::KafkaGoWriter, kafka_go::missing_of_writer(fields)),
             (Structs::KafkaGoReader, kafka_go::missing_of_reader(fields)),
+            (Structs::FranzRecord, franz::missing_of_record(fields)),
+            (Structs::FranzFetch, franz::missing_of_fetch(fields)),
+            (Structs::SaramaSent, sarama::missing_of_sent(fields)),
+            (Structs::SaramaReceived, sarama::missing_of_received(fields)),
         ]);
         facts.missing.extend(sql::missing(fields));
         facts

@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{ECHO, GIN, GO_REDIS, KAFKA_GO};
+use crate::table::{ECHO, GIN, GO_REDIS, KAFKA_GO, KGO, SARAMA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -115,6 +115,25 @@ pub const FIELDS: &[FieldRef] = &[
     field(KAFKA_GO, "readerMessage", "version"),
     field(KAFKA_GO, "readerMessage", "message"),
     field(KAFKA_GO, "readerMessage", "error"),
+    field(KGO, "Record", "Topic"),
+    field(KGO, "Record", "Partition"),
+    field(KGO, "Record", "Offset"),
+    field(KGO, "Record", "Headers"),
+    field(KGO, "FetchTopic", ""),
+    field(KGO, "FetchTopic", "Topic"),
+    field(KGO, "FetchTopic", "Partitions"),
+    field(KGO, "FetchPartition", ""),
+    field(KGO, "FetchPartition", "Partition"),
+    field(KGO, "FetchPartition", "Records"),
+    field(SARAMA, "ProducerMessage", "Topic"),
+    field(SARAMA, "ProducerMessage", "Partition"),
+    field(SARAMA, "ProducerMessage", "Offset"),
+    field(SARAMA, "ProducerMessage", "Headers"),
+    field(SARAMA, "ProducerMessage", "expectation"),
+    field(SARAMA, "ConsumerMessage", "Topic"),
+    field(SARAMA, "ConsumerMessage", "Partition"),
+    field(SARAMA, "ConsumerMessage", "Offset"),
+    field(SARAMA, "ConsumerMessage", "Headers"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

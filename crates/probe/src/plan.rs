@@ -217,7 +217,8 @@ impl Plan {
             }
             let has = |step| sites.iter().any(|site: &PlannedSite| site.probe.role == Role::Call(calls, step));
             let is_lost = refused.iter().any(|refused| refused.loss);
-            if has(Step::Begin) && has(Step::End) && !is_lost {
+            let is_whole = (has(Step::Begin) && has(Step::End)) || has(Step::Whole);
+            if is_whole && !is_lost {
                 self.sites.extend(sites);
                 self.calls.seen.insert(calls);
             } else {

@@ -92,4 +92,13 @@ programs! {
     KafkaGoWritten => kafka_go_written,
     KafkaGoFetch => kafka_go_fetch,
     KafkaGoFetched => kafka_go_fetched,
+    FranzProduce => franz_produce,
+    FranzProduced => franz_produced,
+    FranzPoll => franz_poll,
+    FranzPolled => franz_polled,
+    SaramaSend => sarama_send,
+    SaramaDelivered => sarama_delivered,
+    SaramaFailed => sarama_failed,
+    SaramaFailedOne => sarama_failed_one,
+    SaramaReceived => sarama_received,
 }

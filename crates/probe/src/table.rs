@@ -1,6 +1,7 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
+mod franz;
 mod grpc;
 mod http_client;
 mod http_server;
@@ -8,14 +9,17 @@ mod kafka_go;
 mod redis;
 mod router;
 mod runtime;
+mod sarama;
 mod sql;
 
 pub use crate::program::Program;
+pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use kafka_go::KAFKA_GO;
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{ECHO, GIN};
 pub(crate) use runtime::START_WORLD;
+pub(crate) use sarama::SARAMA;
 use std::fmt;
 use trigon_gobin::site::Register;
 use trigon_model::kernel::CallSignal;
@@ -62,6 +66,10 @@ pub enum Library {
     GoRedis,
     /// `github.com/segmentio/kafka-go`.
     KafkaGo,
+    /// `github.com/twmb/franz-go`.
+    Franz,
+    /// `github.com/IBM/sarama`.
+    Sarama,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -121,6 +129,14 @@ pub enum Calls {
     KafkaGoWrite,
     /// Messages that it reads.
     KafkaGoRead,
+    /// Records that franz-go produces.
+    FranzProduce,
+    /// Records that it polls.
+    FranzPoll,
+    /// Messages that sarama sends.
+    SaramaSend,
+    /// Messages that it receives.
+    SaramaReceive,
 }
 
 /// What a probe is to a call.
@@ -132,11 +148,13 @@ pub enum Step {
     End,
     /// It is hit on some paths only, and needed there.
     Between,
+    /// It tells of calls that nothing begins, and ends those that something does.
+    Whole,
 }
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -146,6 +164,10 @@ impl Calls {
         Self::RedisPipeline,
         Self::KafkaGoWrite,
         Self::KafkaGoRead,
+        Self::FranzProduce,
+        Self::FranzPoll,
+        Self::SaramaSend,
+        Self::SaramaReceive,
     ];
 }
 
@@ -157,8 +179,8 @@ impl Calls {
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::Sql | Self::Redis | Self::RedisPipeline => CallSignal::DbClient,
-            Self::KafkaGoWrite => CallSignal::MessagingPublish,
-            Self::KafkaGoRead => CallSignal::MessagingReceive,
+            Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
+            Self::KafkaGoRead | Self::FranzPoll | Self::SaramaReceive => CallSignal::MessagingReceive,
         }
     }
 }
@@ -278,6 +300,14 @@ pub enum Structs {
     KafkaGoWriter,
     /// Its readers.
     KafkaGoReader,
+    /// Records of franz-go.
+    FranzRecord,
+    /// Its fetches.
+    FranzFetch,
+    /// Messages that sarama sends.
+    SaramaSent,
+    /// Messages that it receives.
+    SaramaReceived,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -383,7 +413,7 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 8] = [
+const TABLES: [&[Probe]; 10] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
@@ -391,6 +421,8 @@ const TABLES: [&[Probe]; 8] = [
     sql::PROBES,
     redis::PROBES,
     kafka_go::PROBES,
+    franz::PROBES,
+    sarama::PROBES,
     runtime::PROBES,
 ];
 
@@ -408,6 +440,8 @@ impl Library {
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::KafkaGo => KAFKA_GO,
+            Self::Franz => FRANZ,
+            Self::Sarama => SARAMA,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

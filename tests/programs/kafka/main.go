@@ -56,6 +56,10 @@ func main() {
 	switch *library {
 	case "kafka-go":
 		handlers = kafkaGo(*broker)
+	case "franz":
+		handlers = franz(*broker)
+	case "sarama":
+		handlers = saramas(*broker)
 	}
 	for path, run := range handlers {
 		run := run

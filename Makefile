@@ -11,7 +11,7 @@ DEMO_SECONDS ?= 0
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint build deps test-crosslang test-matrix test-runtime-matrix fuzz go-vet shop
+.PHONY: help demo test bench lint build deps test-crosslang test-backends test-matrix test-runtime-matrix fuzz go-vet shop
 
 help: ## show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: deps go-vet ## all tests; the end-to-end ones need root and the kernel
 
 test-crosslang: deps ## one trace with services in Python and Java, and with Go's own SDK (PyPI and Maven; root)
 	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test crosslang -- --test-threads=1
+
+test-backends: deps ## Kafka's clients against a real broker (Maven and a JDK; root)
+	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test backends -- --test-threads=1
 
 test-matrix: deps ## the same end-to-end test for each Go minor, link mode and protocol (long; root)
 	$(CARGO) run $(CARGO_FLAGS) -p xtask -- matrix

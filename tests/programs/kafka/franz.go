@@ -46,7 +46,9 @@ func franz(broker string) map[string]handler {
 		},
 		// A topic that no broker takes.
 		"/junk": func(ctx context.Context, _ int) error {
-			return wanted(producer.ProduceSync(ctx, record("\xff\x00 junk\n")).FirstErr())
+			return wanted(soon(ctx, func(ctx context.Context) error {
+				return producer.ProduceSync(ctx, record("\xff\x00 junk\n")).FirstErr()
+			}))
 		},
 		// A record that nobody waits for.
 		"/later": func(ctx context.Context, _ int) error {

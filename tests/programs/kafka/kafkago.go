@@ -55,7 +55,9 @@ func kafkaGo(broker string) map[string]handler {
 		},
 		// A topic that no broker takes.
 		"/junk": func(ctx context.Context, _ int) error {
-			return wanted(any.WriteMessages(ctx, to("\xff\x00 junk\n", 1)...))
+			return wanted(soon(ctx, func(ctx context.Context) error {
+				return any.WriteMessages(ctx, to("\xff\x00 junk\n", 1)...)
+			}))
 		},
 		// The call panics.
 		"/panics": func(ctx context.Context, _ int) error {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // A handler gets how many messages it is to receive, if it does that.
@@ -39,6 +40,13 @@ func wanted(err error) error {
 		return fmt.Errorf("there was no error")
 	}
 	return nil
+}
+
+// soon gives up after a moment: a broker may not even answer to a topic that is none.
+func soon(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	return f(ctx)
 }
 
 // panics: whether it does.

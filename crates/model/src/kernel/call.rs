@@ -313,3 +313,39 @@ impl CallRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::kernel::Event;
+
+    #[test]
+    fn a_record_of_messages_is_read_at_the_offsets_of_the_contract() {
+        let mut bytes = vec![0_u8; MESSAGES_EVENT_SIZE];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &6_u32.to_ne_bytes());
+        put(90, &6_u16.to_ne_bytes());
+        put(96, &[6]);
+        put(105, &[3]);
+        put(108, &2_u32.to_ne_bytes());
+        put(256, b"orders");
+        put(512, &(-1_i64).to_ne_bytes());
+        put(520, &7_i32.to_ne_bytes());
+        put(524, &2_u32.to_ne_bytes());
+        put(528 + 32, &[9; 24]);
+        put(528 + 32 + 24, &[1]);
+        let Event::Call(record) = Event::decode(&bytes).unwrap() else { panic!("another kind") };
+        assert_eq!((record.signal, record.batch, record.stream), (CallSignal::MessagingReceive, Some(2), None));
+        assert_eq!(record.text.to_text().as_deref(), Some("orders"));
+        let messages = record.messages.unwrap();
+        assert_eq!((messages.operation, messages.partition, messages.offset), (MessageOperation::Poll, Some(7), None));
+        let second = SpanLink { trace_id: TraceId([9; 16]), span_id: SpanId([9; 8]), trace_flags: 1 };
+        assert_eq!((messages.links.len(), messages.links[1]), (2, second));
+        // A length that is no truth.
+        bytes[524..528].copy_from_slice(&u32::MAX.to_ne_bytes());
+        let Event::Call(record) = Event::decode(&bytes).unwrap() else { panic!("another kind") };
+        assert_eq!(record.messages.unwrap().links.len(), LINKS_MAX);
+        assert!(Event::decode(&bytes[..MESSAGES_EVENT_SIZE - 1]).is_err());
+    }
+}

@@ -13,7 +13,11 @@ pub(crate) const KGO: &str = "github.com/twmb/franz-go/pkg/kgo";
 const PRODUCE: &str = "github.com/twmb/franz-go/pkg/kgo.(*Client).produce";
 const FINISH: &str = "github.com/twmb/franz-go/pkg/kgo.(*Client).finishRecordPromise";
 const POLL: &str = "github.com/twmb/franz-go/pkg/kgo.(*Client).PollRecords";
-const TAKE: &[&str] = &["github.com/twmb/franz-go/pkg/kgo.(*source).takeBuffered"];
+/// In 1.14 the first is inlined, and calls the second.
+const TAKE: &[&str] = &[
+    "github.com/twmb/franz-go/pkg/kgo.(*source).takeBuffered",
+    "github.com/twmb/franz-go/pkg/kgo.(*source).takeBufferedFn",
+];
 const TAKE_SOME: &[&str] = &["github.com/twmb/franz-go/pkg/kgo.(*source).takeNBuffered"];
 
 const fn row(

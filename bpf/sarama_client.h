@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * github.com/IBM/sarama. All producers are asynchronous inside: a message goes into a channel, and comes back in a batch
- * of its partition, delivered or not, on a goroutine of the library. What the synchronous one sends begins with
+ * github.com/IBM/sarama. All producers are asynchronous inside: a message goes into a channel, and comes back in a
+ * batch of its partition, delivered or not, on a goroutine of the library. What the synchronous one sends begins with
  * SendMessage; of all others only the end is seen, which is told as an event without a duration. So are messages that
  * are received: a goroutine puts a response's into the channel that the program reads, with nothing to hit at its end.
  */

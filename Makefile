@@ -27,8 +27,8 @@ test: deps go-vet ## all tests; the end-to-end ones need root and the kernel
 test-crosslang: deps ## one trace with services in Python and Java, and with Go's own SDK (PyPI and Maven; root)
 	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test crosslang -- --test-threads=1
 
-test-backends: deps ## databases themselves instead of stand-ins (packages of Debian or Ubuntu; root)
-	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test postgres -- --test-threads=1
+test-backends: deps ## databases and Kafka themselves instead of stand-ins (apt packages, Maven and a JDK; root)
+	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test postgres --test backends -- --test-threads=1
 
 test-matrix: deps ## the same end-to-end test for each Go minor, link mode and protocol (long; root)
 	$(CARGO) run $(CARGO_FLAGS) -p xtask -- matrix

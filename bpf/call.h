@@ -197,33 +197,44 @@ __noinline int emit_long_call(const struct process *p, const struct call *c, con
 	return 0;
 }
 
+/* Why the span of a call that ends is due; 0: it is not. */
+static __always_inline __u32 call_due(const struct process *p, const struct call *c, __u32 kind, int failed,
+				      __u64 duration)
+{
+	__u32 due = 0;
+
+	if (!wants_spans(p, kind))
+		return 0;
+	if (c->sampled)
+		due |= DUE_SAMPLED;
+	if (p->errors && failed)
+		due |= DUE_ERROR;
+	if (duration >= p->slow_ns)
+		due |= DUE_SLOW;
+	if (due)
+		count_due();
+	return due;
+}
+
 /* Counts the call, sends its span if it is due, and gives its place back. */
 static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
 					struct call_end *e)
 {
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
-	__u32 due = 0, kind = operation_kind(e->key.signal, e->key.system);
+	__u32 due, kind = operation_kind(e->key.signal, e->key.system);
 
 	/* Said once a call, however often it was looked for, and only where its span would have said it. */
 	if (c->source == PARENT_NONE && wants_spans(p, kind))
 		lose(LOSS_PARENT_UNKNOWN);
 	e->key.process = c->process;
 	if (wants_metrics(p, kind))
-		red_count(&e->key, duration);
-	if (wants_spans(p, kind)) {
-		if (c->sampled)
-			due |= DUE_SAMPLED;
-		if (p->errors && e->failed)
-			due |= DUE_ERROR;
-		if (duration >= p->slow_ns)
-			due |= DUE_SLOW;
-		if (due) {
-			count_due();
-			if (e->long_text && e->text.len > CALL_TEXT_MAX)
-				emit_long_call(p, c, e, due);
-			else
-				emit_call(p, c, e, due);
-		}
+		red_count_call(&e->key, duration, 1, 0);
+	due = call_due(p, c, kind, e->failed, duration);
+	if (due) {
+		if (e->long_text && e->text.len > CALL_TEXT_MAX)
+			emit_long_call(p, c, e, due);
+		else
+			emit_call(p, c, e, due);
 	}
 	forget_call(c, key);
 }

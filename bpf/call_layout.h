@@ -150,6 +150,51 @@ struct pgx_layout {
 	struct error_wrapper wrappers[PGX_WRAPPERS];
 };
 
+/* Of github.com/segmentio/kafka-go. */
+struct kafka_go_layout {
+	__u16 writer_topic;
+	__u16 writer_async;
+	__u16 message_size;
+	__u16 message_topic;
+	__u16 message_partition;
+	__u16 message_offset;
+	__u16 message_headers;
+	__u16 reader_messages; /* the channel */
+	__u16 reader_version;
+	__u16 item_version; /* of what comes through it */
+	__u16 item_message;
+	__u16 item_error;
+};
+
+/* Of github.com/twmb/franz-go/pkg/kgo. */
+struct franz_layout {
+	__u16 record_topic;
+	__u16 record_partition;
+	__u16 record_offset;
+	__u16 record_headers;
+	__u16 topic_size; /* of FetchTopic */
+	__u16 topic;
+	__u16 topic_partitions;
+	__u16 partition_size; /* of FetchPartition */
+	__u16 partition;
+	__u16 partition_records;
+	__u16 pad[2];
+};
+
+/* Of github.com/IBM/sarama. */
+struct sarama_layout {
+	__u16 message_topic; /* of ProducerMessage */
+	__u16 message_partition;
+	__u16 message_offset;
+	__u16 message_headers;
+	__u16 message_expectation;
+	__u16 received_topic; /* of ConsumerMessage */
+	__u16 received_partition;
+	__u16 received_offset;
+	__u16 received_headers;
+	__u16 pad[3];
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -169,6 +214,9 @@ struct call_layout {
 	struct fasthttp_layout fasthttp;
 	struct fiber_layout fiber;
 	struct pgx_layout pgx;
+	struct kafka_go_layout kafka_go;
+	struct franz_layout franz;
+	struct sarama_layout sarama;
 };
 
 #endif

@@ -26,6 +26,7 @@ enum trigon_event_kind {
 	EVENT_EXIT = 3,
 	EVENT_WORLD_START = 4,
 	EVENT_CALL = 5,
+	EVENT_MESSAGES = 6,
 };
 
 /* What an aggregate or a span is of; each has a metric of its own. */
@@ -35,6 +36,8 @@ enum trigon_signal {
 	SIGNAL_RPC_SERVER = 2,
 	SIGNAL_RPC_CLIENT = 3,
 	SIGNAL_DB_CLIENT = 4,
+	SIGNAL_MESSAGING_PUBLISH = 5,
+	SIGNAL_MESSAGING_RECEIVE = 6,
 };
 
 /* Which rule found a span's parent. */
@@ -86,6 +89,15 @@ enum trigon_system {
 	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
 	SYSTEM_REDIS = 2,
 	SYSTEM_POSTGRESQL = 3,
+	SYSTEM_KAFKA = 5,
+};
+
+/* What is done with messages; of an aggregate the field `protocol`, of a call's record `operation`. */
+enum trigon_message_operation {
+	MESSAGE_SEND = 0,
+	MESSAGE_ENQUEUE = 1, /* they are sent later, of which the caller hears nothing */
+	MESSAGE_RECEIVE = 2,
+	MESSAGE_POLL = 3, /* several at once */
 };
 
 /* Of a call of a database, what its text does not say. */
@@ -123,7 +135,7 @@ struct red_key {
 	__u16 status; /* 0: none was written (hijacked, or panicked before) */
 	__u8 route_kind;
 	__u8 method;
-	__u8 protocol; /* 10, 11, 20 */
+	__u8 protocol; /* 10, 11, 20; of messages enum trigon_message_operation */
 	__u8 outcome;
 	__u8 tls;
 	__u8 signal; /* enum trigon_signal */
@@ -139,8 +151,9 @@ struct red_value {
 	__u32 zero;
 	__u32 explicit_buckets[EXPLICIT_BUCKETS];
 	__u32 exponential[EXPONENTIAL_BUCKETS];
+	__u64 messages; /* that were sent or received, also by operations whose duration is not known */
 };
-_Static_assert(sizeof(struct red_value) == 16 + 64 + 1024, "wire contract");
+_Static_assert(sizeof(struct red_value) == 16 + 64 + 1024 + 8, "wire contract");
 
 struct route_key {
 	__u64 hash;
@@ -225,10 +238,11 @@ struct call_event {
 	__u8 source;
 	__u8 due;
 	__u8 trace_flags;
-	__u8 operation; /* by the library */
+	__u8 operation; /* by the signal */
 	__u8 joinable;  /* as of a span */
 	__u8 code_high; /* as of struct red_key */
-	__u32 stream;   /* of HTTP/2, on this connection; of a database, how many commands; 0: not known */
+	__u32 stream;   /* of HTTP/2, on this connection; of a database, how many commands; of messages, how many; 0:
+			    not known */
 	__u16 port;     /* of the server, where `target` is its address alone; 0: not known */
 	__u16 namespace_len;
 	__u32 reserved;
@@ -239,6 +253,26 @@ struct call_event {
 	__u8 text[CALL_TEXT_MAX];
 };
 _Static_assert(sizeof(struct call_event) == 128 + 464, "wire contract");
+
+#define LINKS_MAX 16 /* spans that one of messages is linked to */
+
+/* The span that a message's header names. */
+struct message_link {
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 flags; /* W3C trace flags */
+	__u8 pad[7];
+};
+
+/* One of messages, whose text is their topic. */
+struct messages_event {
+	struct call_event call;
+	__s64 offset;    /* of the only message; -1: not one, or not known */
+	__s32 partition; /* of all of them; -1: not one, or not known */
+	__u32 links_len; /* how many of these count */
+	struct message_link links[LINKS_MAX];
+};
+_Static_assert(sizeof(struct messages_event) == 592 + 16 + LINKS_MAX * 32, "wire contract");
 
 /* One with a long text. */
 struct long_call_event {
@@ -335,7 +369,10 @@ enum trigon_loss {
 	LOSS_ROUTE_UNLINKED = 33,
 	LOSS_PEER_DROPPED = 34,
 	LOSS_CALL_TIME_UNKNOWN = 35,
-	LOSSES = 36,
+	LOSS_MESSAGES_BOUND = 36,
+	LOSS_LINKS_BOUND = 37,
+	LOSS_LINK_UNREADABLE = 38,
+	LOSSES = 39,
 };
 
 #endif

@@ -9,6 +9,10 @@
 #define COOKIE_STACK_SLOT                                                                                              \
 	8 /* from this bit on: how far above the stack pointer what the program reads lies, in bytes */
 
+/* Of sites that need them: where a value lies on the stack, and how large a frame is, in bytes. */
+#define COOKIE_SLOT(cookie)  ((cookie) >> 8 & 0xffffff)
+#define COOKIE_FRAME(cookie) ((cookie) >> 32 & 0xffffff)
+
 static __always_inline int stack_grows(struct go_registers *regs)
 {
 	/* The flags first: they are at hand, and the cookie costs a call. */
@@ -33,6 +37,8 @@ static __always_inline __u32 operation_kind(__u32 signal, __u32 system)
 	case SIGNAL_HTTP_CLIENT: return OWN_HTTP_CLIENT;
 	case SIGNAL_RPC_SERVER: return OWN_RPC_SERVER;
 	case SIGNAL_RPC_CLIENT: return OWN_RPC_CLIENT;
+	case SIGNAL_MESSAGING_PUBLISH:
+	case SIGNAL_MESSAGING_RECEIVE: return OWN_MESSAGES;
 	}
 	switch (system) {
 	case SYSTEM_SQL: return OWN_SQL;

@@ -107,6 +107,7 @@ struct go_layout {
 #define OWN_SQL         16
 #define OWN_REDIS       32
 #define OWN_PGX         64
+#define OWN_MESSAGES    128
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -348,6 +349,9 @@ enum trigon_call_library {
 	CALL_SQL = 5,
 	CALL_REDIS = 6,
 	CALL_PGX = 7,
+	CALL_KAFKA_GO = 9,
+	CALL_SARAMA = 10,
+	CALL_FRANZ = 11,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */

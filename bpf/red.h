@@ -67,15 +67,11 @@ static __always_inline struct red_value *red_entry(struct red_key *key)
 	return v;
 }
 
-static __always_inline void red_count(const struct red_key *of, __u64 duration_ns)
+static __always_inline void red_add(struct red_value *v, __u8 signal, __u64 duration_ns)
 {
-	struct red_key key = *of;
-	struct red_value *v = red_entry(&key);
 	const volatile __u64 *limits;
 	__u32 slot;
 
-	if (!v)
-		return;
 	/* Slot 0 is the zero bucket; slot i is exponential[i - 1]; beyond the last limit the last bucket takes it. */
 	slot = limits_below(exponential_limits, EXPONENTIAL_BUCKETS, duration_ns);
 	slot += (__u32)((exponential_limits[slot & (EXPONENTIAL_BUCKETS - 1)] - duration_ns) >> 63);
@@ -86,12 +82,41 @@ static __always_inline void red_count(const struct red_key *of, __u64 duration_n
 			lose(LOSS_DURATION_CLAMPED);
 		__sync_fetch_and_add(&v->exponential[(slot - 1) & (EXPONENTIAL_BUCKETS - 1)], 1);
 	}
-	limits = of->signal == SIGNAL_DB_CLIENT ? database_limits : explicit_limits;
+	limits = signal == SIGNAL_DB_CLIENT ? database_limits : explicit_limits;
 	slot = limits_below(limits, EXPLICIT_LIMITS, duration_ns);
 	if (slot < EXPLICIT_BUCKETS)
 		__sync_fetch_and_add(&v->explicit_buckets[slot], 1);
 	__sync_fetch_and_add(&v->sum_ns, duration_ns);
 	__sync_fetch_and_add(&v->count, 1);
+}
+
+static __always_inline void red_count(const struct red_key *of, __u64 duration_ns)
+{
+	struct red_key key = *of;
+	struct red_value *v = red_entry(&key);
+
+	if (v)
+		red_add(v, of->signal, duration_ns);
+}
+
+/* Counts a call that may be of messages, if it is known how long it took, and these. A function that the verifier
+ * checks once, not once for each way to it: the steps to a bucket are many. */
+__noinline int red_count_call(const struct red_key *of, __u64 duration_ns, __u32 is_timed, __u64 messages)
+{
+	struct red_key key;
+	struct red_value *v;
+
+	if (!of)
+		return 0;
+	key = *of;
+	v = red_entry(&key);
+	if (!v)
+		return 0;
+	if (is_timed)
+		red_add(v, of->signal, duration_ns);
+	if (messages)
+		__sync_fetch_and_add(&v->messages, messages);
+	return 0;
 }
 
 #endif

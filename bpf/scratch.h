@@ -48,9 +48,17 @@ struct joined_route {
 	__u8 bytes[2 * ROUTE_TEXT_MAX]; /* a piece may begin anywhere in what is a struct route_text at the end */
 };
 
+/* Links that a span of messages gets, as they are found. */
+struct link_scratch {
+	struct message_link links[LINKS_MAX];
+	__u32 len;
+	__u32 pad;
+};
+
 struct scratch {
 	union {
 		struct header_scratch header;
+		struct link_scratch links;
 		struct route_text route;
 		struct joined_route joined;
 	};

@@ -56,39 +56,46 @@ static __always_inline int hex_bytes(__u8 *to, const __u8 *from, __u32 n)
 	return bad ? -1 : any != 0;
 }
 
-/* https://www.w3.org/TR/trace-context/#traceparent-header: several headers, version ff, zero ids, and a version 00 of
- * another length are invalid; a later version may be longer. */
+/* https://www.w3.org/TR/trace-context/#traceparent-header: version ff, zero ids, and a version 00 of another length are
+ * invalid; a later version may be longer. Returns 1 if it is valid. */
+__noinline int read_traceparent(struct message_link *to, __u64 ptr, __u64 len)
+{
+	__u8 bytes[56] = {};
+	__u8 version;
+
+	if (!to || len < TRACEPARENT_LEN || read_user(bytes, TRACEPARENT_LEN, ptr))
+		return 0;
+	if (bytes[2] != '-' || bytes[35] != '-' || bytes[52] != '-')
+		return 0;
+	if (hex_bytes(&version, bytes, 1) < 0 || version == 0xff)
+		return 0;
+	if (len > TRACEPARENT_LEN) {
+		__u8 next;
+
+		if (version == 0 || read_user(&next, 1, ptr + TRACEPARENT_LEN) || next != '-')
+			return 0;
+	}
+	return hex_bytes(to->trace_id, bytes + 3, 16) == 1 && hex_bytes(to->span_id, bytes + 36, 8) == 1 &&
+	       hex_bytes(&to->flags, bytes + 53, 1) >= 0;
+}
+
+/* Of a request; several headers are invalid. */
 __noinline int parse_traceparent(struct request *r, __u64 values, __u64 count)
 {
+	struct message_link parent = {};
 	struct go_string text;
-	__u8 bytes[56] = {};
-	__u8 version, flags;
 
 	if (!r || count == 0)
 		return 0;
-	if (count > 1 || read_user(&text, sizeof(text), values))
-		goto malformed;
-	if (text.len < TRACEPARENT_LEN || read_user(bytes, TRACEPARENT_LEN, text.ptr))
-		goto malformed;
-	if (bytes[2] != '-' || bytes[35] != '-' || bytes[52] != '-')
-		goto malformed;
-	if (hex_bytes(&version, bytes, 1) < 0 || version == 0xff)
-		goto malformed;
-	if (text.len > TRACEPARENT_LEN) {
-		__u8 next;
-
-		if (version == 0 || read_user(&next, 1, text.ptr + TRACEPARENT_LEN) || next != '-')
-			goto malformed;
+	if (count > 1 || read_user(&text, sizeof(text), values) || !read_traceparent(&parent, text.ptr, text.len)) {
+		lose(LOSS_TRACEPARENT_MALFORMED);
+		return 0;
 	}
-	if (hex_bytes(r->trace_id, bytes + 3, 16) != 1 || hex_bytes(r->parent_id, bytes + 36, 8) != 1 ||
-	    hex_bytes(&flags, bytes + 53, 1) < 0)
-		goto malformed;
-	r->trace_flags = flags;
+	__builtin_memcpy(r->trace_id, parent.trace_id, 16);
+	__builtin_memcpy(r->parent_id, parent.span_id, 8);
+	r->trace_flags = parent.flags;
 	r->has_parent = PARENT_DECIDED;
 	return 1;
-malformed:
-	lose(LOSS_TRACEPARENT_MALFORMED);
-	return 0;
 }
 
 /* Appends one header's text, behind a comma if it is not the first: RFC 9110, 5.3, as W3C Trace Context wants it. */

@@ -40,6 +40,10 @@
 #include "sql_client.h"
 #include "redis_client.h"
 #include "pgx_client.h"
+#include "messages.h"
+#include "kafka_go_client.h"
+#include "franz_client.h"
+#include "sarama_client.h"
 #include "go_gc.h"
 #include "process.h"
 #include "scheduler.h"
@@ -47,6 +51,7 @@
 /* For user space: types that only cross as bytes must be in the object's BTF. */
 const struct span_event_with_state *unused_span_event;
 const struct long_call_event *unused_call_event;
+const struct messages_event *unused_messages_event;
 const struct world_event *unused_world_event;
 const struct process_event *unused_process_event;
 const struct mapping_record *unused_mapping_record;

@@ -38,7 +38,7 @@ shell_check() {
 		echo "not run: there is no shellcheck" >&2
 		return
 	fi
-	shellcheck --severity=warning scripts/*.sh tests/crosslang/*.sh .ci/run
+	shellcheck --severity=warning scripts/*.sh tests/crosslang/*.sh tests/backends/*.sh .ci/run
 }
 
 advisories() {
@@ -64,7 +64,7 @@ check "rustfmt" cargo fmt --all -- --check
 check "clippy" cargo clippy ${CARGO_FLAGS:-} --workspace --all-targets -- -D warnings
 # The tests that are run by name only are no part of --all-targets.
 # shellcheck disable=SC2086 # several flags
-check "clippy, crosslang" cargo clippy ${CARGO_FLAGS:-} -p trigon-tests --test crosslang -- -D warnings
+check "clippy, by name" cargo clippy ${CARGO_FLAGS:-} -p trigon-tests --test crosslang --test backends -- -D warnings
 check "clang-format" c_format
 check "gofmt" go_format
 check "licences" scripts/licences.sh

@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod gc_program;
 pub mod golang;
 pub mod goroutine_program;
+pub mod kafka_program;
 pub mod pattern_program;
 pub mod postgres;
 pub mod programs;

@@ -94,14 +94,14 @@ impl Wanted {
 
     /// By the name that types carry at run time, e.g. `http.Request`: several packages may have it. It has the package's
     /// name, which is usually the last element of its path, but not where that is a major version (`go-redis/v9` is
-    /// package `redis`): there any will do.
+    /// package `redis`) or no identifier (`kafka-go` is `kafka`): there any will do.
     pub(crate) fn by_short_name(&self, name: &[u8]) -> impl Iterator<Item = Key> {
         self.keys.iter().copied().filter(move |(package, ty)| {
             let last = package.rsplit('/').next().unwrap_or(package);
             let Some(name) = name.strip_suffix(ty.as_bytes()).and_then(|name| name.strip_suffix(b".")) else {
                 return false;
             };
-            name == last.as_bytes() || is_major_version(last)
+            name == last.as_bytes() || is_major_version(last) || !is_identifier(last)
         })
     }
 
@@ -114,6 +114,11 @@ impl Wanted {
 /// `v2` and so on, as the last element of an import path.
 fn is_major_version(element: &str) -> bool {
     element.strip_prefix('v').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether it may be a package's name.
+fn is_identifier(element: &str) -> bool {
+    element.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
 }
 
 /// A source of layouts, in which structs and arrays are entered.
@@ -215,6 +220,8 @@ mod tests {
         let versioned = Wanted::of(&versioned);
         assert_eq!(versioned.by_short_name(b"redis.baseCmd").count(), 1);
         assert_eq!(versioned.by_short_name(b"redis.xbaseCmd").count(), 0);
+        let dashed = [FieldRef { package: "github.com/segmentio/kafka-go", ty: "Writer", field: "Topic" }];
+        assert_eq!(Wanted::of(&dashed).by_short_name(b"kafka.Writer").count(), 1);
         assert!(wanted.longest_short_name() >= "http.Request".len());
     }
 

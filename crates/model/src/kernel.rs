@@ -8,7 +8,10 @@ mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
 use crate::{ProcessId, SpanId, TraceId};
-pub use call::{CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ErrorCode, ParentSource, StoreOperation, system};
+pub use call::{
+    CALL_EVENT_SIZE, CallRecord, CallSignal, Connection, ErrorCode, MESSAGES_EVENT_SIZE, MessageDetails,
+    MessageOperation, ParentSource, StoreOperation, system,
+};
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
@@ -19,7 +22,7 @@ pub const ROUTE_TEXT_MAX: usize = 256;
 /// `sizeof(struct red_key)`.
 pub const RED_KEY_SIZE: usize = 32;
 /// `sizeof(struct red_value)`.
-pub const RED_VALUE_SIZE: usize = 16 + 4 + 4 * EXPLICIT_BUCKETS + 4 * EXPONENTIAL_BUCKETS;
+pub const RED_VALUE_SIZE: usize = 16 + 4 + 4 * EXPLICIT_BUCKETS + 4 * EXPONENTIAL_BUCKETS + 8;
 /// `sizeof(struct span_event)`.
 pub const SPAN_EVENT_SIZE: usize = 560;
 /// `TRACESTATE_MAX_BYTES`.
@@ -141,7 +144,7 @@ pub struct RedKey {
     pub method: Method,
     /// The status code; `None` if none was written.
     pub status: Option<u16>,
-    /// 10, 11 or 20 for HTTP/1.0, 1.1 and 2.
+    /// 10, 11 or 20 for HTTP/1.0, 1.1 and 2; of messages, the number of a [`MessageOperation`].
     pub protocol: u8,
     /// How the handler ended.
     pub outcome: Outcome,
@@ -195,6 +198,8 @@ pub struct RedValue {
     pub explicit: [u32; EXPLICIT_BUCKETS],
     /// By exponential bucket.
     pub exponential: Box<[u32; EXPONENTIAL_BUCKETS]>,
+    /// Messages that were sent or received, also where it is not known how long that took.
+    pub messages: u64,
 }
 
 /// A finished request as the kernel saw it.
@@ -404,7 +409,8 @@ impl RedValue {
         for (index, bucket) in exponential.iter_mut().enumerate() {
             *bucket = b.u32(20 + 4 * EXPLICIT_BUCKETS + 4 * index);
         }
-        Ok(Self { count: b.u64(0), sum_ns: b.u64(8), zero: b.u32(16), explicit, exponential })
+        let messages = b.u64(RED_VALUE_SIZE - 8);
+        Ok(Self { count: b.u64(0), sum_ns: b.u64(8), zero: b.u32(16), explicit, exponential, messages })
     }
 }
 
@@ -424,7 +430,8 @@ impl Event {
             }
             4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
             5 if bytes.len() >= CALL_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode(&b)))),
-            kind @ 1..=5 => Err(short(kind)),
+            6 if bytes.len() >= MESSAGES_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode_messages(&b)))),
+            kind @ 1..=6 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -475,9 +482,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_record_or_an_error(kind in 0..6_u8, rest in prop::collection::vec(any::<u8>(), 0..700)) {
+        fn any_bytes_are_a_record_or_an_error(kind in 0..8_u8, rest in prop::collection::vec(any::<u8>(), 0..1100)) {
             let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
-            let known = (1..=5).contains(&kind);
+            let known = (1..=6).contains(&kind);
             prop_assert!(Event::decode(&bytes).is_err() || known);
         }
     }

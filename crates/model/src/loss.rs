@@ -80,6 +80,12 @@ pub enum Loss {
     /// A time that a library keeps has no monotonic reading: of a call's start, which is not counted, or of its wait for a
     /// connection, which is absent.
     CallTimeUnknown = 35,
+    /// More messages or partitions at once than are gone through: those beyond are not counted.
+    MessagesBound = 36,
+    /// More messages, headers or links than are gone through for one span: some links may be missing.
+    LinksBound = 37,
+    /// A message's headers could not be read, or name a span in another form than W3C's: the link is missing.
+    LinkUnreadable = 38,
 }
 
 /// A loss as the exporters show it.
@@ -95,7 +101,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -132,6 +138,9 @@ impl Loss {
         Self::RouteUnlinked,
         Self::PeerDropped,
         Self::CallTimeUnknown,
+        Self::MessagesBound,
+        Self::LinksBound,
+        Self::LinkUnreadable,
     ];
 
     /// Its labels.
@@ -173,6 +182,9 @@ impl Loss {
             Self::RouteUnlinked => ("routes", "kernel", "request_unknown"),
             Self::PeerDropped => ("service_graph", "kernel", "aggregate_full"),
             Self::CallTimeUnknown => ("calls", "kernel", "time_unknown"),
+            Self::MessagesBound => ("messages", "kernel", "too_many"),
+            Self::LinksBound => ("links", "kernel", "too_many"),
+            Self::LinkUnreadable => ("links", "kernel", "unreadable"),
         };
         LossPoint { signal, stage, reason }
     }

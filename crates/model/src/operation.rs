@@ -21,9 +21,11 @@ impl Operations {
     pub const REDIS: Self = Self(32);
     /// Statements of pgx, of its own.
     pub const PGX: Self = Self(64);
+    /// Messages that are sent or received.
+    pub const MESSAGES: Self = Self(128);
 
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::HTTP_SERVER, "HTTP server"),
         (Self::HTTP_CLIENT, "HTTP client"),
         (Self::RPC_SERVER, "RPC server"),
@@ -31,6 +33,7 @@ impl Operations {
         (Self::SQL, "database/sql"),
         (Self::REDIS, "Redis"),
         (Self::PGX, "pgx"),
+        (Self::MESSAGES, "messages"),
     ];
 
     /// The bits.

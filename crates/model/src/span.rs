@@ -11,6 +11,8 @@ pub enum SpanKind {
     Server,
     /// A request to elsewhere.
     Client,
+    /// The sending of messages.
+    Producer,
 }
 
 /// OpenTelemetry's span status.
@@ -20,6 +22,17 @@ pub enum SpanStatus {
     Unset,
     /// An error with its description, which may be empty.
     Error(Cow<'static, str>),
+}
+
+/// A span that another has to do with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SpanLink {
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// Its W3C trace flags.
+    pub trace_flags: u8,
 }
 
 /// A finished span of one observed process.
@@ -49,6 +62,8 @@ pub struct Span {
     pub end_unix_nano: u64,
     /// By semantic convention.
     pub attributes: Attributes,
+    /// Spans of other processes that it has to do with, without being part of them.
+    pub links: Vec<SpanLink>,
     /// Error or not.
     pub status: SpanStatus,
 }

@@ -2,6 +2,7 @@
 
 mod database;
 mod http;
+mod messages;
 mod redis;
 mod rpc;
 mod sql;
@@ -12,6 +13,7 @@ pub(crate) use rpc::authority;
 use crate::attributes::Setter;
 use crate::clock::Clock;
 use crate::requests::CallSeries;
+pub(crate) use messages::{is_topic, message_metric};
 use std::borrow::Cow;
 use std::sync::Arc;
 use trigon_model::kernel::{CallRecord, CallSignal, ParentSource, system};
@@ -35,6 +37,7 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
         CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
         CallSignal::DbClient => sql::span(record),
+        CallSignal::MessagingPublish | CallSignal::MessagingReceive => messages::span(record),
         // HTTP servers have a record of their own.
         CallSignal::HttpClient | CallSignal::HttpServer => http::span(record),
     };
@@ -45,8 +48,10 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         }
         None => SpanStatus::Unset,
     };
-    // What is served without a parent is no call whose parent was not found.
-    if record.signal != CallSignal::RpcServer || record.source != ParentSource::None {
+    // What is served, or received, without a parent is no call whose parent was not found; nor is what has no duration.
+    let may_have_none = matches!(record.signal, CallSignal::RpcServer | CallSignal::MessagingReceive)
+        || (record.signal == CallSignal::MessagingPublish && record.start_ns == record.end_ns);
+    if !may_have_none || record.source != ParentSource::None {
         attributes.one("trigon.parent.source", source(record.source));
     }
     attributes.reason(record.due);
@@ -63,6 +68,7 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         start_unix_nano,
         end_unix_nano,
         attributes: attributes.into(),
+        links: record.messages.as_ref().map(|messages| messages.links.clone()).unwrap_or_default(),
         status,
     }
 }
@@ -72,8 +78,20 @@ pub(crate) fn attributes(series: &CallSeries) -> Attributes {
     match series.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::attributes(series),
         CallSignal::DbClient => database::attributes(series),
+        CallSignal::MessagingPublish | CallSignal::MessagingReceive => messages::attributes(series),
         _ => http::attributes(series),
     }
+}
+
+/// Of all that found no room for a series of their own.
+pub(crate) fn overflow(signal: CallSignal) -> Attributes {
+    let mut set = Setter::with_capacity(2);
+    set.one("otel.metric.overflow", true);
+    // What is sent and what is received has one metric of durations, but a count each.
+    if signal.is_messaging() {
+        set.one("messaging.operation.type", messages::operation_type(signal));
+    }
+    set.into()
 }
 
 /// Which rule found a span's parent.

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 pub use topology::{Topology, TopologyEdge, TopologyNode, TopologyProcess};
 use trigon_model::kernel::{CallRecord, CallSignal, Outcome, PeerRef, RedKey};
-use trigon_model::{Family, ProcessId, Resource};
+use trigon_model::{Family, Operations, ProcessId, Resource};
 
 /// All edges.
 ///
@@ -68,7 +68,10 @@ impl Graph {
         }
         match (key.signal, key.peer) {
             // Whose request it is nobody knows, or nobody told.
-            (CallSignal::RpcServer, _) | (CallSignal::HttpServer, PeerRef::Unknown | PeerRef::Target(_)) => {}
+            // That it waits for messages says nothing of whose they are.
+            (CallSignal::MessagingReceive, _)
+            | (CallSignal::RpcServer, _)
+            | (CallSignal::HttpServer, PeerRef::Unknown | PeerRef::Target(_)) => {}
             (CallSignal::HttpServer, PeerRef::Process(caller)) => self.served(&key, caller, added, sources),
             (_, PeerRef::Process(server)) => self.linked(&key, server, added, sources),
             _ => self.unlinked.push((key, added)),
@@ -98,7 +101,7 @@ impl Graph {
             return;
         };
         // Where the caller's calls are counted, they are this edge's count.
-        let counts = !sources.processes.switches(caller).emit_metrics;
+        let counts = !sources.processes.switches(caller).counts(Operations::HTTP_CLIENT);
         self.add(Ends::between(client, server), key, added, Side::Server { counts }, sources.processes);
     }
 
@@ -112,7 +115,7 @@ impl Graph {
         if let Some(target) = target(key, sources) {
             self.learned.reached(key.process, &target, &node);
         }
-        let measured = sources.processes.switches(server).emit_metrics;
+        let measured = sources.processes.switches(server).counts(Operations::HTTP_SERVER);
         self.add(Ends::between(client, node), key, added, Side::Client { measured }, sources.processes);
     }
 
@@ -124,6 +127,7 @@ impl Graph {
         let target = target(key, sources);
         let server = match (&target, key.signal) {
             (target, CallSignal::DbClient) => Node::database(target.as_ref(), key.system),
+            (target, CallSignal::MessagingPublish) => Node::messaging(target.as_ref(), key.system),
             (Some(target), _) => {
                 self.learned.service(key.process, target).cloned().unwrap_or_else(|| Node::external(target))
             }

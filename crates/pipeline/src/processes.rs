@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::{ProcessId, Resource, Value};
+use trigon_model::{Operations, ProcessId, Resource, Value};
 
 /// Processes that are kept, also ended ones, unless the caller sets a bound: twice the largest `kernel.max_processes`,
 /// so that as many may have ended a moment ago as may run.
@@ -24,11 +24,20 @@ pub struct Switches {
     pub emit_spans: bool,
     /// Metrics.
     pub emit_metrics: bool,
+    /// Of these operations it has metrics of its own, and no others are made.
+    pub own_metrics: Operations,
+}
+
+impl Switches {
+    /// Whether operations of this kind are counted.
+    pub fn counts(self, kind: Operations) -> bool {
+        self.emit_metrics && !self.own_metrics.contains(kind)
+    }
 }
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { emit_spans: true, emit_metrics: true }
+        Self { emit_spans: true, emit_metrics: true, own_metrics: Operations::NONE }
     }
 }
 
@@ -167,7 +176,7 @@ mod tests {
         assert!(processes.insert(ProcessId(1), info()) && processes.insert(ProcessId(2), info()));
         assert!(processes.is_full() && !processes.insert(ProcessId(3), info()));
         // What is there may be replaced.
-        let silent = Switches { emit_spans: false, emit_metrics: true };
+        let silent = Switches { emit_spans: false, ..Switches::default() };
         assert!(processes.insert_with(ProcessId(2), info(), silent));
         assert_eq!(processes.switches(ProcessId(2)), silent);
         assert_eq!(processes.oldest_ended(), None);

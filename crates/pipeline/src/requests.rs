@@ -3,16 +3,18 @@
 mod series;
 mod totals;
 
+use crate::calls;
 use crate::processes::Processes;
 use crate::route::{RouteSource, Routes};
 use series::Series;
 pub(crate) use series::{CallSeries, error_type, outcome_error, protocol_version};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use totals::Last;
 pub(crate) use totals::{Added, Totals};
 use trigon_model::histogram::{DATABASE_BOUNDARIES, HTTP_BOUNDARIES};
 use trigon_model::kernel::{CallSignal, RedKey, RedValue};
-use trigon_model::{Bounds, Data, Family, ProcessId};
+use trigon_model::{Bounds, Data, Family, NumberPoint, ProcessId};
 
 /// A series' serial number.
 type SeriesId = u64;
@@ -178,20 +180,35 @@ impl RequestMetrics {
     /// are left out, and processes without metrics.
     pub fn families(&self, processes: &Processes) -> Vec<Family> {
         let mut points: BTreeMap<CallSignal, Vec<_>> = [(CallSignal::HttpServer, Vec::new())].into();
+        let mut messages: BTreeMap<CallSignal, Vec<_>> = BTreeMap::new();
         for ((process, series), id) in &self.ids {
             let Some(info) = processes.get(*process).filter(|_| processes.switches(*process).emit_metrics) else {
                 continue;
             };
-            if let Some(totals) = self.totals.get(id).filter(|totals| totals.count() > 0) {
-                let signal = series.signal();
-                points.entry(signal).or_default().push(totals.point(info, series.attributes(), bounds(signal)));
+            let Some(totals) = self.totals.get(id) else { continue };
+            let signal = series.signal();
+            if totals.count() > 0 {
+                let point = totals.point(info, series.attributes(), bounds(signal));
+                points.entry(shares_metric_of(signal)).or_default().push(point);
+            }
+            if totals.messages() > 0 {
+                messages.entry(signal).or_default().push(NumberPoint {
+                    resource: Arc::clone(&info.resource),
+                    attributes: series.attributes(),
+                    start_unix_nano: info.since_unix_nano,
+                    value: totals.messages() as f64,
+                });
             }
         }
-        let family = |(signal, points)| {
+        let durations = points.into_iter().map(|(signal, points)| {
             let (name, description) = metric(signal);
             Family::new(name, description, "s", Data::Histogram(points))
-        };
-        points.into_iter().map(family).collect()
+        });
+        let counts = messages.into_iter().map(|(signal, points)| {
+            let (name, description) = calls::message_metric(signal);
+            Family::new(name, description, "{message}", Data::Counter(points))
+        });
+        durations.chain(counts).collect()
     }
 
     /// For the live table: every series with its totals.
@@ -222,7 +239,16 @@ fn metric(signal: CallSignal) -> (&'static str, &'static str) {
         CallSignal::RpcServer => ("rpc.server.call.duration", "Duration of inbound remote procedure calls."),
         CallSignal::RpcClient => ("rpc.client.call.duration", "Duration of outbound remote procedure calls."),
         CallSignal::DbClient => ("db.client.operation.duration", "Duration of database client operations."),
+        CallSignal::MessagingPublish | CallSignal::MessagingReceive => (
+            "messaging.client.operation.duration",
+            "Duration of messaging operation initiated by a producer or consumer client.",
+        ),
     }
+}
+
+/// Of signals whose durations are one metric, told apart by attributes, the first.
+fn shares_metric_of(signal: CallSignal) -> CallSignal {
+    if signal.is_messaging() { CallSignal::MessagingPublish } else { signal }
 }
 
 /// The boundaries that the kernel counts by.

@@ -40,6 +40,7 @@ pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc
         start_unix_nano,
         end_unix_nano,
         attributes: attributes(record, route, error),
+        links: Vec::new(),
         status,
     }
 }

@@ -350,7 +350,11 @@ fn a_process_ends_is_shown_a_while_and_gives_way_when_there_is_no_room() {
 fn what_is_switched_off_is_silent_and_no_loss() {
     let mut pipeline = pipeline(PipelineConfig::default());
     let info = ProcessInfo { resource: resource("sdk"), since_unix_nano: NOW };
-    pipeline.insert_process(ProcessId(1), info, Switches { emit_spans: false, emit_metrics: false });
+    pipeline.insert_process(
+        ProcessId(1),
+        info,
+        Switches { emit_spans: false, emit_metrics: false, ..Switches::default() },
+    );
     assert_eq!(replay(&mut pipeline, &ring::file(&[Request::default().span_event()])), []);
     read(&mut pipeline, &[(Request::default(), &[MS])]);
     let snapshot = pipeline.snapshot(NOW);

@@ -2,11 +2,14 @@
 
 mod clock;
 mod fasthttp;
+mod franz;
 mod grpc;
 mod http;
+mod kafka_go;
 mod net;
 mod pgx;
 mod redis;
+mod sarama;
 mod sql;
 
 use crate::layout::{ABSENT, Fields, MissingField};
@@ -67,12 +70,21 @@ impl CallFacts {
             facts.note([(Structs::Pgx, pgx)]);
         }
         facts.layout.sql = sql::layout(fields);
+        facts.layout.kafka_go = kafka_go::layout(fields);
+        facts.layout.franz = franz::layout(fields);
+        facts.layout.sarama = sarama::layout(fields);
         facts.note([
             (Structs::Http2Client, http.clone().and_then(|()| http::http2(fields).map(drop))),
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
             (Structs::FastHttp, fasthttp),
             (Structs::Fiber, fiber),
+            (Structs::KafkaGoWriter, kafka_go::missing_of_writer(fields)),
+            (Structs::KafkaGoReader, kafka_go::missing_of_reader(fields)),
+            (Structs::FranzRecord, franz::missing_of_record(fields)),
+            (Structs::FranzFetch, franz::missing_of_fetch(fields)),
+            (Structs::SaramaSent, sarama::missing_of_sent(fields)),
+            (Structs::SaramaReceived, sarama::missing_of_received(fields)),
         ]);
         facts.missing.extend(sql::missing(fields));
         facts

@@ -1,6 +1,6 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, PGX, PGX_CONNECTION};
+use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, PGX, PGX_CONNECTION, SARAMA};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -131,6 +131,37 @@ pub const FIELDS: &[FieldRef] = &[
     field(PGX, "batchResults", "err"),
     field(PGX, "pipelineBatchResults", "conn"),
     field(PGX, "pipelineBatchResults", "err"),
+    field(KAFKA_GO, "Writer", "Topic"),
+    field(KAFKA_GO, "Writer", "Async"),
+    field(KAFKA_GO, "Message", ""),
+    field(KAFKA_GO, "Message", "Topic"),
+    field(KAFKA_GO, "Message", "Partition"),
+    field(KAFKA_GO, "Message", "Offset"),
+    field(KAFKA_GO, "Message", "Headers"),
+    field(KAFKA_GO, "Reader", "msgs"),
+    field(KAFKA_GO, "Reader", "version"),
+    field(KAFKA_GO, "readerMessage", "version"),
+    field(KAFKA_GO, "readerMessage", "message"),
+    field(KAFKA_GO, "readerMessage", "error"),
+    field(KGO, "Record", "Topic"),
+    field(KGO, "Record", "Partition"),
+    field(KGO, "Record", "Offset"),
+    field(KGO, "Record", "Headers"),
+    field(KGO, "FetchTopic", ""),
+    field(KGO, "FetchTopic", "Topic"),
+    field(KGO, "FetchTopic", "Partitions"),
+    field(KGO, "FetchPartition", ""),
+    field(KGO, "FetchPartition", "Partition"),
+    field(KGO, "FetchPartition", "Records"),
+    field(SARAMA, "ProducerMessage", "Topic"),
+    field(SARAMA, "ProducerMessage", "Partition"),
+    field(SARAMA, "ProducerMessage", "Offset"),
+    field(SARAMA, "ProducerMessage", "Headers"),
+    field(SARAMA, "ProducerMessage", "expectation"),
+    field(SARAMA, "ConsumerMessage", "Topic"),
+    field(SARAMA, "ConsumerMessage", "Partition"),
+    field(SARAMA, "ConsumerMessage", "Offset"),
+    field(SARAMA, "ConsumerMessage", "Headers"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

@@ -26,6 +26,7 @@ const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 
 // SAFETY: `repr(C)`, a word, 2 half words, 3 double words, 4 half words, 16 types of a double word and 4 half words, 2 double
 // words and 4 half words, 16 half words, 3 double words and 20 half words, 4 half words, 4 half words, 12 half words, a
-// double word and 4 half words, 3 double words and 24 half words, 2 wrappers of a double word and 4 half words.
+// double word and 4 half words, 3 double words and 24 half words, 2 wrappers of a double word and 4 half words, 3 x 12
+// half words.
 unsafe impl Plain for types::call_layout {}
-const _: () = assert!(size_of::<types::call_layout>() == 8 + 24 + 8 + 16 * 16 + 24 + 32 + 64 + 16 + 24 + 16 + 104);
+const _: () = assert!(size_of::<types::call_layout>() == 8 + 24 + 8 + 16 * 16 + 24 + 32 + 64 + 16 + 24 + 16 + 104 + 72);

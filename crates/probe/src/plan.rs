@@ -2,6 +2,7 @@
 
 mod finder;
 mod places;
+mod stack;
 
 use crate::calls::CallFacts;
 use crate::layout::{Fields, MissingField};
@@ -224,7 +225,9 @@ impl Plan {
             let has = |step| sites.iter().any(|site: &PlannedSite| site.probe.role == Role::Call(calls, step));
             let tells_route = |probe: &Probe| probe.role == Role::Call(calls, Step::Route);
             let is_lost = refused.iter().any(|refused| refused.loss && !tells_route(refused.probe));
-            if (has(Step::Begin) || calls.keep_their_start()) && has(Step::End) && !is_lost {
+            let begins = has(Step::Begin) || calls.keep_their_start();
+            let is_whole = (begins && has(Step::End)) || has(Step::Whole);
+            if is_whole && !is_lost {
                 self.sites.extend(sites);
                 self.calls.seen.insert(calls);
             } else {

@@ -2,22 +2,28 @@
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
 mod fasthttp;
+mod franz;
 mod grpc;
 mod http_client;
 mod http_server;
+mod kafka_go;
 mod pgx;
 mod redis;
 mod router;
 mod runtime;
+mod sarama;
 mod sql;
 
 pub use crate::program::Program;
 pub(crate) use fasthttp::{FASTHTTP, FIBER};
+pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
+pub(crate) use kafka_go::KAFKA_GO;
 pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
+pub(crate) use sarama::SARAMA;
 use std::fmt;
 use trigon_gobin::site::Register;
 use trigon_model::Operations;
@@ -69,6 +75,12 @@ pub enum Library {
     GoRedis,
     /// `github.com/jackc/pgx/v5`.
     Pgx,
+    /// `github.com/segmentio/kafka-go`.
+    KafkaGo,
+    /// `github.com/twmb/franz-go`.
+    Franz,
+    /// `github.com/IBM/sarama`.
+    Sarama,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -136,6 +148,18 @@ pub enum Calls {
     PgxQuery,
     /// Batches of pgx.
     PgxBatch,
+    /// Messages that kafka-go writes.
+    KafkaGoWrite,
+    /// Messages that it reads.
+    KafkaGoRead,
+    /// Records that franz-go produces.
+    FranzProduce,
+    /// Records that it polls.
+    FranzPoll,
+    /// Messages that sarama sends.
+    SaramaSend,
+    /// Messages that it receives.
+    SaramaReceive,
 }
 
 /// What a probe is to a call.
@@ -149,11 +173,13 @@ pub enum Step {
     Between,
     /// It tells the call's route, which may be absent.
     Route,
+    /// It tells of calls that nothing begins, and ends those that something does.
+    Whole,
 }
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -165,6 +191,12 @@ impl Calls {
         Self::PgxExec,
         Self::PgxQuery,
         Self::PgxBatch,
+        Self::KafkaGoWrite,
+        Self::KafkaGoRead,
+        Self::FranzProduce,
+        Self::FranzPoll,
+        Self::SaramaSend,
+        Self::SaramaReceive,
     ];
 }
 
@@ -184,6 +216,8 @@ impl Calls {
             Self::Sql | Self::Redis | Self::RedisPipeline | Self::PgxExec | Self::PgxQuery | Self::PgxBatch => {
                 CallSignal::DbClient
             }
+            Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
+            Self::KafkaGoRead | Self::FranzPoll | Self::SaramaReceive => CallSignal::MessagingReceive,
         }
     }
 }
@@ -199,6 +233,12 @@ impl Calls {
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
             Self::PgxExec | Self::PgxQuery | Self::PgxBatch => Operations::PGX,
+            Self::KafkaGoWrite
+            | Self::KafkaGoRead
+            | Self::FranzProduce
+            | Self::FranzPoll
+            | Self::SaramaSend
+            | Self::SaramaReceive => Operations::MESSAGES,
         }
     }
 }
@@ -250,6 +290,17 @@ pub enum When {
         first: (u64, u64),
         /// The last.
         last: (u64, u64),
+    },
+    /// In programs with these patch releases of one minor version of a module, the first and the last.
+    Patches {
+        /// The module's path.
+        path: &'static str,
+        /// Its major and minor version.
+        minor: (u64, u64),
+        /// The first patch release.
+        first: u64,
+        /// The last that was checked.
+        last: u64,
     },
 }
 
@@ -320,6 +371,18 @@ pub enum Structs {
     Fiber,
     /// Connections, rows and batches of pgx.
     Pgx,
+    /// Writers and messages of kafka-go.
+    KafkaGoWriter,
+    /// Its readers.
+    KafkaGoReader,
+    /// Records of franz-go.
+    FranzRecord,
+    /// Its fetches.
+    FranzFetch,
+    /// Messages that sarama sends.
+    SaramaSent,
+    /// Messages that it receives.
+    SaramaReceived,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -399,6 +462,25 @@ pub enum Target {
         /// Whose call.
         callee: &'static str,
     },
+    /// The same where an argument of the call is the address of a place on the stack, in which the program looks.
+    AfterCallWithPlace {
+        /// The function.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
+        /// The argument that is the address.
+        place: Register,
+    },
+    /// Where `function` returns: the beginning of the only function that it defers, with a result in its place on the
+    /// stack. Before it defers, nothing is seen of its returns.
+    AtReturn {
+        /// The function.
+        function: &'static str,
+        /// The register in which the result will be returned.
+        result: Register,
+    },
     /// Where `function` goes only when its call of `callee` returned an error.
     AfterCallFailed {
         /// The function.
@@ -431,7 +513,7 @@ pub enum Target {
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 9] = [
+const TABLES: [&[Probe]; 12] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
@@ -440,6 +522,9 @@ const TABLES: [&[Probe]; 9] = [
     sql::PROBES,
     redis::PROBES,
     pgx::PROBES,
+    kafka_go::PROBES,
+    franz::PROBES,
+    sarama::PROBES,
     runtime::PROBES,
 ];
 
@@ -459,6 +544,9 @@ impl Library {
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::Pgx => PGX,
+            Self::KafkaGo => KAFKA_GO,
+            Self::Franz => FRANZ,
+            Self::Sarama => SARAMA,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

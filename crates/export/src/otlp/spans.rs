@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use trigon_model::{Resource, Span, SpanKind, SpanStatus, Value};
 
-/// `SpanFlags.CONTEXT_HAS_IS_REMOTE`: whether the parent is remote is known.
+/// `SpanFlags.CONTEXT_HAS_IS_REMOTE`: whether the parent, or what is linked, is remote is known.
 const PARENT_IS_KNOWN: u32 = 0x100;
 /// `SpanFlags.CONTEXT_IS_REMOTE`
 const REMOTE_PARENT: u32 = 0x200;
 /// `Status.STATUS_CODE_ERROR`
 const STATUS_ERROR: u64 = 2;
+
+/// Bytes of a `Span.Link`: trace, span, flags, each behind its key.
+const LINK_LEN: usize = (2 + 16) + (2 + 8) + (1 + 4);
 
 /// A span's message, without its key and length.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ mod field {
     pub(super) const START: u64 = 7;
     pub(super) const END: u64 = 8;
     pub(super) const ATTRIBUTES: u64 = 9;
+    pub(super) const LINKS: u64 = 13;
     pub(super) const STATUS: u64 = 15;
     pub(super) const FLAGS: u64 = 16;
 }
@@ -51,6 +55,12 @@ pub(super) fn encode(span: Span) -> EncodedSpan {
     wire::fixed64(out, field::END, span.end_unix_nano);
     for (key, value) in &span.attributes {
         pair(out, field::ATTRIBUTES, key, value);
+    }
+    for link in &span.links {
+        wire::message(out, field::LINKS, LINK_LEN);
+        wire::bytes(out, 1, &link.trace_id.0);
+        wire::bytes(out, 2, &link.span_id.0);
+        wire::fixed32(out, 6, u32::from(link.trace_flags) | PARENT_IS_KNOWN | REMOTE_PARENT);
     }
     if let SpanStatus::Error(message) = &span.status {
         wire::message(out, field::STATUS, status_len(message));
@@ -77,6 +87,7 @@ fn span_len(span: &Span) -> usize {
         + wire::fixed64_len(field::START)
         + wire::fixed64_len(field::END)
         + attributes.sum::<usize>()
+        + span.links.len() * wire::field_len(field::LINKS, LINK_LEN)
         + status
         + wire::fixed32_len(field::FLAGS)
 }
@@ -86,6 +97,7 @@ fn kind(kind: SpanKind) -> u64 {
     match kind {
         SpanKind::Server => 2,
         SpanKind::Client => 3,
+        SpanKind::Producer => 4,
     }
 }
 

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::tonic::trace::v1 as t;
 use proptest::prelude::*;
 use prost::Message;
-use trigon_model::{Attributes, SpanId, TraceId};
+use trigon_model::{Attributes, SpanId, SpanLink, TraceId};
 
 fn any_value(value: &Value) -> AnyValue {
     let value = match value {
@@ -42,13 +42,33 @@ fn expected(span: &Span) -> t::Span {
         parent_span_id: span.parent_span_id.map(|id| id.0.to_vec()).unwrap_or_default(),
         flags: u32::from(span.trace_flags) | if span.parent_span_id.is_some() { 0x300 } else { 0 },
         name: span.name.clone(),
-        kind: t::span::SpanKind::Server.into(),
+        kind: match span.kind {
+            SpanKind::Server => t::span::SpanKind::Server,
+            SpanKind::Client => t::span::SpanKind::Client,
+            SpanKind::Producer => t::span::SpanKind::Producer,
+        }
+        .into(),
         start_time_unix_nano: span.start_unix_nano,
         end_time_unix_nano: span.end_unix_nano,
         attributes: span.attributes.iter().map(|(key, value)| key_value(key, value)).collect(),
+        links: span.links.iter().map(link).collect(),
         status,
         ..Default::default()
     }
+}
+
+fn link(link: &SpanLink) -> t::span::Link {
+    t::span::Link {
+        trace_id: link.trace_id.0.to_vec(),
+        span_id: link.span_id.0.to_vec(),
+        flags: u32::from(link.trace_flags) | 0x300,
+        ..Default::default()
+    }
+}
+
+fn links() -> impl Strategy<Value = Vec<SpanLink>> {
+    let link = |(trace, span, trace_flags)| SpanLink { trace_id: TraceId(trace), span_id: SpanId(span), trace_flags };
+    prop::collection::vec(any::<([u8; 16], [u8; 8], u8)>().prop_map(link), 0..4)
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -78,8 +98,10 @@ fn span(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = Span> {
         any::<String>().prop_map(|text| SpanStatus::Error(text.into()))
     ];
     let texts = (any::<String>(), any::<String>());
-    (prop::sample::select(resources), ids, texts, any::<(u64, u64)>(), attributes(), status).prop_map(
-        |(resource, (trace, id, parent, trace_flags), (trace_state, name), (start, end), attributes, status)| Span {
+    let kind = prop::sample::select(vec![SpanKind::Server, SpanKind::Client, SpanKind::Producer]);
+    let others = (attributes(), links(), kind);
+    (prop::sample::select(resources), ids, texts, any::<(u64, u64)>(), others, status).prop_map(
+        |(resource, (trace, id, parent, trace_flags), (trace_state, name), (start, end), others, status)| Span {
             resource,
             trace_id: TraceId(trace),
             span_id: SpanId(id),
@@ -88,10 +110,11 @@ fn span(resources: Vec<Arc<Resource>>) -> impl Strategy<Value = Span> {
             trace_flags,
             trace_state,
             name,
-            kind: SpanKind::Server,
+            kind: others.2,
             start_unix_nano: start,
             end_unix_nano: end,
-            attributes,
+            attributes: others.0,
+            links: others.1,
             status,
         },
     )

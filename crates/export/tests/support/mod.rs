@@ -79,6 +79,7 @@ pub(crate) fn span(resource: &Arc<Resource>, number: u64) -> Span {
             ("http.response.status_code".into(), 500.into()),
             ("trigon.http.hijacked".into(), true.into()),
         ],
+        links: Vec::new(),
         status: SpanStatus::Error("500".into()),
     }
 }

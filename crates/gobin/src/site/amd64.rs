@@ -99,6 +99,11 @@ pub(super) fn argument_slot(body: &Body<'_>, call: u64, argument: Register) -> O
     slots::argument(&Code64::decode(body), call, reg)
 }
 
+pub(super) fn argument_address(body: &Body<'_>, call: u64, argument: Register) -> Option<i32> {
+    let (_, reg) = INTEGERS.into_iter().find(|(register, _)| *register == argument)?;
+    slots::address(&Code64::decode(body), call, reg)
+}
+
 pub(super) fn calls(body: &Body<'_>, callees: &[u64]) -> Vec<bool> {
     let code = Code64::decode(body);
     callees.iter().map(|callee| !code.calls_of(*callee).is_empty()).collect()

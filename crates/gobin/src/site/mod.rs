@@ -351,6 +351,15 @@ pub fn argument_slot(arch: Arch, body: &Body<'_>, call: u64, argument: Register)
     }
 }
 
+/// The place on the stack whose address an argument of a call is, by its distance from the stack pointer: there the called
+/// function leaves what it has no register for.
+pub fn argument_address(arch: Arch, body: &Body<'_>, call: u64, argument: Register) -> Option<i32> {
+    match arch {
+        Arch::Amd64 => amd64::argument_address(body, call, argument),
+        Arch::Arm64 => None,
+    }
+}
+
 /// Which of these functions a function calls, directly: tells closures apart, whose numbers change with every release.
 pub fn calls(arch: Arch, body: &Body<'_>, callees: &[u64]) -> Vec<bool> {
     match arch {

@@ -1,11 +1,16 @@
 //! Calls to others: `struct call_event` of `bpf/event.h`.
 
 use super::{Bytes, Method, Outcome, Text};
-use crate::{ProcessId, SpanId, TraceId};
+use crate::{ProcessId, SpanId, SpanLink, TraceId};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// `sizeof(struct call_event)`; a long one has more text behind it.
 pub const CALL_EVENT_SIZE: usize = 592;
+/// `LINKS_MAX`.
+const LINKS_MAX: usize = 16;
+const LINK_SIZE: usize = 32;
+/// `sizeof(struct messages_event)`.
+pub const MESSAGES_EVENT_SIZE: usize = CALL_EVENT_SIZE + 16 + LINKS_MAX * LINK_SIZE;
 const METHOD_TEXT: (usize, usize) = (128, 16);
 const TARGET: (usize, usize) = (144, 128);
 const NAMESPACE: (usize, usize) = (272, 64);
@@ -27,6 +32,10 @@ pub enum CallSignal {
     RpcClient = 3,
     /// `db.client.operation.duration`
     DbClient = 4,
+    /// `messaging.client.operation.duration` of messages that are sent.
+    MessagingPublish = 5,
+    /// The same of messages that are received.
+    MessagingReceive = 6,
 }
 
 impl CallSignal {
@@ -36,12 +45,21 @@ impl CallSignal {
             2 => Self::RpcServer,
             3 => Self::RpcClient,
             4 => Self::DbClient,
+            5 => Self::MessagingPublish,
+            6 => Self::MessagingReceive,
             _ => Self::HttpServer,
         }
     }
 }
 
-/// Which database: `enum trigon_system`.
+impl CallSignal {
+    /// Whether it is of messages.
+    pub fn is_messaging(self) -> bool {
+        matches!(self, Self::MessagingPublish | Self::MessagingReceive)
+    }
+}
+
+/// Which database, or which messages: `enum trigon_system`.
 pub mod system {
     /// Behind `database/sql`, whose driver is not known.
     pub const SQL: u8 = 1;
@@ -49,6 +67,8 @@ pub mod system {
     pub const REDIS: u8 = 2;
     /// PostgreSQL, or what speaks its protocol.
     pub const POSTGRESQL: u8 = 3;
+    /// Apache Kafka, or what speaks its protocol.
+    pub const KAFKA: u8 = 5;
 }
 
 /// Of a call of a database, what its text does not say: `enum trigon_store_operation`.
@@ -126,6 +146,44 @@ impl std::fmt::Display for ErrorCode {
     }
 }
 
+/// What is done with messages: `enum trigon_message_operation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageOperation {
+    /// They are sent, until the broker has them.
+    Send,
+    /// They are put into a queue, and sent later.
+    Enqueue,
+    /// One is waited for.
+    Receive,
+    /// Several are waited for at once.
+    Poll,
+}
+
+impl MessageOperation {
+    /// By its number.
+    pub fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Enqueue,
+            2 => Self::Receive,
+            3 => Self::Poll,
+            _ => Self::Send,
+        }
+    }
+}
+
+/// What only a record of messages has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageDetails {
+    /// What is done with them.
+    pub operation: MessageOperation,
+    /// The partition of all of them.
+    pub partition: Option<i32>,
+    /// The offset of the only one.
+    pub offset: Option<i64>,
+    /// The spans that their headers name, in their order.
+    pub links: Vec<SpanLink>,
+}
+
 /// Which rule found a span's parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ParentSource {
@@ -200,7 +258,7 @@ pub struct CallRecord {
     pub connection: Option<Connection>,
     /// The stream on that connection, of HTTP/2.
     pub stream: Option<u32>,
-    /// Of a database, of how many operations at once it consists, if that is known.
+    /// Of a database, of how many operations at once it consists, and of messages, of how many of these; if that is known.
     pub batch: Option<u32>,
     /// HTTP status or gRPC code.
     pub status: u16,
@@ -226,11 +284,31 @@ pub struct CallRecord {
     pub namespace: Text,
     /// Of a database: how much of the time was a wait for a connection of a pool, in nanoseconds, if that is known.
     pub wait_ns: Option<u64>,
-    /// What is asked for: a path, a method's full name, a statement.
+    /// What is asked for: a path, a method's full name, a statement, a topic.
     pub text: Text,
+    /// Of messages.
+    pub messages: Option<MessageDetails>,
 }
 
 impl CallRecord {
+    /// A record of messages, which has more behind a call's.
+    pub(super) fn decode_messages(b: &Bytes<'_>) -> Self {
+        let short = Bytes(b.0.get(..CALL_EVENT_SIZE).unwrap_or_default());
+        let link = |at: usize| SpanLink {
+            trace_id: TraceId(b.array(at)),
+            span_id: SpanId(b.array(at + 16)),
+            trace_flags: b.u8(at + 24),
+        };
+        let len = (b.u32(CALL_EVENT_SIZE + 12) as usize).min(LINKS_MAX);
+        let messages = MessageDetails {
+            operation: MessageOperation::from_byte(b.u8(105)),
+            partition: Some(b.u32(CALL_EVENT_SIZE + 8).cast_signed()).filter(|partition| *partition >= 0),
+            offset: Some(b.u64(CALL_EVENT_SIZE).cast_signed()).filter(|offset| *offset >= 0),
+            links: (0..len).map(|index| link(CALL_EVENT_SIZE + 16 + LINK_SIZE * index)).collect(),
+        };
+        Self { messages: Some(messages), ..Self::decode(&short) }
+    }
+
     pub(super) fn decode(b: &Bytes<'_>) -> Self {
         let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
@@ -244,6 +322,7 @@ impl CallRecord {
             netns: b.u32(80),
         });
         let signal = CallSignal::from_byte(b.u8(96));
+        let has_batches = signal == CallSignal::DbClient || signal.is_messaging();
         let last = Some(b.u32(108)).filter(|last| *last != 0);
         let is_database = signal == CallSignal::DbClient;
         Self {
@@ -260,8 +339,8 @@ impl CallRecord {
             trace_flags: b.u8(104),
             due: b.u8(103),
             connection,
-            stream: last.filter(|_| !is_database),
-            batch: last.filter(|_| is_database),
+            stream: last.filter(|_| !has_batches),
+            batch: last.filter(|_| has_batches),
             status: if is_database { 0 } else { b.u16(88) },
             method: Method::from_byte(if is_database { 0 } else { b.u8(98) }),
             code: ErrorCode::unpack(b.u16(88), b.u8(98), b.u8(107)).filter(|_| is_database),
@@ -275,14 +354,16 @@ impl CallRecord {
             namespace: b.text(NAMESPACE, b.u16(114)),
             wait_ns: Some(b.u64(120)).filter(|wait| *wait != 0),
             text: b.text(text, b.u16(90)),
+            messages: None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::kernel::Event;
 
     #[test]
     fn a_databases_call_is_read_at_the_offsets_of_the_contract() {
@@ -315,5 +396,34 @@ mod tests {
         }
         assert_eq!(ErrorCode::unpack(0, 0, 0), None);
         assert_eq!(ErrorCode::unpack(u16::MAX, 255, 255), None);
+    }
+
+    #[test]
+    fn a_record_of_messages_is_read_at_the_offsets_of_the_contract() {
+        let mut bytes = vec![0_u8; MESSAGES_EVENT_SIZE];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &6_u32.to_ne_bytes());
+        put(90, &6_u16.to_ne_bytes());
+        put(96, &[6]);
+        put(105, &[3]);
+        put(108, &2_u32.to_ne_bytes());
+        put(336, b"orders");
+        put(592, &(-1_i64).to_ne_bytes());
+        put(600, &7_i32.to_ne_bytes());
+        put(604, &2_u32.to_ne_bytes());
+        put(608 + 32, &[9; 24]);
+        put(608 + 32 + 24, &[1]);
+        let Event::Call(record) = Event::decode(&bytes).unwrap() else { panic!("another kind") };
+        assert_eq!((record.signal, record.batch, record.stream), (CallSignal::MessagingReceive, Some(2), None));
+        assert_eq!(record.text.to_text().as_deref(), Some("orders"));
+        let messages = record.messages.unwrap();
+        assert_eq!((messages.operation, messages.partition, messages.offset), (MessageOperation::Poll, Some(7), None));
+        let second = SpanLink { trace_id: TraceId([9; 16]), span_id: SpanId([9; 8]), trace_flags: 1 };
+        assert_eq!((messages.links.len(), messages.links[1]), (2, second));
+        // A length that is no truth.
+        bytes[604..608].copy_from_slice(&u32::MAX.to_ne_bytes());
+        let Event::Call(record) = Event::decode(&bytes).unwrap() else { panic!("another kind") };
+        assert_eq!(record.messages.unwrap().links.len(), LINKS_MAX);
+        assert!(Event::decode(&bytes[..MESSAGES_EVENT_SIZE - 1]).is_err());
     }
 }

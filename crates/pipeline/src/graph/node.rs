@@ -5,7 +5,7 @@ use crate::endpoint;
 use crate::processes::Processes;
 use std::sync::Arc;
 use trigon_model::ProcessId;
-use trigon_model::kernel::CallSignal;
+use trigon_model::kernel::{CallSignal, system};
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +14,8 @@ pub enum NodeKind {
     Service,
     /// A database, by the host that it is called at, else by its kind.
     Database,
+    /// What takes messages and gives them away, as a database.
+    Messaging,
     /// A host that is called and not known as an observed service.
     External,
 }
@@ -24,6 +26,7 @@ impl NodeKind {
         match self {
             Self::Service => "service",
             Self::Database => "database",
+            Self::Messaging => "messaging",
             Self::External => "external",
         }
     }
@@ -33,6 +36,7 @@ impl NodeKind {
         match self {
             Self::Service => "",
             Self::Database => "database",
+            Self::Messaging => "messaging_system",
             Self::External => "virtual_node",
         }
     }
@@ -58,6 +62,13 @@ impl Node {
     pub(super) fn database(target: Option<&Target>, system: u8) -> Self {
         let name = target.map_or(database_system(system), |target| &target.host);
         Self::without_namespace(NodeKind::Database, name)
+    }
+
+    /// What messages are sent to, named as a database.
+    pub(super) fn messaging(target: Option<&Target>, system: u8) -> Self {
+        let name =
+            target.map_or(if system == system::KAFKA { "kafka" } else { "other_messaging" }, |target| &target.host);
+        Self::without_namespace(NodeKind::Messaging, name)
     }
 
     pub(super) fn external(target: &Target) -> Self {

@@ -36,7 +36,7 @@ fn processes() -> Processes {
     for (id, name) in [(FRONT, "front"), (PAYMENTS, "payments"), (ORDERS, "orders"), (SDK, "sdk")] {
         let attributes = [("service.name".to_owned(), Value::from(name))].into();
         let info = ProcessInfo { resource: Arc::new(Resource { attributes }), since_unix_nano: 5 };
-        processes.insert_with(id, info, Switches { emit_spans: true, emit_metrics: id != SDK });
+        processes.insert_with(id, info, Switches { emit_metrics: id != SDK, ..Switches::default() });
     }
     processes
 }
@@ -65,6 +65,7 @@ fn value(signal: CallSignal, requests: u32) -> RedValue {
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
+        messages: 0,
     };
     value.explicit[crate::requests::bounds(signal).iter().position(|bound| *bound > 0.02).unwrap()] = requests;
     value.exponential[100] = requests;

@@ -46,6 +46,7 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         namespace: Text::default(),
         wait_ns: None,
         text: Text::default(),
+        messages: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn span(of: u8, number: u8, parent: Option<u8>) -> Span {
         start_unix_nano: 0,
         end_unix_nano: 0,
         attributes: Vec::new(),
+        links: Vec::new(),
         status: SpanStatus::Unset,
     }
 }

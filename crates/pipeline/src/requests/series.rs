@@ -36,6 +36,7 @@ pub(crate) struct CallSeries {
     /// Of HTTP to whom, of an RPC its method, of a database the operation, of messages the topic.
     pub(crate) text: Option<Arc<str>>,
     pub(crate) status: Option<u16>,
+    /// Of messages, the number of the operation.
     pub(crate) protocol: u8,
     pub(crate) tls: bool,
     pub(crate) error: bool,
@@ -53,13 +54,17 @@ impl Series {
             return Self::Overflow(key.signal);
         }
         if key.signal != CallSignal::HttpServer {
+            let is_messaging = key.signal.is_messaging();
+            let text = routes.text(key.process, key.route, source);
             return Self::Calls(CallSeries {
                 signal: key.signal,
                 system: key.system,
                 method: key.method,
-                text: routes.text(key.process, key.route, source),
+                text: text.filter(|text| !is_messaging || calls::is_topic(text)),
                 status: key.status,
-                protocol: protocol_version(key.protocol).map_or(0, |_| key.protocol),
+                protocol: Some(key.protocol)
+                    .filter(|protocol| is_messaging || protocol_version(*protocol).is_some())
+                    .unwrap_or_default(),
                 tls: key.tls,
                 error: key.outcome == Outcome::Error,
                 code: key.code,
@@ -90,7 +95,7 @@ impl Series {
                 (method, route, status, protocol, tls, error)
             }
             Self::Calls(series) => return calls::attributes(series),
-            Self::Overflow(_) => return vec![("otel.metric.overflow".into(), true.into())],
+            Self::Overflow(signal) => return calls::overflow(*signal),
         };
         let mut attributes: Attributes = vec![
             ("http.request.method".into(), method.as_str().into()),

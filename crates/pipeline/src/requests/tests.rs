@@ -42,6 +42,7 @@ fn value(requests: u32) -> RedValue {
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
+        messages: 0,
     };
     value.explicit[0] = requests;
     value.exponential[0] = requests;
@@ -206,7 +207,7 @@ fn a_process_without_metrics_shows_none() {
     metrics.observe(key(RouteRef::None), value(1), &mut routes, &mut Texts);
     let info = ProcessInfo { resource: Arc::default(), since_unix_nano: 5 };
     let mut processes = Processes::default();
-    processes.insert_with(ProcessId(1), info, Switches { emit_spans: true, emit_metrics: false });
+    processes.insert_with(ProcessId(1), info, Switches { emit_metrics: false, ..Switches::default() });
     assert_eq!(metrics.families(&processes)[0].data, Data::Histogram(Vec::new()));
 }
 

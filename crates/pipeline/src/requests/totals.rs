@@ -19,6 +19,7 @@ pub(crate) struct Added {
     pub(crate) explicit: Vec<u32>,
     /// The zero bucket, then the exponential ones.
     pub(crate) exponential: Vec<u32>,
+    pub(crate) messages: u64,
 }
 
 /// The last reading of an entry.
@@ -32,6 +33,7 @@ impl Last {
             sum_ns: value.sum_ns,
             explicit: value.explicit.to_vec(),
             exponential: std::iter::once(&value.zero).chain(value.exponential.iter()).copied().collect(),
+            messages: value.messages,
         };
         (Self(value), added)
     }
@@ -50,12 +52,14 @@ impl Last {
         let sum_ns = now.sum_ns.saturating_sub(last.sum_ns);
         last.sum_ns = last.sum_ns.max(now.sum_ns);
         last.count = last.count.max(now.count);
+        let messages = now.messages.saturating_sub(last.messages);
+        last.messages = last.messages.max(now.messages);
         let mut exponential = Vec::with_capacity(EXPONENTIAL_BUCKETS + 1);
         exponential.push(growth(&mut last.zero, now.zero));
         let buckets = last.exponential.iter_mut().zip(now.exponential.iter());
         exponential.extend(buckets.map(|(last, now)| growth(last, *now)));
         let explicit = last.explicit.iter_mut().zip(now.explicit).map(|(last, now)| growth(last, now)).collect();
-        Added { sum_ns, explicit, exponential }
+        Added { sum_ns, explicit, exponential, messages }
     }
 }
 
@@ -134,18 +138,20 @@ pub(crate) struct Totals {
     sum_ns: u64,
     explicit: Form,
     exponential: Form,
+    messages: u64,
 }
 
 impl Default for Totals {
     fn default() -> Self {
         let (explicit, exponential) = (Form::new(EXPLICIT_BUCKETS), Form::new(EXPONENTIAL_BUCKETS + 1));
-        Self { count: 0, sum_ns: 0, explicit, exponential }
+        Self { count: 0, sum_ns: 0, explicit, exponential, messages: 0 }
     }
 }
 
 impl Totals {
     pub(crate) fn add(&mut self, added: &Added) {
         self.sum_ns = self.sum_ns.saturating_add(added.sum_ns);
+        self.messages = self.messages.saturating_add(added.messages);
         self.explicit.add(&added.explicit);
         self.exponential.add(&added.exponential);
         let complete = self.explicit.waiting().min(self.exponential.waiting());
@@ -162,6 +168,11 @@ impl Totals {
     /// Sum of durations.
     pub(crate) fn seconds(&self) -> f64 {
         self.sum_ns as f64 / 1e9
+    }
+
+    /// Messages that were sent or received.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// The zero bucket, then the exponential ones.

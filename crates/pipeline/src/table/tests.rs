@@ -57,6 +57,7 @@ impl Scene {
             zero: 0,
             explicit: [0; EXPLICIT_BUCKETS],
             exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
+            messages: 0,
         };
         (value.explicit[0], value.exponential[slot]) = (requests, requests);
         self.metrics.observe(key, value, &mut self.routes, &mut Texts);
@@ -128,6 +129,7 @@ fn samples_are_the_last_ones() {
         start_unix_nano: 0,
         end_unix_nano,
         attributes: Vec::new(),
+        links: Vec::new(),
         status: SpanStatus::Unset,
     };
     let mut samples = Samples::new(2);

@@ -162,6 +162,7 @@ pub(crate) fn red_value(durations_ns: &[u64]) -> Vec<u8> {
     out.u64(durations_ns.iter().sum());
     out.u32(zero);
     explicit.iter().chain(&exponential).for_each(|count| out.u32(*count));
+    out.u64(0);
     out.0
 }
 

@@ -50,13 +50,14 @@ const BARRIERS: [&str; 9] = [
 ];
 /// `COOKIE_STACK_SLOT` of `bpf/hit.h`.
 const COOKIE_STACK_SLOT: u32 = 8;
+const DEFERRETURN: &str = "runtime.deferreturn";
 
 impl<'b, 'd> Finder<'b, 'd> {
     pub(super) fn new(binary: &'b GoBinary<'d>, policy: &'b Policy) -> Self {
-        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER], &BARRIERS].concat();
+        let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER, DEFERRETURN], &BARRIERS].concat();
         for probe in probes() {
             match &probe.target {
-                Target::Entry { function, .. } => names.push(function),
+                Target::Entry { function, .. } | Target::AtReturn { function, .. } => names.push(function),
                 Target::Entries { functions, .. } | Target::DeferredEnd { functions } => names.extend(*functions),
                 Target::AfterCalls { places, .. } => {
                     names.extend(places.iter().flat_map(|place| place.callees).copied());
@@ -67,6 +68,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 | Target::BehindHandler { function, callee }
                 | Target::AfterCall { function, callee, .. }
                 | Target::AfterCallFalse { function, callee }
+                | Target::AfterCallWithPlace { function, callee, .. }
                 | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
@@ -102,13 +104,30 @@ impl<'b, 'd> Finder<'b, 'd> {
         found.map(|function| function.name.to_string())
     }
 
+    /// The address of `runtime.deferreturn`.
+    pub(super) fn deferreturn(&self) -> Option<u64> {
+        self.function(DEFERRETURN).map(|function| function.entry)
+    }
+
+    /// What the kernel emulates, and what is allowed.
+    pub(super) fn policy(&self) -> Policy {
+        *self.policy
+    }
+
     fn is_morestack(&self, address: u64) -> bool {
         MORESTACK.iter().any(|name| self.function(name).is_some_and(|f| f.entry == address))
     }
 
     pub(super) fn find(&self, function: &Function<'d>, want: &Want) -> Result<Vec<Site>, NoSite> {
-        let body = Body { entry: function.entry, code: self.binary.code(function) };
-        site::find(self.binary.arch(), &body, want, self.policy, &|address| self.is_morestack(address))
+        self.find_by(function, want, self.policy)
+    }
+
+    pub(super) fn find_by(&self, function: &Function<'d>, want: &Want, by: &Policy) -> Result<Vec<Site>, NoSite> {
+        site::find(self.binary.arch(), &self.body(function), want, by, &|address| self.is_morestack(address))
+    }
+
+    pub(super) fn body(&self, function: &Function<'d>) -> Body<'d> {
+        Body { entry: function.entry, code: self.binary.code(function) }
     }
 
     pub(super) fn place(&self, probe: &'static Probe) -> Result<Vec<PlannedSite>, NoPlace> {
@@ -159,6 +178,10 @@ impl<'b, 'd> Finder<'b, 'd> {
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }
+            Target::AfterCallWithPlace { function, callee, needs, place } => {
+                self.after_call_with_place(probe, (function, callee), needs, *place)
+            }
+            Target::AtReturn { function, result } => self.at_return(probe, function, *result),
             Target::AfterCallFailed { function, callee, error } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
                 let want =
@@ -214,7 +237,7 @@ impl<'b, 'd> Finder<'b, 'd> {
     }
 
     /// A function that is linked, and the address of one that it may call.
-    fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
+    pub(super) fn caller(&self, function: &str, callee: &str) -> Result<(&Function<'d>, u64), NoPlace> {
         let linked =
             |name: &str| self.function(name).ok_or_else(|| NoPlace::nothing_to_see(format!("{name} is not linked")));
         Ok((linked(function)?, linked(callee)?.entry))

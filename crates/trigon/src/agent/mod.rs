@@ -280,7 +280,11 @@ impl Agent {
             Verdict::Observed(process) => {
                 let info =
                     ProcessInfo { resource: Arc::clone(&process.resource), since_unix_nano: settings::unix_nanos() };
-                let switches = Switches { emit_spans: process.spans, emit_metrics: process.metrics };
+                let switches = Switches {
+                    emit_spans: process.spans,
+                    emit_metrics: process.metrics,
+                    own_metrics: process.sdk.metrics,
+                };
                 // Refused processes are counted there; the kernel's own bound on running ones is reached before.
                 let _ = self.pipeline.insert_process(process.id, info, switches);
                 // Its runtime is seen, yet not its requests.

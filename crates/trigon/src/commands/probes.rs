@@ -95,7 +95,10 @@ fn site(target: &Target) -> String {
         Target::AfterCallFalse { function, callee } => {
             format!("where `{function}` goes when its call of `{callee}` has returned false")
         }
-        Target::AfterCall { function, callee, .. } => format!("behind the call of `{callee}` in `{function}`"),
+        Target::AfterCall { function, callee, .. } | Target::AfterCallWithPlace { function, callee, .. } => {
+            format!("behind the call of `{callee}` in `{function}`")
+        }
+        Target::AtReturn { function, .. } => format!("what `{function}` defers"),
         Target::AfterCallIfInlined { inlined, function, callee, .. } => {
             format!("where `{inlined}` is inlined into `{function}`: behind the call of `{callee}`")
         }

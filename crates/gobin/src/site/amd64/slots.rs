@@ -72,6 +72,20 @@ pub(super) fn argument(code: &Code64<'_>, call: u64, register: Reg) -> Option<i3
     }
 }
 
+/// The one place on the stack whose address a register holds at the call at this address.
+pub(super) fn address(code: &Code64<'_>, call: u64, register: Reg) -> Option<i32> {
+    let index = code.index_of(call)?;
+    let (start, _) = code.line_before(index);
+    let mut info = InstructionInfoFactory::new();
+    let writes = |i: &&Instruction| written(i, &mut info).any(|full| full == register || full == Reg::RSP);
+    let last = code.instructions.get(start..index)?.iter().rev().find(writes)?;
+    let is_address = last.mnemonic() == Mnemonic::Lea
+        && last.op0_register() == register
+        && last.memory_base() == Reg::RSP
+        && last.memory_index() == Reg::None;
+    is_address.then(|| i32::try_from(last.memory_displacement64() as i64).ok()).flatten()
+}
+
 impl Return {
     fn before(code: &Code64<'_>, index: usize, deferreturn: u64) -> Option<Self> {
         let (start, ended_by) = code.line_before(index);

@@ -14,6 +14,7 @@ fn zero() -> RedValue {
         zero: 0,
         explicit: [0; EXPLICIT_BUCKETS],
         exponential: Box::new([0; EXPONENTIAL_BUCKETS]),
+        messages: 0,
     }
 }
 

@@ -100,3 +100,26 @@ fn a_place_that_is_overwritten_holds_the_result_no_longer() {
     let pieces = [&CALL[..], &LOADS, &EPILOGUE, &RET, &DEFERRED, &EARLY[12..20], &EPILOGUE, &RET];
     assert_eq!(slots(&pieces), Err(NoSite::Disagree)); // RAX is the result at 128
 }
+
+/// Before the call of `runtime.chanrecv1` in `sarama.(*syncProducer).SendMessage` of Go 1.27.4.
+#[test]
+fn an_argument_that_is_the_address_of_a_place_is_found() {
+    // mov [rsp+40],0; mov rax,[rsp+32]; lea rbx,[rsp+40]
+    let given = [
+        &[0x48, 0xc7, 0x44, 0x24, 0x28, 0x00, 0x00, 0x00, 0x00][..],
+        &[0x48, 0x8b, 0x44, 0x24, 0x20],
+        &[0x48, 0x8d, 0x5c, 0x24, 0x28],
+    ]
+    .concat();
+    let address = |code: &[u8], argument| {
+        let code = [code, &call(code.len(), DEFERRETURN)[..]].concat();
+        let at = ENTRY + code.len() as u64 - 5;
+        argument_address(&Body { entry: ENTRY, code: &code }, at, argument)
+    };
+    assert_eq!(address(&given, Register::Bx), Some(40));
+    assert_eq!(address(&given, Register::Ax), None); // a value
+    assert_eq!(address(&given[..14], Register::Bx), None);
+    // push rax: another stack pointer; mov rbx,rax: another value.
+    assert_eq!(address(&[&given[..], &[0x50]].concat(), Register::Bx), None);
+    assert_eq!(address(&[&given[..], &[0x48, 0x89, 0xc3]].concat(), Register::Bx), None);
+}

@@ -269,7 +269,7 @@ fn rpc(process: ProcessId, signal: CallSignal, port: u16, seconds: u64) -> CallR
     (bytes[0], bytes[4], bytes[92], bytes[96]) = (5, process.0 as u8, target.len() as u8, signal as u8);
     bytes[16..24].copy_from_slice(&(seconds * 1_000_000_000).to_ne_bytes());
     bytes[84..86].copy_from_slice(&port.to_ne_bytes());
-    bytes[128..128 + target.len()].copy_from_slice(target);
+    bytes[144..144 + target.len()].copy_from_slice(target);
     let Ok(Event::Call(record)) = Event::decode(&bytes) else { panic!() };
     *record
 }

@@ -266,6 +266,10 @@ fn pause_fields(pauses: &Pauses) -> [(&'static str, u64); 4] {
 /// moment later (`mexit`): in between, which may be long where the thread must wait for a processor, the sum falls, also
 /// for the program itself.
 const FALLS_WHILE_A_THREAD_ENDS: [&str; 2] = ["/sync/mutex/wait/total:seconds", "/cgo/go-to-c-calls:calls"];
+/// Falls at times, see [`rising`].
+const USER: &str = "/cpu/classes/user:cpu-seconds";
+/// Of sums of seconds.
+const ROUNDING: f64 = 1e-6;
 /// Rounds in a row for which such a moment is believed.
 const MOMENT: u32 = 3;
 
@@ -289,6 +293,8 @@ pub fn compare_busy(program: &mut RuntimeValues, rounds: u32) -> Result<()> {
 
 fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, fallen: &mut [u32]) -> Result<()> {
     nothing_absent(after)?;
+    user_is_the_rest(after)?;
+    let cycles = cycles(after)? - cycles(before)?;
     for metric in after.metrics.iter().filter(|metric| metric.description.cumulative) {
         let name = metric.description.name;
         let (before, inside) = (before.metric(name).context("not there before")?, &inside["metrics"][name]);
@@ -296,10 +302,11 @@ fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, fallen: &mut [u32]
             (Value::Unsigned(before), Value::Unsigned(after)) => {
                 inside.as_u64().is_some_and(|inside| (*before..=*after).contains(&inside))
             }
-            // What the runtime takes for the rest of the time falls when it finds out late that a processor was idle.
-            (Value::Float(before), Value::Float(after)) if name == "/cpu/classes/user:cpu-seconds" => {
+            // The runtime's rest of the time is taken anew when a cycle ends, and falls when it learns late that a
+            // processor was idle: after two cycles it may have risen and fallen.
+            (Value::Float(before), Value::Float(after)) if name == USER => {
                 let (low, high) = (before.min(*after), before.max(*after));
-                inside.as_f64().is_some_and(|inside| (low..=high).contains(&inside))
+                cycles > 1 || inside.as_f64().is_some_and(|inside| (low..=high).contains(&inside))
             }
             (Value::Float(before), Value::Float(after)) => {
                 inside.as_f64().is_some_and(|inside| (*before..=*after).contains(&inside))
@@ -320,6 +327,27 @@ fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, fallen: &mut [u32]
         let (inside, after) = (short_json(inside), short(&metric.value));
         ensure!(between, "{name}: {inside} is not between {} and {after}", short(before));
     }
+    Ok(())
+}
+
+fn cycles(snapshot: &Snapshot) -> Result<u64> {
+    match snapshot.metric("/gc/cycles/total:gc-cycles") {
+        Some(Value::Unsigned(cycles)) => Ok(*cycles),
+        other => bail!("cycles are {other:?}"),
+    }
+}
+
+/// The time of user code is what is left of all time, as of the end of the last cycle; the collector's may have grown
+/// since, by the pause that begins a cycle.
+fn user_is_the_rest(snapshot: &Snapshot) -> Result<()> {
+    let class = |name: &str| match snapshot.metric(&format!("/cpu/classes/{name}:cpu-seconds")) {
+        Some(Value::Float(seconds)) => Ok(*seconds),
+        other => bail!("{name} is {other:?}"),
+    };
+    let rest = class("total")? - class("gc/total")? - class("scavenge/total")? - class("idle")?;
+    let (user, pause) = (class("user")?, class("gc/pause")?);
+    let range = rest - ROUNDING..=rest + pause + ROUNDING;
+    ensure!(range.contains(&user), "user is {user}, but {rest} is left of all time, and pauses took {pause}");
     Ok(())
 }
 

@@ -99,6 +99,15 @@ static __always_inline struct call *call_begin(const struct process *p, const st
 	return c;
 }
 
+/* The same where a function has its context in BX:CX, behind its receiver. */
+static __always_inline struct call *call_begin_at(struct go_registers *regs, const struct process *p,
+						  const struct call_layout *l, __u32 slot, const struct call_key *key)
+{
+	struct go_interface ctx = {.type = GO_ARG2(regs), .data = GO_ARG3(regs)};
+
+	return call_begin(p, l, slot, key, GO_G(regs), &ctx);
+}
+
 /* The open call of this subject in the process that was hit. */
 static __always_inline struct call *open_call(struct call_key *key, const struct process **p,
 					      const struct call_layout **layout)
@@ -147,7 +156,6 @@ static __always_inline void describe_call(struct call_event *event, const struct
 	event->due = (__u8)due;
 	event->trace_flags = c->sampled;
 	event->operation = e->operation;
-	event->code_high = e->key.protocol;
 	event->stream = e->stream;
 	event->port = e->port;
 	event->wait_ns = c->wait_ns;
@@ -221,14 +229,18 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 					struct call_end *e)
 {
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
-	__u32 due, kind = operation_kind(e->key.signal, e->key.system);
+	__u32 due, kind = library_kind(c->library);
 
 	/* Said once a call, however often it was looked for, and only where its span would have said it. */
 	if (c->source == PARENT_NONE && wants_spans(p, kind))
 		lose(LOSS_PARENT_UNKNOWN);
 	e->key.process = c->process;
-	if (wants_metrics(p, kind))
+	if (wants_metrics(p, kind)) {
+		/* An HTTP call has its target as its route. */
+		if (kind != OWN_HTTP_CLIENT)
+			find_target(&e->key, e->target);
 		red_count_call(&e->key, duration, 1, 0);
+	}
 	due = call_due(p, c, kind, e->failed, duration);
 	if (due) {
 		if (e->long_text && e->text.len > CALL_TEXT_MAX)

@@ -240,10 +240,10 @@ struct call_event {
 	__u8 trace_flags;
 	__u8 operation; /* by the signal */
 	__u8 joinable;  /* as of a span */
-	__u8 code_high; /* as of struct red_key */
-	__u32 stream;   /* of HTTP/2, on this connection; of a database, how many commands; of messages, how many; 0:
-			    not known */
-	__u16 port;     /* of the server, where `target` is its address alone; 0: not known */
+	__u8 pad;
+	__u32 stream; /* of HTTP/2, on this connection; of a database, how many commands; of messages, how many; 0:
+			  not known */
+	__u16 port;   /* of the server, where `target` is its address alone; 0: not known */
 	__u16 namespace_len;
 	__u32 reserved;
 	__u64 wait_ns;                      /* of it, for a connection of a pool */

@@ -117,7 +117,7 @@ int fasthttp_server_begin(struct go_registers *regs)
 		lose(LOSS_STATE_FULL);
 		return 0;
 	}
-	if (read_user(&ctx, sizeof(ctx), GO_SP(regs) + (bpf_get_attach_cookie(regs) >> COOKIE_STACK_SLOT))) {
+	if (read_user(&ctx, sizeof(ctx), GO_SP(regs) + COOKIE_SLOT(bpf_get_attach_cookie(regs)))) {
 		lose(LOSS_READ_REQUEST);
 		return 0;
 	}
@@ -127,7 +127,7 @@ int fasthttp_server_begin(struct go_registers *regs)
 		return 0;
 	if (p->flags & PROCESS_TRACE_LIST)
 		fasthttp_trace(r, headers.ptr, headers.len);
-	if (!r->has_parent && callers_known)
+	if (callers_known && (service_graph || !r->has_parent))
 		fasthttp_caller(p, l, r);
 	begin_trace(p, r);
 	if (p->flags & PROCESS_CREATORS)

@@ -17,15 +17,12 @@ int franz_produce(struct go_registers *regs)
 	struct call_key key = {.subject = GO_ARG4(regs), .library = CALL_FRANZ};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
 	if (!p || !key.subject)
 		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	call_begin_at(regs, p, l, slot, &key);
 	return 0;
 }
 
@@ -72,7 +69,6 @@ int franz_poll(struct go_registers *regs)
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_FRANZ};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	struct call *c;
 	__u32 slot;
 
@@ -83,9 +79,7 @@ int franz_poll(struct go_registers *regs)
 	c = find_call(&key);
 	if (c)
 		c->active = 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	call_begin_at(regs, p, l, slot, &key);
 	return 0;
 }
 

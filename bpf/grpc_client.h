@@ -120,7 +120,6 @@ __noinline int grpc_client_settle(const struct process *p, struct call *c, const
 	if (c->sampled || e.failed)
 		grpc_client_connection(l, c, cs, &e);
 	find_route(p, &e.key, e.text);
-	find_target(&e.key, e.target);
 	settle_call(p, c, key, &e);
 	return 0;
 }

@@ -4,12 +4,9 @@
 #define TRIGON_HIT_H
 
 /* Bits of an attachment's cookie. */
-#define COOKIE_STACK_CHECK 1 /* the site is the stack check's jump: a hit that grows the stack is not one */
-#define COOKIE_NO_FRAME    2 /* the function has not made its frame yet: the stack's top is its return address */
-#define COOKIE_STACK_SLOT                                                                                              \
-	8 /* from this bit on: how far above the stack pointer what the program reads lies, in bytes */
-
-/* Of sites that need them: where a value lies on the stack, and how large a frame is, in bytes. */
+#define COOKIE_STACK_CHECK   1 /* the site is the stack check's jump: a hit that grows the stack is not one */
+#define COOKIE_NO_FRAME      2 /* the function has not made its frame yet: the stack's top is its return address */
+/* Of sites that need them: how far above the stack pointer a value lies, and how large a frame is, in bytes. */
 #define COOKIE_SLOT(cookie)  ((cookie) >> 8 & 0xffffff)
 #define COOKIE_FRAME(cookie) ((cookie) >> 32 & 0xffffff)
 
@@ -29,23 +26,10 @@ static __always_inline const struct process *observed(__u32 tgid, __u32 *slot)
 	return bpf_map_lookup_elem(&configurations, slot);
 }
 
-/* Which kind of operation this is: a bit of own_spans and own_metrics. */
-static __always_inline __u32 operation_kind(__u32 signal, __u32 system)
+/* Which kind of operation a request is: a bit of own_spans and own_metrics. */
+static __always_inline __u32 request_kind(__u8 signal)
 {
-	switch (signal) {
-	case SIGNAL_HTTP_SERVER: return OWN_HTTP_SERVER;
-	case SIGNAL_HTTP_CLIENT: return OWN_HTTP_CLIENT;
-	case SIGNAL_RPC_SERVER: return OWN_RPC_SERVER;
-	case SIGNAL_RPC_CLIENT: return OWN_RPC_CLIENT;
-	case SIGNAL_MESSAGING_PUBLISH:
-	case SIGNAL_MESSAGING_RECEIVE: return OWN_MESSAGES;
-	}
-	switch (system) {
-	case SYSTEM_SQL: return OWN_SQL;
-	case SYSTEM_REDIS: return OWN_REDIS;
-	case SYSTEM_POSTGRESQL: return OWN_PGX;
-	}
-	return 0;
+	return signal == SIGNAL_RPC_SERVER ? OWN_RPC_SERVER : OWN_HTTP_SERVER;
 }
 
 /* Whether spans of this kind are wanted of the process. */

@@ -280,8 +280,8 @@ int http2_request_begin(struct go_registers *regs)
 }
 
 /* Whether the goroutine is unwinding, and why. net/http and x/net treat http.ErrAbortHandler as silent; it is an
- * *errors.errorString, recognised by its text so that no symbol is needed. A
- * function that the verifier checks once. */
+ * *errors.errorString, recognised by its text so that no symbol is needed. A function
+ * that the verifier checks once. */
 __noinline int unwinding(const struct process *p, __u64 g)
 {
 	struct go_interface arg;

@@ -58,16 +58,13 @@ int kafka_go_write(struct go_registers *regs)
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_KAFKA_GO};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	struct call *c;
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	c = call_begin_at(regs, p, l, slot, &key);
 	if (!c)
 		return 0;
 	c->count = GO_ARG5(regs);
@@ -126,16 +123,13 @@ int kafka_go_fetch(struct go_registers *regs)
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_KAFKA_GO};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	struct call *c;
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	c = call_begin_at(regs, p, l, slot, &key);
 	if (c)
 		c->object = GO_ARG1(regs);
 	return 0;

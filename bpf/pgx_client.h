@@ -129,7 +129,6 @@ __noinline int pgx_settle(const struct process *p, const struct call_layout *l, 
 	if (e.failed)
 		note_sql_state(l, &e.key, &error);
 	pgx_server(l, &e, ended->conn);
-	find_target(&e.key, e.target);
 	word_route(&e.key, &word);
 	settle_call(p, c, key, &e);
 	return 0;
@@ -142,16 +141,13 @@ int pgx_exec_begin(struct go_registers *regs)
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	struct call *c;
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
 	if (!p || for_database_sql(regs, l))
 		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	c = call_begin_at(regs, p, l, slot, &key);
 	if (!c)
 		return 0;
 	c->client = GO_ARG1(regs);
@@ -278,7 +274,6 @@ int pgx_batch_begin(struct go_registers *regs)
 	struct call_key key = {.subject = GO_ARG1(regs), .library = CALL_PGX};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
 	struct go_slice queries;
 	struct call *c;
 	__u32 slot;
@@ -293,9 +288,7 @@ int pgx_batch_begin(struct go_registers *regs)
 	/* Nothing is sent, and its results are of another type. */
 	if (!queries.len)
 		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	c = call_begin(p, l, slot, &key, GO_G(regs), &ctx);
+	c = call_begin_at(regs, p, l, slot, &key);
 	if (c)
 		c->count = queries.len;
 	return 0;

@@ -127,7 +127,6 @@ static __always_inline void redis_settle(const struct process *p, const struct c
 	e->key.signal = SIGNAL_DB_CLIENT;
 	e->key.system = SYSTEM_REDIS;
 	word_route(&e->key, word);
-	find_target(&e->key, e->target);
 	settle_call(p, c, key, e);
 }
 

@@ -55,7 +55,7 @@ static __always_inline void begin_trace(const struct process *p, struct request 
 {
 	__u64 *trace = (__u64 *)r->trace_id;
 
-	if (!wants_spans(p, operation_kind(r->signal, SYSTEM_NONE))) {
+	if (!wants_spans(p, request_kind(r->signal))) {
 		r->span_id = r->has_parent ? *(const __u64 *)r->parent_id : 0;
 		r->sampled = r->has_parent == PARENT_DECIDED && r->trace_flags & 1;
 		r->decided = 1;

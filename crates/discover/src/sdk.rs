@@ -99,28 +99,27 @@ const TRACE_SDK: &str = "go.opentelemetry.io/otel/sdk/trace.(*TracerProvider).Re
 const METRIC_SDK: &str = "go.opentelemetry.io/otel/sdk/metric.(*MeterProvider).Meter";
 const EXPORTERS: &str = "go.opentelemetry.io/otel/exporters/";
 
-/// The rule: the program links what instruments an operation, the SDK of the signal and an exporter, and its environment
-/// does not switch the signal off. That it calls them cannot be seen from outside; the linker drops what is never called.
-pub fn sdk_signals(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>) -> SdkSignals {
+/// The rule: the program links what instruments an operation, the SDK of the signal and an exporter. That it calls them
+/// cannot be seen from outside; the linker drops what is never called.
+pub fn sdk_signals(binary: &GoBinary<'_>) -> SdkSignals {
     let modules = &binary.build_info().deps;
     let has_module = |path: &str| modules.iter().any(|module| module.path.starts_with(path));
     if !has_module("go.opentelemetry.io/otel/exporters") && !has_module("go.opentelemetry.io/otel/sdk") {
-        return SdkSignals::default();
-    }
-    let variable = |name: &str| environment.get(name).map_or("", String::as_str);
-    if variable("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true") {
         return SdkSignals::default();
     }
     let found = binary.functions_named(&[TRACE_SDK, METRIC_SDK]);
     let linked = |index: usize| found.get(index).is_some_and(Option::is_some);
     let exporters = binary.functions_with_prefix(EXPORTERS);
     let exports = |what: &str| exporters.iter().any(|function| function.name.contains(what));
-    let spans = linked(0) && exports("trace") && variable("OTEL_TRACES_EXPORTER") != "none";
-    let metrics = linked(1) && exports("metric") && variable("OTEL_METRICS_EXPORTER") != "none";
+    let (spans, metrics) = (linked(0) && exports("trace"), linked(1) && exports("metric"));
     if !spans && !metrics {
         return SdkSignals::default();
     }
     let used = |row: &&Instrumentation| {
+        // Each pass over a large program's names takes milliseconds.
+        if !modules.iter().any(|module| row.package.starts_with(&module.path)) {
+            return None;
+        }
         let functions = binary.functions_with_prefix(row.package);
         let has = |mark: &str| functions.iter().any(|function| function.name.contains(mark));
         row.marks.iter().any(|mark| has(mark)).then(|| (row.of, has(row.metrics)))
@@ -134,6 +133,19 @@ pub fn sdk_signals(binary: &GoBinary<'_>, environment: &BTreeMap<String, String>
     SdkSignals {
         spans: if spans { all } else { Operations::NONE },
         metrics: if metrics { counted } else { Operations::NONE },
+    }
+}
+
+impl SdkSignals {
+    /// Those that the process's environment does not switch off.
+    #[must_use]
+    pub fn in_environment(self, environment: &BTreeMap<String, String>) -> Self {
+        let variable = |name: &str| environment.get(name).map_or("", String::as_str);
+        let disabled = variable("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true");
+        let left = |signal: Operations, exporter: &str| {
+            if disabled || variable(exporter) == "none" { Operations::NONE } else { signal }
+        };
+        Self { spans: left(self.spans, "OTEL_TRACES_EXPORTER"), metrics: left(self.metrics, "OTEL_METRICS_EXPORTER") }
     }
 }
 

@@ -413,6 +413,9 @@ impl Probes {
     pub fn take_aggregates_with(&self, ended: &HashSet<ProcessId>) -> io::Result<Vec<(RedKey, RedValue)>> {
         let map = &self.skel.maps.aggregates;
         let (mut keys, mut taken) = (Vec::new(), Vec::new());
+        if ended.is_empty() {
+            return Ok(taken);
+        }
         batch::for_each(map, |bytes, _| {
             if let Ok(key) = RedKey::decode(bytes)
                 && let PeerRef::Process(peer) = key.peer

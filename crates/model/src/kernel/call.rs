@@ -343,7 +343,7 @@ impl CallRecord {
             batch: last.filter(|_| has_batches),
             status: if is_database { 0 } else { b.u16(88) },
             method: Method::from_byte(if is_database { 0 } else { b.u8(98) }),
-            code: ErrorCode::unpack(b.u16(88), b.u8(98), b.u8(107)).filter(|_| is_database),
+            code: ErrorCode::unpack(b.u16(88), b.u8(98), b.u8(99)).filter(|_| is_database),
             protocol: if is_database { 0 } else { b.u8(99) },
             outcome: Outcome::from_byte(b.u8(100)),
             tls: b.u8(101) != 0,

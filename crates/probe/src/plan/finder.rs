@@ -2,7 +2,7 @@
 
 use super::PlannedSite;
 use crate::table::{Probe, SERVE, SERVE_HTTP, Target, XNET_SERVERS, probes};
-use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Register, Registers, Shape, Site, Want, Which};
+use trigon_gobin::site::{self, Body, Guard, NoSite, Policy, Registers, Shape, Site, Want, Which};
 use trigon_gobin::{Function, GoBinary};
 
 /// `COOKIE_STACK_CHECK` of `bpf/hit.h`.
@@ -48,8 +48,6 @@ const BARRIERS: [&str; 9] = [
     "runtime.gcWriteBarrier8",
     "runtime.wbZero",
 ];
-/// `COOKIE_STACK_SLOT` of `bpf/hit.h`.
-const COOKIE_STACK_SLOT: u32 = 8;
 const DEFERRETURN: &str = "runtime.deferreturn";
 
 impl<'b, 'd> Finder<'b, 'd> {
@@ -120,6 +118,12 @@ impl<'b, 'd> Finder<'b, 'd> {
 
     pub(super) fn find(&self, function: &Function<'d>, want: &Want) -> Result<Vec<Site>, NoSite> {
         self.find_by(function, want, self.policy)
+    }
+
+    /// Each place by itself, with where it comes from.
+    pub(super) fn find_each(&self, function: &Function<'d>, want: &Want) -> Result<Vec<site::Placed>, NoSite> {
+        let (arch, body) = (self.binary.arch(), self.body(function));
+        site::find_each(arch, &body, want, self.policy, &|address| self.is_morestack(address))
     }
 
     pub(super) fn find_by(&self, function: &Function<'d>, want: &Want, by: &Policy) -> Result<Vec<Site>, NoSite> {
@@ -207,28 +211,8 @@ impl<'b, 'd> Finder<'b, 'd> {
         }
     }
 
-    fn barriers(&self) -> Vec<u64> {
+    pub(super) fn barriers(&self) -> Vec<u64> {
         BARRIERS.iter().filter_map(|name| self.function(name)).map(|function| function.entry).collect()
-    }
-
-    /// The site, and in its cookie where the handler's argument lies on the stack.
-    fn before_handler(&self, probe: &'static Probe, function: &str, callee: &str) -> Result<Vec<PlannedSite>, NoPlace> {
-        let no_site = |why: NoSite| NoPlace::loss(format!("{function}: {why}"));
-        let (outer, callee_at) = self.caller(function, callee)?;
-        let (arch, body) = (self.binary.arch(), Body { entry: outer.entry, code: self.binary.code(outer) });
-        let past = Want::PastIndirectCall { callee: callee_at, through: self.barriers() };
-        let placed = site::find_each(arch, &body, &past, self.policy, &|address| self.is_morestack(address));
-        let handlers = placed.map_err(no_site)?;
-        let slot = match handlers.as_slice() {
-            [handler] => site::argument_slot(arch, &body, handler.at, Register::Ax),
-            _ => None,
-        };
-        let slot = slot.and_then(|slot| u32::try_from(slot).ok()).ok_or_else(|| no_site(NoSite::NotSpilled))?;
-        let which = Which::BeforeIndirectCall { through: self.barriers() };
-        let want = Want::AtCall { callee: callee_at, which, within: Vec::new() };
-        let mut planned = self.planned(probe, outer, self.find(outer, &want).map_err(no_site)?)?;
-        planned.iter_mut().for_each(|site| site.cookie |= u64::from(slot) << COOKIE_STACK_SLOT);
-        Ok(planned)
     }
 
     fn inlined_ranges(&self, outer: &Function<'d>, inlined: &str) -> Vec<std::ops::Range<u64>> {

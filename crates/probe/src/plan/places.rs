@@ -106,49 +106,42 @@ pub(super) fn unfit(when: When, info: &BuildInfo) -> Option<NoPlace> {
             (!fits).then(|| NoPlace::nothing_to_see(format!("{} has other code", info.go_version_raw)))
         }
         When::Module { path, major, first, last } => {
-            unfit_module(path, info, |version| version.0 == major && (first..=last).contains(&version.1))
+            unfit_module(path, info, minor, |version| version.0 == major && (first..=last).contains(&version.1))
         }
-        When::Patches { path, minor, first, last } => {
-            unfit_module(path, info, |version| (version.0, version.1) == minor && (first..=last).contains(&version.2))
-        }
-        When::Releases { path, major, first, last } => {
-            let Some(module) = info.deps.iter().find(|module| module.path == path) else {
-                return Some(NoPlace::nothing_to_see(format!("{path} is not linked")));
-            };
-            let Some(release) = release(&module.version) else {
-                return Some(NoPlace::loss(format!("{path} {} is no release that was checked", module.version)));
-            };
-            let fits = release.0 == major && (first..=last).contains(&(release.1, release.2));
-            (!fits).then(|| NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
-        }
+        When::Releases { path, major, first, last } => unfit_module(path, info, release, |version| {
+            version.0 == major && (first..=last).contains(&(version.1, version.2))
+        }),
         When::Always | When::Together | When::Apart => None,
     }
 }
 
-/// Major, minor and patch of `v5.0.8`; of nothing between releases, such as `v5.0.8-rc.1`.
-fn release(version: &str) -> Option<(u64, u64, u64)> {
-    let (major, minor, _) = numbers(version)?;
-    let patch = version.splitn(3, '.').nth(2)?;
-    Some((major, minor, patch.parse().ok()?))
-}
-
-/// Why a row is not for the release of this module that the program links; nothing if it is.
-fn unfit_module(path: &str, info: &BuildInfo, fits: impl Fn((u64, u64, u64)) -> bool) -> Option<NoPlace> {
+/// Why a row is not for the version of this module that the program links; nothing if it is.
+fn unfit_module<V>(
+    path: &str,
+    info: &BuildInfo,
+    read: impl Fn(&str) -> Option<V>,
+    fits: impl Fn(V) -> bool,
+) -> Option<NoPlace> {
     let Some(module) = info.deps.iter().find(|module| module.path == path) else {
         return Some(NoPlace::nothing_to_see(format!("{path} is not linked")));
     };
-    let Some(version) = numbers(&module.version) else {
+    let Some(version) = read(&module.version) else {
         return Some(NoPlace::loss(format!("{path} {} is no release that was checked", module.version)));
     };
     (!fits(version)).then(|| NoPlace::nothing_to_see(format!("{path} {} has other code", module.version)))
 }
 
-/// The three numbers of `v9.14.1` or `v9.18.0-beta.1`.
-fn numbers(version: &str) -> Option<(u64, u64, u64)> {
-    let mut parts = version.strip_prefix('v')?.splitn(3, '.');
-    let (major, minor, patch) = (parts.next()?, parts.next()?, parts.next()?);
-    let patch = patch.split(['-', '+']).next()?;
-    Some((major.parse().ok()?, minor.parse().ok()?, patch.parse().ok()?))
+/// Major and minor of `v9.14.1` or `v9.18.0-beta.1`.
+fn minor(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Major, minor and patch of `v5.0.8`; of nothing between releases, such as `v5.0.8-rc.1`.
+fn release(version: &str) -> Option<(u64, u64, u64)> {
+    let (major, minor) = minor(version)?;
+    let patch = version.splitn(3, '.').nth(2)?;
+    Some((major, minor, patch.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -157,10 +150,10 @@ mod tests {
 
     #[test]
     fn versions_of_modules() {
-        assert_eq!(numbers("v9.14.1"), Some((9, 14, 1)));
-        assert_eq!(numbers("v9.18.0-beta.1"), Some((9, 18, 0)));
-        assert_eq!(numbers("(devel)"), None);
-        assert_eq!(numbers("v9"), None);
+        assert_eq!(minor("v9.14.1"), Some((9, 14)));
+        assert_eq!(minor("v9.18.0-beta.1"), Some((9, 18)));
+        assert_eq!(minor("(devel)"), None);
+        assert_eq!(minor("v9"), None);
         assert_eq!(release("v5.0.12"), Some((5, 0, 12)));
         assert_eq!(release("v5.0.8-0.20240101000000-abcdefabcdef"), None);
         assert_eq!(release("v5.0"), None);

@@ -4,7 +4,7 @@ use super::PlannedSite;
 use super::finder::{Finder, NoPlace};
 use crate::table::Probe;
 use trigon_gobin::Function;
-use trigon_gobin::site::{self, Policy, Register, Registers, Shape, Want, Which};
+use trigon_gobin::site::{self, NoSite, Policy, Register, Registers, Shape, Want, Which};
 
 /// Where `COOKIE_SLOT` and `COOKIE_FRAME` of `bpf/hit.h` have their bytes.
 const SLOT_SHIFT: u32 = 8;
@@ -20,6 +20,30 @@ fn bits(function: &str, value: i32, shift: u32) -> Result<u64, NoPlace> {
 }
 
 impl<'d> Finder<'_, 'd> {
+    /// The site, and in its cookie where the handler's argument lies on the stack.
+    pub(super) fn before_handler(
+        &self,
+        probe: &'static Probe,
+        function: &str,
+        callee: &str,
+    ) -> Result<Vec<PlannedSite>, NoPlace> {
+        let no_site = |why: NoSite| NoPlace::loss(format!("{function}: {why}"));
+        let (outer, callee_at) = self.caller(function, callee)?;
+        let (arch, body) = (self.binary.arch(), self.body(outer));
+        let past = Want::PastIndirectCall { callee: callee_at, through: self.barriers() };
+        let handlers = self.find_each(outer, &past).map_err(no_site)?;
+        let slot = match handlers.as_slice() {
+            [handler] => site::argument_slot(arch, &body, handler.at, Register::Ax),
+            _ => None,
+        };
+        let slot = bits(function, slot.ok_or_else(|| no_site(NoSite::NotSpilled))?, SLOT_SHIFT)?;
+        let which = Which::BeforeIndirectCall { through: self.barriers() };
+        let want = Want::AtCall { callee: callee_at, which, within: Vec::new() };
+        let mut planned = self.planned(probe, outer, self.find(outer, &want).map_err(no_site)?)?;
+        planned.iter_mut().for_each(|site| site.cookie |= slot);
+        Ok(planned)
+    }
+
     /// Behind the only call of a function that is given the address of a place on its caller's stack.
     pub(super) fn after_call_with_place(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! Sites and registers: `producer.go` and `consumer.go` of 1.14.0 to 1.22.3.
 
-use super::{CallPlace, Calls, Library, Probe, Program, Role, Step, Structs, Target, When, Within};
+use super::{CallPlace, Calls, Library, Probe, Program, Step, Structs, Target, When, Within, call};
 use trigon_gobin::site::Register::{Ax, Bx, Cx, Di, R8, Si};
 
 /// The module.
@@ -21,7 +21,7 @@ const TAKE: &[&str] = &[
 const TAKE_SOME: &[&str] = &["github.com/twmb/franz-go/pkg/kgo.(*source).takeNBuffered"];
 
 const fn row(
-    (calls, step): (Calls, Step),
+    kind: (Calls, Step),
     id: &'static str,
     purpose: &'static str,
     reads: &'static [Structs],
@@ -29,17 +29,10 @@ const fn row(
     target: Target,
 ) -> Probe {
     Probe {
-        id,
-        library: Library::Franz,
-        purpose,
-        role: Role::Call(calls, step),
         when: When::Module { path: FRANZ, major: 1, first: 14, last: 22 },
-        reads,
-        program,
-        target,
         hits: "1 a record",
         versions: "1.14 to 1.22",
-        misses: "",
+        ..call(Library::Franz, kind, id, purpose, reads, program, target)
     }
 }
 

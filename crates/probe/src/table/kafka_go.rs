@@ -2,7 +2,7 @@
 //!
 //! Sites and registers: `writer.go` and `reader.go` of 0.4.42 to 0.4.51, which differ in comments alone there.
 
-use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
+use super::{Calls, Library, Probe, Program, Step, Structs, Target, When, call};
 use trigon_gobin::site::Register::{Ax, Bx, Cx, Di, Si};
 
 /// Import path and module.
@@ -12,7 +12,7 @@ const WRITE: &str = "github.com/segmentio/kafka-go.(*Writer).WriteMessages";
 const FETCH: &str = "github.com/segmentio/kafka-go.(*Reader).FetchMessage";
 
 const fn row(
-    (calls, step): (Calls, Step),
+    kind: (Calls, Step),
     id: &'static str,
     purpose: &'static str,
     reads: &'static [Structs],
@@ -20,17 +20,9 @@ const fn row(
     target: Target,
 ) -> Probe {
     Probe {
-        id,
-        library: Library::KafkaGo,
-        purpose,
-        role: Role::Call(calls, step),
-        when: When::Patches { path: KAFKA_GO, minor: (0, 4), first: 42, last: 51 },
-        reads,
-        program,
-        target,
-        hits: "1 a call",
+        when: When::Releases { path: KAFKA_GO, major: 0, first: (4, 42), last: (4, 51) },
         versions: "0.4.42 to 0.4.51",
-        misses: "",
+        ..call(Library::KafkaGo, kind, id, purpose, reads, program, target)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Sites and registers: `conn.go`, `rows.go` and `batch.go` of 5.0.0 to 5.13.0. A query keeps its start in its rows, whose end
 //! is the one hit that it takes. A batch ends in the deferred function of its `Close`, on each of its paths.
 
-use super::{CallPlace, Calls, Library, Probe, Program, Role, Step, Structs, Target, When, Within};
+use super::{CallPlace, Calls, Library, Probe, Program, Step, Structs, Target, When, Within, call};
 use trigon_gobin::site::Register::{Ax, Bx, Cx, Di, Dx, Si};
 
 /// Import path and module.
@@ -24,17 +24,10 @@ const fn row(
     target: Target,
 ) -> Probe {
     Probe {
-        id,
-        library: Library::Pgx,
-        purpose,
-        role: Role::Call(calls, step),
         when: When::Module { path: PGX, major: 5, first: 0, last: 13 },
-        reads: &[Structs::Pgx],
-        program,
-        target,
         hits: "1 a statement",
         versions: "5.0 to 5.13",
-        misses: "",
+        ..call(Library::Pgx, (calls, step), id, purpose, &[Structs::Pgx], program, target)
     }
 }
 

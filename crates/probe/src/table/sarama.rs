@@ -3,7 +3,7 @@
 //! Sites and registers: `sync_producer.go`, `async_producer.go` and `consumer.go` of 1.40.1 to 1.61.1. Up to 1.61.0
 //! `returnErrors` calls `returnError` for each message, then it is the other way round.
 
-use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
+use super::{Calls, Library, Probe, Program, Step, Structs, Target, When, call};
 use trigon_gobin::site::Register::{Ax, Bx, Cx};
 
 /// Import path and module.
@@ -12,7 +12,7 @@ pub(crate) const SARAMA: &str = "github.com/IBM/sarama";
 const RETURN_ERROR: &str = "github.com/IBM/sarama.(*asyncProducer).returnError";
 
 const fn row(
-    (calls, step): (Calls, Step),
+    kind: (Calls, Step),
     id: &'static str,
     purpose: &'static str,
     reads: &'static [Structs],
@@ -20,17 +20,10 @@ const fn row(
     target: Target,
 ) -> Probe {
     Probe {
-        id,
-        library: Library::Sarama,
-        purpose,
-        role: Role::Call(calls, step),
         when: When::Module { path: SARAMA, major: 1, first: 40, last: 61 },
-        reads,
-        program,
-        target,
         hits: "1 a message",
         versions: "1.40 to 1.61",
-        misses: "",
+        ..call(Library::Sarama, kind, id, purpose, reads, program, target)
     }
 }
 
@@ -77,7 +70,7 @@ pub(super) const PROBES: &[Probe] = &[
     failed(
         "sarama.send.failed.1.61.0",
         "1.61.0",
-        When::Patches { path: SARAMA, minor: (1, 61), first: 0, last: 0 },
+        When::Releases { path: SARAMA, major: 1, first: (61, 0), last: (61, 0) },
         Program::SaramaFailedOne,
         Target::Entry { function: RETURN_ERROR, needs: &[Bx] },
     ),
@@ -86,7 +79,7 @@ pub(super) const PROBES: &[Probe] = &[
         ..failed(
             "sarama.send.failed.1.61.1",
             "1.61.1",
-            When::Patches { path: SARAMA, minor: (1, 61), first: 1, last: 1 },
+            When::Releases { path: SARAMA, major: 1, first: (61, 1), last: (61, 1) },
             Program::SaramaFailed,
             Target::Entry { function: "github.com/IBM/sarama.(*asyncProducer).returnErrors", needs: &[Bx, Cx] },
         )

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use trigon_discover::{OwnCollectors, own_collectors};
+use trigon_discover::{OwnCollectors, SdkSignals, own_collectors};
 use trigon_gobin::site::CostClass;
 use trigon_gobin::{GoBinary, Segment};
 use trigon_goruntime::{Build, RuntimeLayout, SnapshotReader};
@@ -24,12 +24,14 @@ pub(crate) struct Executable {
     pub(crate) build: Build,
     /// Collectors of the runtime that it brings itself.
     pub(crate) own: OwnCollectors,
+    /// What it exports itself through its own SDK, unless its environment says otherwise.
+    pub(crate) sdk: SdkSignals,
     /// Why its runtime cannot be read, if so.
     pub(crate) unreadable: Option<String>,
 }
 
 impl Executable {
-    fn new(binary: &GoBinary<'_>, file: File) -> Self {
+    pub(super) fn new(binary: &GoBinary<'_>, file: File, sdk: SdkSignals) -> Self {
         let layout = RuntimeLayout::resolve(binary, 0);
         Self {
             file,
@@ -38,6 +40,7 @@ impl Executable {
             layout,
             build: Build::of(binary.build_info()),
             own: own_collectors(binary),
+            sdk,
         }
     }
 
@@ -95,8 +98,7 @@ impl Executables {
     }
 
     /// Takes an executable in; nothing is attached to it yet.
-    pub(crate) fn insert(&mut self, id: FileId, binary: &GoBinary<'_>, file: File, mut plan: Plan) -> &Entry {
-        let executable = Executable::new(binary, file);
+    pub(crate) fn insert(&mut self, id: FileId, executable: Executable, mut plan: Plan) -> &Entry {
         if plan.sees_stops()
             && let Err(why) = gc::places(&executable.layout)
         {

@@ -260,14 +260,15 @@ impl Observer {
         if let Some(reason) = self.choices.selection.refuses(&candidate) {
             return Err(Refusal::NotWanted(reason.to_owned()));
         }
-        let sdk = sdk_signals(&binary, &process.environment);
-        let own = if self.choices.skip_sdk { sdk } else { SdkSignals::default() };
         let entry = match process.entry_address() {
             Err(error) if error.is_over() => return Ok(Found::Nothing),
             entry => entry.map_err(failed)?,
         };
         let bias = entry.wrapping_sub(binary.entry_point());
         let file_id = self.probes.file_at(process.pid, entry).map_err(failed)?;
+        // What is linked is looked for once for all processes that run it.
+        let sdk = self.executables.get(file_id).map_or_else(|| sdk_signals(&binary), |entry| entry.executable.sdk);
+        let own = if self.choices.skip_sdk { sdk.in_environment(&process.environment) } else { SdkSignals::default() };
         let policy = self.kernel.policy(self.choices.allow_stepped);
         let plan = self.executables.get(file_id).is_none().then(|| Plan::of(&binary, &policy));
         copy.check().map_err(failed)?;
@@ -295,7 +296,7 @@ impl Observer {
             _ => {}
         }
         if let Some(plan) = plan {
-            self.executables.insert(file_id, &binary, file, plan);
+            self.executables.insert(file_id, Executable::new(&binary, file, sdk), plan);
         }
         let seen = self.attach(process, file_id, requests.is_ok(), wanted)?;
         if let Err(why) = &requests

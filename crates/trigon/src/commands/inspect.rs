@@ -70,7 +70,7 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: &Plan) ->
         let resource = resource(process, info, &Host::default());
         fields.insert("pid".into(), json!(process.pid));
         fields.insert("service_name".into(), json!(resource.service_name()));
-        let sdk = sdk_signals(binary, &process.environment);
+        let sdk = sdk_signals(binary).in_environment(&process.environment);
         fields.insert("sdk_exports".into(), json!({"spans": sdk.spans.names(), "metrics": sdk.metrics.names()}));
     }
     let layout = RuntimeLayout::resolve(binary, 0);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -67,12 +67,20 @@ impl Agent {
     /// # Errors
     /// It ended before.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        Self::start_other(&executable()?, arguments, environment)
+    }
+
+    /// As [`Self::start`], of another build of it.
+    ///
+    /// # Errors
+    /// It ended before.
+    pub fn start_other(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         crate::require_root()?;
         let chosen = arguments.iter().any(|argument| ["--pid", "--config"].contains(argument));
         let own =
             [golang::cache(), std::env::temp_dir()].map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
         let own = (!chosen).then(|| (INCLUDE, format!("[{}]", own.join(", "))));
-        let mut child = Command::new(executable()?)
+        let mut child = Command::new(executable)
             .envs(own)
             .args(["run", "--output", "json", "--listen", "127.0.0.1:0"])
             .args(arguments)

@@ -44,21 +44,25 @@ struct Figures {
 }
 
 /// Runs all. Arguments: the seconds of each measurement, the programs to measure instead of all (`calls`: what
-/// calls cost; `runtime`: the reading of runtimes), and `big` for the start of an executable of more than 100 MB besides.
+/// calls cost, or one of its workloads, such as `echo`; `runtime`: the reading of runtimes), `big` for the start of an
+/// executable of more than 100 MB besides, and `against=PATH` for another agent that the calls are measured with too.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (numbers, names): (Vec<_>, Vec<_>) =
         arguments.iter().map(String::as_str).partition(|argument| argument.parse::<u64>().is_ok());
     let seconds: u64 = numbers.first().map_or(Ok(4), |text| text.parse())?;
-    if let Some(unknown) = names.iter().find(|name| **name != "big" && !PROGRAMS.contains(name)) {
-        anyhow::bail!("{unknown} is none of {PROGRAMS:?}, and not big");
+    let (against, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("against="));
+    let against = against.first().and_then(|argument| argument.split_once('=')).map(|(_, path)| Path::new(path));
+    let is_workload = crate::bench_calls::is_workload;
+    if let Some(unknown) = names.iter().find(|name| **name != "big" && !PROGRAMS.contains(name) && !is_workload(name)) {
+        anyhow::bail!("{unknown} is none of {PROGRAMS:?}, no workload of calls, and not big");
     }
     let chosen = |name: &str| names.iter().all(|n| *n == "big") || names.contains(&name);
     trigon_tests::require_root()?;
     if SERVERS.iter().any(|program| chosen(program)) {
         requests(seconds, chosen)?;
     }
-    if chosen("calls") {
-        crate::bench_calls::run(seconds)?;
+    if chosen("calls") || names.iter().any(|name| is_workload(name)) {
+        crate::bench_calls::run(seconds, |workload| chosen("calls") || chosen(workload), against)?;
     }
     if chosen("runtime") {
         crate::bench_runtime::run()?;

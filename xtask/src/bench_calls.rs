@@ -4,27 +4,29 @@
 use crate::bench::cpu_seconds;
 use anyhow::{Context, Result};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use trigon_tests::agent::Agent;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::Receiver;
 
-const ROUNDS: usize = 3;
-/// Share of spans, and how it is called in the output.
-const RATIOS: [(&str, &str); 2] = [("0.01", "1 % of spans"), ("1", "all spans")];
-const WORKLOADS: [(&str, Workload); 5] = [
-    ("gRPC echo, served", Workload::Echo),
-    ("HTTP to HTTP", Workload::Http),
-    ("HTTP to gRPC", Workload::Grpc),
-    ("10 SELECTs, 10k/s", Workload::Sql),
-    ("10 Redis GETs, 10k/s", Workload::Redis),
+const ROUNDS: usize = 5;
+/// Name of an argument, how it is called in the output, and what it is.
+const WORKLOADS: [(&str, &str, Workload); 6] = [
+    ("echo", "gRPC echo, served", Workload::Echo),
+    ("echo-rate", "gRPC echo, 5k/s", Workload::EchoAtRate),
+    ("http-chain", "HTTP to HTTP", Workload::Http),
+    ("grpc-chain", "HTTP to gRPC", Workload::Grpc),
+    ("sql", "10 SELECTs, 10k/s", Workload::Sql),
+    ("redis", "10 Redis GETs, 10k/s", Workload::Redis),
 ];
 
 #[derive(Clone, Copy)]
 enum Workload {
     /// The echo serves, and calls nobody.
     Echo,
+    EchoAtRate,
     Http,
     Grpc,
     /// Over `database/sql` to a driver in the program, which answers at once.
@@ -37,7 +39,7 @@ impl Workload {
     /// Client operations in one request; of the echo the one that is served.
     fn operations(self) -> f64 {
         match self {
-            Self::Echo | Self::Http | Self::Grpc => 1.0,
+            Self::Echo | Self::EchoAtRate | Self::Http | Self::Grpc => 1.0,
             Self::Sql | Self::Redis => 10.0,
         }
     }
@@ -46,37 +48,60 @@ impl Workload {
     fn rate(self) -> Option<&'static str> {
         match self {
             Self::Echo | Self::Http | Self::Grpc => None,
+            Self::EchoAtRate => Some("5000"),
             Self::Sql | Self::Redis => Some("1000"),
         }
     }
 }
 
+/// An agent and its settings, and how they are called in the output.
+struct Setting<'a> {
+    name: String,
+    ratio: &'static str,
+    executable: &'a Path,
+}
+
 /// Microseconds of CPU for each request of the observed program, and requests a second.
 type Figures = (f64, f64);
 
-/// Runs all, each measurement for so many seconds.
-pub(crate) fn run(seconds: u64) -> Result<()> {
+/// Whether an argument names a workload.
+pub(crate) fn is_workload(name: &str) -> bool {
+    WORKLOADS.iter().any(|(argument, ..)| *argument == name)
+}
+
+/// Runs those that are chosen, each measurement for so many seconds; with another agent to compare with, also that one, in
+/// the same alternation.
+pub(crate) fn run(seconds: u64, chosen: impl Fn(&str) -> bool, against: Option<&Path>) -> Result<()> {
     println!("\nmedians of {ROUNDS} rounds of {seconds} s, in alternation; the observed program has GOMAXPROCS=1\n");
     println!("+ µs/op has the request's own share in it, as have all microseconds\n");
     println!(
-        "{:<21} {:<14} {:>8} {:>7} {:>7} {:>7} {:>9} {:>7}",
+        "{:<21} {:<20} {:>8} {:>7} {:>7} {:>7} {:>9} {:>7}",
         "program", "agent", "app µs", "+ µs", "+ µs/op", "×", "req/s", "×"
     );
-    for (name, workload) in WORKLOADS {
+    let own = trigon_tests::agent::executable()?;
+    let mut settings = vec![
+        Setting { name: "1 % of spans".to_owned(), ratio: "0.01", executable: &own },
+        Setting { name: "all spans".to_owned(), ratio: "1", executable: &own },
+    ];
+    if let Some(executable) = against {
+        settings.push(Setting { name: "the other, 1 %".to_owned(), ratio: "0.01", executable });
+    }
+    for (_, name, workload) in WORKLOADS.into_iter().filter(|(argument, ..)| chosen(argument)) {
         let mut without = Vec::new();
-        let mut with: Vec<Vec<Figures>> = RATIOS.iter().map(|_| Vec::new()).collect();
+        let mut with: Vec<Vec<Figures>> = settings.iter().map(|_| Vec::new()).collect();
         for _ in 0..ROUNDS {
             without.push(measure(workload, seconds, None)?);
-            for ((ratio, _), results) in RATIOS.iter().zip(&mut with) {
-                results.push(measure(workload, seconds, Some(ratio))?);
+            for (setting, results) in settings.iter().zip(&mut with) {
+                results.push(measure(workload, seconds, Some(setting))?);
             }
         }
         let (base, rate) = median(&without);
-        println!("{name:<21} {:<14} {base:>8.2} {:>7} {:>7} {:>7} {rate:>9.0}", "none", "", "", "");
-        for ((_, agent), results) in RATIOS.iter().zip(&with) {
+        println!("{name:<21} {:<20} {base:>8.2} {:>7} {:>7} {:>7} {rate:>9.0}", "none", "", "", "");
+        for (setting, results) in settings.iter().zip(&with) {
             let (micros, observed) = median(results);
             println!(
-                "{name:<21} {agent:<14} {micros:>8.2} {:>7.2} {:>7.2} {:>7.3} {observed:>9.0} {:>7.3}",
+                "{name:<21} {:<20} {micros:>8.2} {:>7.2} {:>7.2} {:>7.3} {observed:>9.0} {:>7.3}",
+                setting.name,
                 micros - base,
                 (micros - base) / workload.operations(),
                 micros / base,
@@ -95,39 +120,40 @@ fn median(all: &[Figures]) -> Figures {
     (middle(all.iter().map(|f| f.0).collect()), middle(all.iter().map(|f| f.1).collect()))
 }
 
-fn measure(workload: Workload, seconds: u64, ratio: Option<&str>) -> Result<Figures> {
+fn measure(workload: Workload, seconds: u64, setting: Option<&Setting<'_>>) -> Result<Figures> {
     let one = [("GOMAXPROCS", "1")];
     let rpc = build("rpc", &Build::default().flag("-modfile=go.latest.mod"))?;
     let echo = match workload {
         Workload::Http => Server::start(&build("hello", &Build::default())?, &[], &one)?,
-        Workload::Echo | Workload::Grpc => Server::start(&rpc, &[], &one)?,
+        Workload::Echo | Workload::EchoAtRate | Workload::Grpc => Server::start(&rpc, &[], &one)?,
         Workload::Sql | Workload::Redis => Server::start(&build("stores", &Build::default())?, &[], &one)?,
     };
     let edge = match workload {
-        Workload::Echo | Workload::Sql | Workload::Redis => None,
+        Workload::Echo | Workload::EchoAtRate | Workload::Sql | Workload::Redis => None,
         Workload::Http => Some(Server::start(&build("caller", &Build::default())?, &[], &one)?),
         Workload::Grpc => Some(Server::start(&rpc, &["-edge", &echo.address], &one)?),
     };
     let observed = edge.as_ref().unwrap_or(&echo);
     let receiver = Receiver::start_counting_only()?;
-    let agent = ratio.map(|ratio| {
+    let agent = setting.map(|setting| {
         let environment = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("TRIGON_TRACES_RATIO", ratio),
+            ("TRIGON_TRACES_RATIO", setting.ratio),
             ("TRIGON_KERNEL_RING_BYTES", "8388608"),
             ("TRIGON_EXPORT_OTLP_QUEUE_SPANS", "200000"),
             ("TRIGON_EXPORT_OTLP_QUEUE_BYTES", "200000000"),
         ];
-        let mut agent = Agent::start(&["--pid", &observed.pid().to_string()], &environment)?;
+        let mut agent = Agent::start_other(setting.executable, &["--pid", &observed.pid().to_string()], &environment)?;
         agent.observes(observed.pid())?;
         anyhow::Ok(agent)
     });
     let agent = agent.transpose()?;
     let load = |seconds: &str| -> Result<Value> {
         let path = match workload {
-            Workload::Echo => {
-                let done = Command::new(&rpc).args(["-load", &echo.address, "-d", seconds]).output()?;
+            Workload::Echo | Workload::EchoAtRate => {
+                let rate = workload.rate().unwrap_or("0");
+                let done = Command::new(&rpc).args(["-load", &echo.address, "-d", seconds, "-rate", rate]).output()?;
                 return Ok(serde_json::from_slice(&done.stdout)?);
             }
             Workload::Http => format!("/call?url=http://{}/", echo.address),

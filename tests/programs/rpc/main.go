@@ -139,7 +139,8 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // load calls the echo from so many goroutines until the time is over, and prints how often.
-func load(target string, callers int, duration time.Duration) {
+// load calls from so many goroutines, at rate calls a second altogether, or as fast as it can (0). Who is late does not wait.
+func load(target string, callers int, rate float64, duration time.Duration) {
 	connection, err := grpc.Dial(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		log.Fatal(err)
@@ -149,16 +150,20 @@ func load(target string, callers int, duration time.Duration) {
 	begun := time.Now()
 	for i := 0; i < callers; i++ {
 		all.Add(1)
-		go func() {
+		go func(i int) {
 			defer all.Done()
 			word, reply := wrapperspb.String("word"), new(wrapperspb.StringValue)
-			for time.Since(begun) < duration {
+			for call := 0; time.Since(begun) < duration; call++ {
+				if rate > 0 {
+					due := (float64(call) + float64(i)/float64(callers)) * float64(callers) / rate
+					time.Sleep(time.Until(begun.Add(time.Duration(due * float64(time.Second)))))
+				}
 				if err := connection.Invoke(context.Background(), "/echo.Echo/Say", word, reply); err != nil {
 					log.Fatal(err)
 				}
 				sent.Add(1)
 			}
-		}()
+		}(i)
 	}
 	all.Wait()
 	fmt.Printf("{\"sent\": %d, \"rate\": %f}\n", sent.Load(), float64(sent.Load())/time.Since(begun).Seconds())
@@ -167,12 +172,13 @@ func load(target string, callers int, duration time.Duration) {
 func main() {
 	to := flag.String("load", "", "call the echo at this address from -callers goroutines for -d, and print how often")
 	callers := flag.Int("callers", 64, "goroutines of -load")
+	rate := flag.Float64("rate", 0, "calls a second of -load over all callers; 0: as fast as answers come")
 	duration := flag.Duration("d", 4*time.Second, "time of -load")
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	target := flag.String("edge", "", "serve HTTP and call the echo at this address")
 	flag.Parse()
 	if *to != "" {
-		load(*to, *callers, *duration)
+		load(*to, *callers, *rate, *duration)
 		return
 	}
 	listener, err := net.Listen("tcp", *listen)

@@ -14,7 +14,9 @@ use crate::table::{Row, Samples, Table};
 use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
+use trigon_model::kernel::{
+    CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, StreamRecord, ThreadTimes,
+};
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span, SpanId, TraceId};
 
 /// Bounds of what a [`Pipeline`] keeps.
@@ -228,6 +230,10 @@ impl Pipeline {
         match event {
             Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(Signal::Span),
             Ok(Event::Call(record)) => self.on_call(&record, now_unix_nano).map(Signal::Span),
+            Ok(Event::Stream(record)) => {
+                self.on_stream(&record, now_unix_nano);
+                None
+            }
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
@@ -255,6 +261,11 @@ impl Pipeline {
         let mut span = call_span(record, resource, &self.clock);
         not_after(&mut span, now_unix_nano);
         self.pass(span, record.joinable, now_unix_nano)
+    }
+
+    fn on_stream(&mut self, record: &StreamRecord, now_unix_nano: u64) {
+        self.graph.note_stream(record, &self.processes);
+        self.joins.note_stream(record, now_unix_nano);
     }
 
     /// A span, unless it has to wait for what its trace turns out to be.

@@ -30,4 +30,5 @@ const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 // double word and 4 half words; of three clients of Kafka 12 half words each.
 // SAFETY: `repr(C)`, and the size asserted below is the sum of those fields, so that nothing lies between them.
 unsafe impl Plain for types::call_layout {}
-const _: () = assert!(size_of::<types::call_layout>() == 8 + 24 + 8 + 16 * 16 + 24 + 32 + 64 + 16 + 24 + 16 + 104 + 72);
+const _: () =
+    assert!(size_of::<types::call_layout>() == 8 + 24 + 8 + 16 * 16 + 24 + 32 + 64 + 64 + 16 + 24 + 16 + 104 + 72);

@@ -10,6 +10,7 @@ use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::requests::RequestMetrics;
 use crate::route::{RouteProblem, RouteSource, Routes};
 use crate::span::{server_span, span_trace_state};
+use crate::statement::Statements;
 use crate::table::{Row, Samples, Table};
 use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
@@ -115,6 +116,7 @@ pub struct Pipeline {
     gc: Gc,
     thread_waits: ThreadWaits,
     joins: Joins,
+    statements: Statements,
     graph: Graph,
     losses: Losses,
     table: Table,
@@ -151,6 +153,7 @@ impl Pipeline {
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
             joins: Joins::default(),
+            statements: Statements::default(),
             graph: Graph::new(config.max_edges, now_unix_nano),
             losses,
             table: Table::default(),
@@ -258,7 +261,7 @@ impl Pipeline {
         self.graph.note(record, &self.processes);
         let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
         self.joins.note(record, now_unix_nano);
-        let mut span = call_span(record, resource, &self.clock);
+        let mut span = call_span(record, resource, &self.clock, &mut self.statements);
         not_after(&mut span, now_unix_nano);
         self.pass(span, record.joinable, now_unix_nano)
     }

@@ -39,7 +39,7 @@ impl RouteSource for Texts {
 
 fn resource(service: &str) -> Arc<Resource> {
     let mut resource = Resource::default();
-    resource.attributes.insert("service.name".into(), service.into());
+    resource.attributes.insert("service.name".into(), service.to_owned().into());
     Arc::new(resource)
 }
 

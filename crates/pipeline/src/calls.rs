@@ -3,6 +3,7 @@
 mod database;
 mod http;
 mod messages;
+mod mongo;
 mod redis;
 mod rpc;
 mod sql;
@@ -36,6 +37,7 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
     let Shape { name, kind, mut attributes, error, description } = match record.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
         CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
+        CallSignal::DbClient if record.system == system::MONGODB => mongo::span(record),
         CallSignal::DbClient => sql::span(record),
         CallSignal::MessagingPublish | CallSignal::MessagingReceive => messages::span(record),
         // HTTP servers have a record of their own.

@@ -1,0 +1,32 @@
+//go:build !v2
+
+package main
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+)
+
+type (
+	doc        = bson.D
+	list       = bson.A
+	collection = mongo.Collection
+	client     = mongo.Client
+)
+
+var (
+	marshal   = bson.Marshal
+	unmarshal = bson.Unmarshal
+)
+
+func connect(uri string) (*client, error) {
+	return mongo.Connect(context.Background(), options.Client().ApplyURI(uri))
+}
+
+// inSession calls a function with the context of a session.
+func inSession(ctx context.Context, c *client, run func(context.Context) error) error {
+	return c.UseSession(ctx, func(ctx mongo.SessionContext) error { return run(ctx) })
+}

@@ -101,7 +101,7 @@ func answerTo(raw []byte) ([]byte, bool) {
 	}
 	answer := doc{{Key: "n", Value: int32(1)}}
 	cursor := func(id int64, batch string) {
-		rows := list{doc{{Key: "_id", Value: int32(1)}}, doc{{Key: "_id", Value: int32(2)}}}
+		rows := list{doc{{Key: "_id", Value: int32(1)}, {Key: "n", Value: int32(2)}}}
 		answer = doc{{Key: "cursor", Value: doc{
 			{Key: "id", Value: id}, {Key: "ns", Value: "shop." + collection}, {Key: batch, Value: rows},
 		}}}

@@ -30,7 +30,11 @@ pub const NOBODY: &str = "unknown";
 /// A path, and the operations that a request of it makes.
 pub type Path = (&'static str, &'static [Operation]);
 
-fn ask(address: &str, path: &str) -> Result<()> {
+/// Asks a program for a path.
+///
+/// # Errors
+/// It is not answered well.
+pub fn ask(address: &str, path: &str) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();

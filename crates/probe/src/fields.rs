@@ -185,6 +185,7 @@ pub const FIELDS: &[FieldRef] = &[
     field(MONGO_2_OPERATIONS, "DropIndexes", "collection"),
     field(MONGO_2_OPERATIONS, "DropCollection", "collection"),
     field(MONGO_2_OPERATIONS, "ListIndexes", "collection"),
+    field(MONGO_2_CLIENT, "insert", "collection"),
     field(MONGO_2_CLIENT, "findOp", "collection"),
     field(MONGO_2_CLIENT, "insertOp", "collection"),
     field(MONGO_2_CLIENT, "updateOp", "collection"),

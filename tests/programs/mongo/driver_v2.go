@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -22,8 +23,11 @@ var (
 	unmarshal = bson.Unmarshal
 )
 
+// monitor is told of each command, if there is one.
+var monitor *event.CommandMonitor
+
 func connect(uri string) (*client, error) {
-	return mongo.Connect(options.Client().ApplyURI(uri))
+	return mongo.Connect(options.Client().ApplyURI(uri).SetMonitor(monitor))
 }
 
 // inSession calls a function with the context of a session.

@@ -108,15 +108,16 @@ func (s *server) background(context.Context) error {
 	return insert(context.Background(), s.of("orders"))
 }
 
-// spawned: insert on a goroutine of its own with the request's context, find in a session.
+// spawned: insert on a goroutine of its own with the request's context.
 func (s *server) spawned(ctx context.Context) error {
 	done := make(chan error)
-	go func() {
-		done <- first(insert(ctx, s.of("orders")), inSession(ctx, s.client, func(ctx context.Context) error {
-			return find(ctx, s.of("orders"), value)
-		}))
-	}()
+	go func() { done <- insert(ctx, s.of("orders")) }()
 	return <-done
+}
+
+// session: find with a context that the driver made of the request's.
+func (s *server) session(ctx context.Context) error {
+	return inSession(ctx, s.client, func(ctx context.Context) error { return find(ctx, s.of("orders"), value) })
 }
 
 // nobody: insert by a goroutine that belongs to no request.
@@ -169,7 +170,7 @@ func main() {
 	}()
 	for path, run := range map[string]func(context.Context) error{
 		"/commands": s.commands, "/cursors": s.cursors, "/failing": s.failing, "/run": s.run, "/hostile": s.hostile,
-		"/background": s.background, "/spawned": s.spawned, "/nobody": s.nobody, "/retried": s.retried,
+		"/background": s.background, "/spawned": s.spawned, "/session": s.session, "/nobody": s.nobody, "/retried": s.retried,
 		"/canceled": s.canceled, "/finds": s.finds,
 	} {
 		run := run

@@ -7,20 +7,37 @@ use crate::table::{
 };
 use trigon_gobin::GoBinary;
 
-/// The structs that make the commands of a collection, whose name they have; and what 2.8 calls them.
-const OF_COLLECTIONS: [(&str, &str); 12] = [
-    ("Find", "findOp"),
-    ("Insert", "insertOp"),
-    ("Update", "updateOp"),
-    ("Delete", "deleteOp"),
-    ("Aggregate", "aggregateOp"),
-    ("FindAndModify", "findAndModifyOp"),
-    ("Count", "countOp"),
-    ("Distinct", "distinctOp"),
-    ("CreateIndexes", "createIndexesOp"),
-    ("DropIndexes", "dropIndexesOp"),
-    ("DropCollection", "dropCollectionOp"),
-    ("ListIndexes", "listIndexesOp"),
+/// The structs that make the commands of a collection, whose name they have.
+const OF_COLLECTIONS: &[&str] = &[
+    "Find",
+    "Insert",
+    "Update",
+    "Delete",
+    "Aggregate",
+    "FindAndModify",
+    "Count",
+    "Distinct",
+    "CreateIndexes",
+    "DropIndexes",
+    "DropCollection",
+    "ListIndexes",
+];
+
+/// The same in the client's own package, to which the second major has moved one with 2.5, another with 2.8, all with 2.9.
+const IN_CLIENT: &[&str] = &[
+    "insert",
+    "findOp",
+    "insertOp",
+    "updateOp",
+    "deleteOp",
+    "aggregateOp",
+    "findAndModifyOp",
+    "countOp",
+    "distinctOp",
+    "createIndexesOp",
+    "dropIndexesOp",
+    "dropCollectionOp",
+    "listIndexesOp",
 ];
 
 /// The methods of `Hello` by which the driver itself watches servers and makes connections.
@@ -31,8 +48,8 @@ struct Major {
     structs: Structs,
     module: &'static str,
     driver: &'static str,
-    /// The packages of commands, and whether their structs have the newer names.
-    operations: &'static [(&'static str, bool)],
+    /// The packages of commands, and their structs.
+    operations: &'static [(&'static str, &'static [&'static str])],
     /// The packages that may have `Hello`.
     hello: &'static [&'static str],
 }
@@ -42,14 +59,14 @@ const MAJORS: [Major; 2] = [
         structs: Structs::Mongo1,
         module: MONGO_1,
         driver: MONGO_1_DRIVER,
-        operations: &[(MONGO_1_OPERATIONS, false)],
+        operations: &[(MONGO_1_OPERATIONS, OF_COLLECTIONS)],
         hello: &[MONGO_1_OPERATIONS],
     },
     Major {
         structs: Structs::Mongo2,
         module: MONGO_2,
         driver: MONGO_2_DRIVER,
-        operations: &[(MONGO_2_OPERATIONS, false), (MONGO_2_CLIENT, true)],
+        operations: &[(MONGO_2_OPERATIONS, OF_COLLECTIONS), (MONGO_2_CLIENT, IN_CLIENT)],
         hello: &[MONGO_2_OPERATIONS, "go.mongodb.org/mongo-driver/v2/internal/handshake/operation"],
     },
 ];
@@ -138,9 +155,8 @@ fn commands(binary: &GoBinary<'_>, fields: &Fields, major: &Major) -> Option<[mo
         wanted.extend(OWN.map(|method| (format!("{package}.(*Hello).{method}-fm"), ABSENT)));
     }
     let own = wanted.len();
-    for &(package, newer) in major.operations {
-        for (old, new) in OF_COLLECTIONS {
-            let ty = if newer { new } else { old };
+    for &(package, types) in major.operations {
+        for &ty in types {
             let at = fields.optional(package, ty, "collection");
             if at != ABSENT {
                 wanted.push((format!("{package}.(*{ty}).command-fm"), at));

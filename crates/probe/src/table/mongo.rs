@@ -17,9 +17,9 @@ pub(crate) const MONGO_1_DRIVER: &str = "go.mongodb.org/mongo-driver/x/mongo/dri
 pub(crate) const MONGO_2_DRIVER: &str = "go.mongodb.org/mongo-driver/v2/x/mongo/driver";
 /// Which commands there are.
 pub(crate) const MONGO_1_OPERATIONS: &str = "go.mongodb.org/mongo-driver/x/mongo/driver/operation";
-/// The same of the second, up to 2.7.
+/// The same of the second, up to 2.8.
 pub(crate) const MONGO_2_OPERATIONS: &str = "go.mongodb.org/mongo-driver/v2/x/mongo/driver/operation";
-/// The same from 2.8 on.
+/// Where they are from 2.9 on, and some of them before.
 pub(crate) const MONGO_2_CLIENT: &str = "go.mongodb.org/mongo-driver/v2/mongo";
 
 const MISSES: &str = "the wait for a server and for a connection, and what fails there; the collection of getMore, of \

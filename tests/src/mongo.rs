@@ -25,36 +25,38 @@ const fn failed(operation: &'static str, code: &'static str) -> Operation {
 
 /// What each path does. Contexts of sessions are of a type of the driver's first major that the executable does not describe as
 /// a context, and of the standard library in the second. What the driver does itself to watch its server, several times a second, is in none.
-const fn paths(session: &'static [Operation]) -> [Path; 11] {
-    [
-        (
-            "/commands",
-            &[
-                made("insert"),
-                made("insert"),
-                made("find"),
-                made("update"),
-                made("delete"),
-                made("aggregate"),
-                made("findAndModify"),
-            ],
-        ),
-        ("/cursors", &[made("find"), made("getMore")]),
-        ("/failing", &[failed("insert", DUPLICATE), failed("insert", CONCERN), failed("find", UNAUTHORIZED)]),
-        // Of names that are none there is nothing but that a command was made.
-        ("/run", &[made("ping"), made(""), made("")]),
-        ("/hostile", &[made("insert"), made("insert"), made("insert"), made("insert")]),
-        ("/background", &[(MONGO, "insert", "", "goroutine")]),
-        ("/spawned", &[made("insert")]),
-        ("/session", session),
-        ("/nobody", &[(MONGO, "insert", "", NOBODY)]),
-        ("/retried", &[failed("find", "_OTHER"), made("find")]),
-        ("/canceled", &[failed("insert", "_OTHER")]),
-    ]
+macro_rules! paths {
+    ($session:expr) => {
+        [
+            (
+                "/commands",
+                &[
+                    made("insert"),
+                    made("insert"),
+                    made("find"),
+                    made("update"),
+                    made("delete"),
+                    made("aggregate"),
+                    made("findAndModify"),
+                ],
+            ),
+            ("/cursors", &[made("find"), made("getMore")]),
+            ("/failing", &[failed("insert", DUPLICATE), failed("insert", CONCERN), failed("find", UNAUTHORIZED)]),
+            // Of names that are none there is nothing but that a command was made.
+            ("/run", &[made("ping"), made(""), made("")]),
+            ("/hostile", &[made("insert"), made("insert"), made("insert"), made("insert")]),
+            ("/background", &[(MONGO, "insert", "", "goroutine")]),
+            ("/spawned", &[made("insert")]),
+            ("/session", $session),
+            ("/nobody", &[(MONGO, "insert", "", NOBODY)]),
+            ("/retried", &[failed("find", "_OTHER"), made("find")]),
+            ("/canceled", &[failed("insert", "_OTHER")]),
+        ]
+    };
 }
 
-const PATHS_1: [Path; 11] = paths(&[(MONGO, "find", "", "goroutine")]);
-const PATHS_2: [Path; 11] = paths(&[made("find")]);
+const PATHS_1: [Path; 11] = paths!(&[(MONGO, "find", "", "goroutine")]);
+const PATHS_2: [Path; 11] = paths!(&[made("find")]);
 
 /// Looks at the program as it is built by this toolchain with these flags.
 ///

@@ -180,6 +180,37 @@ struct pgx_layout {
 	struct error_wrapper wrappers[PGX_WRAPPERS];
 };
 
+/* A function that makes a command, of a struct that it captures. */
+struct mongo_command {
+	__u64 code;       /* run-time address; 0: no more of them */
+	__u16 collection; /* of that struct; OFFSET_ABSENT: a command by which the driver itself watches a server */
+	__u16 pad[3];
+};
+
+#define MONGO_COMMANDS 16
+
+/* Of go.mongodb.org/mongo-driver, of one of its majors. */
+struct mongo_layout {
+	__u64 error_itab;       /* of driver.Error as error; 0: not linked */
+	__u64 write_error_itab; /* of driver.WriteCommandError as error */
+	__u16 operation_size;   /* of driver.Operation, behind which the finishedInformation lies */
+	__u16 command;          /* of Operation */
+	__u16 database;
+	__u16 name; /* of finishedInformation */
+	__u16 error;
+	__u16 server;
+	__u16 server_is_connection; /* it is the connection's name, which begins with the server's */
+	__u16 duration;             /* OFFSET_ABSENT: it has `start` instead */
+	__u16 start;
+	__u16 error_code;   /* of Error */
+	__u16 write_errors; /* of WriteCommandError */
+	__u16 write_concern;
+	__u16 write_error_code; /* of WriteError */
+	__u16 concern_code;     /* of WriteConcernError */
+	__u16 pad[2];
+	struct mongo_command commands[MONGO_COMMANDS];
+};
+
 /* Of github.com/segmentio/kafka-go. */
 struct kafka_go_layout {
 	__u16 writer_topic;
@@ -245,6 +276,7 @@ struct call_layout {
 	struct fasthttp_layout fasthttp;
 	struct fiber_layout fiber;
 	struct pgx_layout pgx;
+	struct mongo_layout mongo;
 	struct kafka_go_layout kafka_go;
 	struct franz_layout franz;
 	struct sarama_layout sarama;

@@ -20,6 +20,7 @@ static __always_inline __u32 library_kind(__u8 library)
 	case CALL_SQL: return OWN_SQL;
 	case CALL_REDIS: return OWN_REDIS;
 	case CALL_PGX: return OWN_PGX;
+	case CALL_MONGO: return OWN_MONGO;
 	case CALL_KAFKA_GO:
 	case CALL_SARAMA:
 	case CALL_FRANZ: return OWN_MESSAGES;

@@ -90,6 +90,7 @@ enum trigon_system {
 	SYSTEM_SQL = 1, /* behind database/sql, whose driver is not known */
 	SYSTEM_REDIS = 2,
 	SYSTEM_POSTGRESQL = 3,
+	SYSTEM_MONGODB = 4,
 	SYSTEM_KAFKA = 5,
 };
 
@@ -225,7 +226,7 @@ struct call_event {
 	__u8 trace_id[16];
 	__u8 span_id[8];
 	__u8 parent_id[8];                /* zero: no parent */
-	struct connection_key connection; /* the client's end; port 0: not known */
+	struct connection_key connection; /* the client's end; port 0: not known, and of MongoDB a command's name */
 	__u16 status;                     /* HTTP status or gRPC code */
 	__u16 text_len;                   /* true lengths; the texts below hold at most their size */
 	__u16 target_len;

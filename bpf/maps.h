@@ -108,6 +108,7 @@ struct go_layout {
 #define OWN_REDIS       32
 #define OWN_PGX         64
 #define OWN_MESSAGES    128
+#define OWN_MONGO       256
 
 enum trigon_sampler {
 	SAMPLER_OFF = 0,
@@ -349,6 +350,7 @@ enum trigon_call_library {
 	CALL_SQL = 5,
 	CALL_REDIS = 6,
 	CALL_PGX = 7,
+	CALL_MONGO = 8,
 	CALL_KAFKA_GO = 9,
 	CALL_SARAMA = 10,
 	CALL_FRANZ = 11,

@@ -41,6 +41,7 @@
 #include "sql_client.h"
 #include "redis_client.h"
 #include "pgx_client.h"
+#include "mongo_client.h"
 #include "messages.h"
 #include "kafka_go_client.h"
 #include "franz_client.h"

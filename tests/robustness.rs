@@ -101,6 +101,10 @@ fn what_is_loaded_is_what_executables_need_and_costs_the_verifier_little() -> Re
     drop(attached);
     let _again = probes.attach(&path, &plan, Part::Calls)?;
     assert_eq!(probes.verified_instructions(), with_stores);
+    let (path, plan) = of("mongo")?;
+    let _mongo = probes.attach(&path, &plan, Part::Calls)?;
+    let of_mongo = probes.verified_instructions() - with_stores;
+    assert!((500..200_000).contains(&of_mongo), "{of_mongo} for MongoDB");
     Ok(())
 }
 

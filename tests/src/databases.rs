@@ -21,19 +21,30 @@ const ROUNDS: u64 = 20;
 /// `secret` of the programs: a value that their statements hold.
 const SECRET: &[u8] = b"s3cr3tValue";
 
-/// System, operation, `error.type` or nothing, and which rule finds its parent.
+/// System, operation, `error.type` or nothing, and which rule finds its parent; [`NOBODY`]: it has none, and begins a trace.
 pub type Operation = (&'static str, &'static str, &'static str, &'static str);
+
+/// Of an operation that belongs to no request.
+pub const NOBODY: &str = "unknown";
 
 /// A path, and the operations that a request of it makes.
 pub type Path = (&'static str, &'static [Operation]);
 
-fn ask(address: &str, path: &str) -> Result<()> {
+/// Asks a program for a path.
+///
+/// # Errors
+/// It is not answered well.
+pub fn ask(address: &str, path: &str) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     Ok(())
+}
+
+fn named(&(system, operation, error, source): &Operation) -> [String; 4] {
+    [system, operation, error, source].map(str::to_owned)
 }
 
 fn holds_secret(bytes: &[u8]) -> bool {
@@ -116,12 +127,18 @@ pub fn observe(
             children.entry(span.parent_span_id.clone()).or_default().push(span);
         }
     }
+    let mut alone: Vec<_> = children.remove(&Vec::new()).unwrap_or_default().into_iter().map(told).collect();
+    let nobodys = paths.iter().flat_map(|(_, operations)| operations.iter()).filter(|of| of.3 == NOBODY);
+    let mut wanted: Vec<_> = nobodys.flat_map(|of| vec![named(of); ROUNDS as usize]).collect();
+    alone.sort_unstable();
+    wanted.sort_unstable();
+    ensure!(alone == wanted, "without parent: {alone:#?}, and not {wanted:#?}");
     ensure!(requests.len() == paths.len() * ROUNDS as usize, "{} requests", requests.len());
     for (id, request) in &requests {
         let path = attribute(request, "url.path").context("no path")?;
         let calls = children.remove(id).unwrap_or_default();
         let (_, wanted) = paths.iter().find(|(known, _)| *known == path).context("no such path")?;
-        let mut wanted: Vec<_> = wanted.iter().map(|&(a, b, c, d)| [a, b, c, d].map(str::to_owned)).collect();
+        let mut wanted: Vec<_> = wanted.iter().filter(|of| of.3 != NOBODY).map(named).collect();
         let mut got: Vec<_> = calls.iter().map(|call| told(call)).collect();
         wanted.sort_unstable();
         got.sort_unstable();

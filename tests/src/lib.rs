@@ -12,6 +12,7 @@ pub mod gc_program;
 pub mod golang;
 pub mod goroutine_program;
 pub mod kafka_program;
+pub mod mongo;
 pub mod pattern_program;
 pub mod postgres;
 pub mod programs;

@@ -30,8 +30,12 @@ const OTELGRPC: &str = "go.opentelemetry.io/contrib/instrumentation/google.golan
 /// Where those of web frameworks put what records metrics, since they have any.
 const RECORDS: &str = "RecordMetrics";
 
+/// In no function's name: it never has metrics.
+const NEVER: &str = "(no metrics)";
+
 /// Read in otelhttp, otelgrpc and otelgin 0.40 and 0.63, otelecho and otelmux 0.63, otelchi 0.12, XSAM/otelsql 0.40,
-/// otelpgx 0.9, redisotel 9.14.
+/// otelpgx 0.9, redisotel 9.14, otelmongo 0.40, 0.62 and 0.63, and that of the driver's second major with its metrics, which at first it
+/// had not: nothing in names tells, so that metrics are left to all of them.
 const INSTRUMENTATIONS: &[Instrumentation] = &[
     Instrumentation {
         package: OTELHTTP,
@@ -92,6 +96,18 @@ const INSTRUMENTATIONS: &[Instrumentation] = &[
         marks: &["(*tracingHook).ProcessHook"],
         of: Operations::REDIS,
         metrics: "(*metricsHook).ProcessHook",
+    },
+    Instrumentation {
+        package: "go.opentelemetry.io/contrib/instrumentation/go.mongodb.org/mongo-driver/mongo/otelmongo.",
+        marks: &["(*monitor).Started"],
+        of: Operations::MONGO,
+        metrics: NEVER,
+    },
+    Instrumentation {
+        package: "go.opentelemetry.io/contrib/instrumentation/go.mongodb.org/mongo-driver/v2/mongo/otelmongo.",
+        marks: &["(*monitor).Started"],
+        of: Operations::MONGO,
+        metrics: "",
     },
 ];
 

@@ -379,7 +379,7 @@ impl RedKey {
             signal,
             system: b.u8(30),
             peer: PeerRef::new(b.u8(31), b.u64(8)),
-            code: ErrorCode::unpack(b.u16(22), b.u8(25), b.u8(26)).filter(|_| is_database),
+            code: ErrorCode::unpack(b.u8(30), b.u16(22), b.u8(25), b.u8(26)).filter(|_| is_database),
         })
     }
 

@@ -24,8 +24,11 @@ impl Operations {
     /// Messages that are sent or received.
     pub const MESSAGES: Self = Self(128);
 
+    /// Commands of MongoDB.
+    pub const MONGO: Self = Self(256);
+
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::HTTP_SERVER, "HTTP server"),
         (Self::HTTP_CLIENT, "HTTP client"),
         (Self::RPC_SERVER, "RPC server"),
@@ -34,6 +37,7 @@ impl Operations {
         (Self::REDIS, "Redis"),
         (Self::PGX, "pgx"),
         (Self::MESSAGES, "messages"),
+        (Self::MONGO, "MongoDB"),
     ];
 
     /// The bits.

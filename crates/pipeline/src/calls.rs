@@ -3,6 +3,7 @@
 mod database;
 mod http;
 mod messages;
+mod mongo;
 mod redis;
 mod rpc;
 mod sql;
@@ -42,6 +43,7 @@ pub(crate) fn call_span(
     let Shape { name, kind, mut attributes, error, description } = match record.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
         CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
+        CallSignal::DbClient if record.system == system::MONGODB => mongo::span(record),
         CallSignal::DbClient => sql::span(record, statements),
         CallSignal::MessagingPublish | CallSignal::MessagingReceive => messages::span(record),
         // HTTP servers have a record of their own.

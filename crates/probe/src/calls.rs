@@ -7,6 +7,7 @@ mod grpc;
 mod http;
 mod http2;
 mod kafka_go;
+mod mongo;
 mod net;
 mod pgx;
 mod redis;
@@ -71,6 +72,9 @@ impl CallFacts {
             let pgx = pgx::layout(binary, fields, start_nano).map(|layout| facts.layout.pgx = layout);
             facts.note([(Structs::Pgx, pgx)]);
         }
+        let (mongo, missing) = mongo::layout(binary, fields, facts.layout.start_nano);
+        facts.layout.mongo = mongo;
+        facts.missing.extend(missing);
         facts.layout.sql = sql::layout(fields);
         facts.layout.kafka_go = kafka_go::layout(fields);
         facts.layout.franz = franz::layout(fields);
@@ -162,6 +166,9 @@ impl CallFacts {
         layout.pgx.wrappers.iter_mut().for_each(|wrapper| shift(&mut wrapper.itab));
         shift(&mut layout.pgx.sql_start);
         shift(&mut layout.pgx.sql_end);
+        shift(&mut layout.mongo.error_itab);
+        shift(&mut layout.mongo.write_error_itab);
+        layout.mongo.commands.iter_mut().for_each(|command| shift(&mut command.code));
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

@@ -103,6 +103,7 @@ programs! {
     PgxQueryEnd => pgx_query_end,
     PgxBatchEndPipelined => pgx_batch_end_pipelined,
     PgxBatchEndSimple => pgx_batch_end_simple,
+    MongoFinished => mongo_finished,
     KafkaGoWrite => kafka_go_write,
     KafkaGoWritten => kafka_go_written,
     KafkaGoFetch => kafka_go_fetch,

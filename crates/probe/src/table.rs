@@ -7,6 +7,7 @@ mod grpc;
 mod http_client;
 mod http_server;
 mod kafka_go;
+mod mongo;
 mod pgx;
 mod redis;
 mod router;
@@ -20,6 +21,9 @@ pub(crate) use fasthttp::{FASTHTTP, FIBER};
 pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use kafka_go::KAFKA_GO;
+pub(crate) use mongo::{
+    MONGO_1, MONGO_1_DRIVER, MONGO_1_OPERATIONS, MONGO_2, MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS,
+};
 pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
@@ -75,6 +79,8 @@ pub enum Library {
     GoRedis,
     /// `github.com/jackc/pgx/v5`.
     Pgx,
+    /// `go.mongodb.org/mongo-driver`, of both majors.
+    Mongo,
     /// `github.com/segmentio/kafka-go`.
     KafkaGo,
     /// `github.com/twmb/franz-go`.
@@ -148,6 +154,10 @@ pub enum Calls {
     PgxQuery,
     /// Batches of pgx.
     PgxBatch,
+    /// Commands of the MongoDB driver's first major.
+    Mongo1,
+    /// Commands of its second.
+    Mongo2,
     /// Messages that kafka-go writes.
     KafkaGoWrite,
     /// Messages that it reads.
@@ -179,7 +189,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -191,6 +201,8 @@ impl Calls {
         Self::PgxExec,
         Self::PgxQuery,
         Self::PgxBatch,
+        Self::Mongo1,
+        Self::Mongo2,
         Self::KafkaGoWrite,
         Self::KafkaGoRead,
         Self::FranzProduce,
@@ -203,7 +215,7 @@ impl Calls {
 impl Calls {
     /// Whether each keeps its own start, so that its end is all there is to see.
     pub fn keep_their_start(self) -> bool {
-        matches!(self, Self::PgxQuery)
+        matches!(self, Self::PgxQuery | Self::Mongo1 | Self::Mongo2)
     }
 
     /// What they are counted as.
@@ -213,9 +225,14 @@ impl Calls {
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::FastHttpServer => CallSignal::HttpServer,
-            Self::Sql | Self::Redis | Self::RedisPipeline | Self::PgxExec | Self::PgxQuery | Self::PgxBatch => {
-                CallSignal::DbClient
-            }
+            Self::Sql
+            | Self::Redis
+            | Self::RedisPipeline
+            | Self::PgxExec
+            | Self::PgxQuery
+            | Self::PgxBatch
+            | Self::Mongo1
+            | Self::Mongo2 => CallSignal::DbClient,
             Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
             Self::KafkaGoRead | Self::FranzPoll | Self::SaramaReceive => CallSignal::MessagingReceive,
         }
@@ -233,6 +250,7 @@ impl Calls {
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
             Self::PgxExec | Self::PgxQuery | Self::PgxBatch => Operations::PGX,
+            Self::Mongo1 | Self::Mongo2 => Operations::MONGO,
             Self::KafkaGoWrite
             | Self::KafkaGoRead
             | Self::FranzProduce
@@ -324,6 +342,10 @@ pub enum Structs {
     Fiber,
     /// Connections, rows and batches of pgx.
     Pgx,
+    /// What the MongoDB driver's first major tells of a command.
+    Mongo1,
+    /// What its second does.
+    Mongo2,
     /// Writers and messages of kafka-go.
     KafkaGoWriter,
     /// Its readers.
@@ -372,7 +394,7 @@ const fn call(
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 12] = [
+const TABLES: [&[Probe]; 13] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
@@ -381,6 +403,7 @@ const TABLES: [&[Probe]; 12] = [
     sql::PROBES,
     redis::PROBES,
     pgx::PROBES,
+    mongo::PROBES,
     kafka_go::PROBES,
     franz::PROBES,
     sarama::PROBES,
@@ -403,6 +426,7 @@ impl Library {
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::Pgx => PGX,
+            Self::Mongo => MONGO_1,
             Self::KafkaGo => KAFKA_GO,
             Self::Franz => FRANZ,
             Self::Sarama => SARAMA,

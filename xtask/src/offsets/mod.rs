@@ -5,6 +5,7 @@
 
 mod layout;
 mod modules;
+mod mongo;
 mod releases;
 
 use anyhow::{Context, Result};
@@ -21,8 +22,11 @@ use trigon_tests::golang::root;
 /// is some times what a sure majority needs.
 const REFERENCES: usize = 24;
 
-/// Builds programs for the releases given, or builds what is missing and writes everything.
+/// Builds programs for the releases given; or with `mongo` reads only this driver's; or builds what is missing and writes everything.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    if arguments == ["mongo"] {
+        return only_mongo();
+    }
     let releases = releases::all()?;
     if !arguments.is_empty() {
         for argument in arguments {
@@ -51,12 +55,32 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let mut blocks = vec![of_runtime, of_others];
     blocks.extend(modules::blocks()?);
+    blocks.extend(mongo::blocks()?);
     let table: String = blocks.iter().map(Block::text).collect();
     fs::write(root().join("crates/gobin/src/table.tsv"), &table)?;
     let packed = references::encode(&described)?;
     fs::write(root().join("crates/gobin/src/references/table.bin"), &packed)?;
     println!("{} releases, struct offsets: {} bytes, references: {} bytes", described.len(), table.len(), packed.len());
     Ok(())
+}
+
+/// The blocks of the MongoDB driver alone, in place of those that the table has.
+fn only_mongo() -> Result<()> {
+    let place = root().join("crates/gobin/src/table.tsv");
+    let table = fs::read_to_string(&place)?;
+    let mut keeps = true;
+    let mut kept = String::new();
+    for line in table.lines() {
+        if let Some(header) = line.strip_prefix('@') {
+            keeps = !mongo::modules().any(|module| header.split('\t').next() == Some(module));
+        }
+        if keeps {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept.extend(mongo::blocks()?.iter().map(Block::text));
+    Ok(fs::write(place, kept)?)
 }
 
 /// The fields of the standard library, each once.

@@ -13,6 +13,8 @@ const LINK_SIZE: usize = 32;
 pub const MESSAGES_EVENT_SIZE: usize = CALL_EVENT_SIZE + 16 + LINKS_MAX * LINK_SIZE;
 const METHOD_TEXT: (usize, usize) = (128, 16);
 const TARGET: (usize, usize) = (144, 128);
+/// `WORD_MAX`, in place of the connection.
+const COMMAND: (usize, usize) = (56, 24);
 const NAMESPACE: (usize, usize) = (272, 64);
 const TEXT: (usize, usize) = (336, 256);
 /// `CALL_MORE_TEXT`, directly behind `text`.
@@ -67,6 +69,8 @@ pub mod system {
     pub const REDIS: u8 = 2;
     /// PostgreSQL, or what speaks its protocol.
     pub const POSTGRESQL: u8 = 3;
+    /// MongoDB, or what speaks its protocol.
+    pub const MONGODB: u8 = 4;
     /// Apache Kafka, or what speaks its protocol.
     pub const KAFKA: u8 = 5;
 }
@@ -121,25 +125,38 @@ impl StoreOperation {
     }
 }
 
-/// A database's own code of an error, of five letters and digits (PostgreSQL's SQLSTATE).
+/// A database's own code of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ErrorCode(u32);
+pub enum ErrorCode {
+    /// Of five letters and digits (PostgreSQL's SQLSTATE), as a number to the base of 36.
+    State(u32),
+    /// A number (MongoDB's).
+    Number(u32),
+}
 
 impl ErrorCode {
     const DIGITS: u32 = 5;
     const BASE: u32 = 36;
 
-    /// From the three parts that the kernel side has it in: a number to the base of 36, and one more.
-    pub(super) fn unpack(low: u16, middle: u8, high: u8) -> Option<Self> {
+    /// From the three parts that the kernel side has it in: of MongoDB the number, else a number to the base of 36, and one
+    /// more. Zero is none.
+    pub(super) fn unpack(system: u8, low: u16, middle: u8, high: u8) -> Option<Self> {
         let packed = u32::from(low) | u32::from(middle) << 16 | u32::from(high) << 24;
-        packed.checked_sub(1).filter(|code| *code < Self::BASE.pow(Self::DIGITS)).map(Self)
+        if system == system::MONGODB {
+            return (packed != 0).then_some(Self::Number(packed));
+        }
+        packed.checked_sub(1).filter(|code| *code < Self::BASE.pow(Self::DIGITS)).map(Self::State)
     }
 }
 
 impl std::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let code = match self {
+            Self::State(code) => code,
+            Self::Number(number) => return write!(f, "{number}"),
+        };
         (0..Self::DIGITS).rev().try_for_each(|place| {
-            let digit = self.0 / Self::BASE.pow(place) % Self::BASE;
+            let digit = code / Self::BASE.pow(place) % Self::BASE;
             let digit = char::from_digit(digit, Self::BASE).unwrap_or('0');
             write!(f, "{}", digit.to_ascii_uppercase())
         })
@@ -286,6 +303,8 @@ pub struct CallRecord {
     pub tls: bool,
     /// Of a database, what kind of operation it is.
     pub operation: StoreOperation,
+    /// Of MongoDB: the command's name.
+    pub command: Option<String>,
     /// Of a database: its own code of the error.
     pub code: Option<ErrorCode>,
     /// The method's text where [`Method::Other`].
@@ -330,10 +349,11 @@ impl CallRecord {
         let has_batches = signal == CallSignal::DbClient || signal.is_messaging();
         let last = Some(b.u32(108)).filter(|last| *last != 0);
         let is_database = signal == CallSignal::DbClient;
+        let system = b.u8(97);
         Self {
             process: ProcessId(b.u32(4)),
             signal,
-            system: b.u8(97),
+            system,
             start_ns: b.u64(8),
             end_ns: b.u64(16),
             trace_id: TraceId(b.array(24)),
@@ -348,7 +368,8 @@ impl CallRecord {
             batch: last.filter(|_| has_batches),
             status: if is_database { 0 } else { b.u16(88) },
             method: Method::from_byte(if is_database { 0 } else { b.u8(98) }),
-            code: ErrorCode::unpack(b.u16(88), b.u8(98), b.u8(99)).filter(|_| is_database),
+            command: (system == system::MONGODB).then(|| command(b)).flatten(),
+            code: ErrorCode::unpack(system, b.u16(88), b.u8(98), b.u8(99)).filter(|_| is_database),
             protocol: if is_database { 0 } else { b.u8(99) },
             outcome: Outcome::from_byte(b.u8(100)),
             tls: b.u8(101) != 0,
@@ -362,6 +383,14 @@ impl CallRecord {
             messages: None,
         }
     }
+}
+
+/// The name of MongoDB's command, which lies where others have their connection.
+fn command(b: &Bytes<'_>) -> Option<String> {
+    let bytes: [u8; COMMAND.1] = b.array(COMMAND.0);
+    let name = bytes.split(|byte| *byte == 0).next()?;
+    let is_name = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    std::str::from_utf8(name).ok().filter(|_| is_name).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -396,11 +425,16 @@ mod tests {
         let pack = |code: &str| code.chars().fold(0, |sum, c| sum * 36 + c.to_digit(36).unwrap()) + 1;
         for code in ["00000", "42P01", "22012", "ZZZZZ", "0A000"] {
             let packed = pack(code);
-            let unpacked = ErrorCode::unpack(packed as u16, (packed >> 16) as u8, (packed >> 24) as u8);
+            let unpacked =
+                ErrorCode::unpack(system::POSTGRESQL, packed as u16, (packed >> 16) as u8, (packed >> 24) as u8);
             assert_eq!(unpacked.unwrap().to_string(), code);
         }
-        assert_eq!(ErrorCode::unpack(0, 0, 0), None);
-        assert_eq!(ErrorCode::unpack(u16::MAX, 255, 255), None);
+        assert_eq!(ErrorCode::unpack(system::SQL, 0, 0, 0), None);
+        assert_eq!(ErrorCode::unpack(system::SQL, u16::MAX, 255, 255), None);
+        let number = |low, middle| ErrorCode::unpack(system::MONGODB, low, middle, 0).map(|code| code.to_string());
+        assert_eq!(number(11000, 0).as_deref(), Some("11000"));
+        assert_eq!(number(0, 1).as_deref(), Some("65536"));
+        assert_eq!(number(0, 0), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) fn system(number: u8) -> &'static str {
     match number {
         system::REDIS => "redis",
         system::POSTGRESQL => "postgresql",
+        system::MONGODB => "mongodb",
         // Some database with SQL: which one only its driver knows.
         _ => "other_sql",
     }
@@ -33,13 +34,14 @@ pub(super) fn attributes(series: &CallSeries) -> Attributes {
     set.into()
 }
 
+/// A text that was not cut, since that could name something else.
+pub(super) fn whole(text: &Text) -> Option<String> {
+    std::str::from_utf8(&text.bytes).ok().filter(|bytes| !bytes.is_empty() && !text.is_cut()).map(str::to_owned)
+}
+
 /// Which server, and which of its databases, whose name is returned: of calls that say it field by field. What was cut could
 /// name another one, so it is absent.
 pub(super) fn server(set: &mut Setter, record: &CallRecord) -> Option<String> {
-    let whole = |text: &Text| {
-        let text = std::str::from_utf8(&text.bytes).ok().filter(|bytes| !bytes.is_empty() && !text.is_cut());
-        text.map(str::to_owned)
-    };
     if let Some(host) = whole(&record.target) {
         // A folder with the socket of a server on this machine; its port only tells servers apart there.
         if host.starts_with('/') {

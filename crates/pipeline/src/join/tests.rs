@@ -39,6 +39,7 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         tls: false,
         operation: StoreOperation::Statement,
         batch: None,
+        command: None,
         code: None,
         method_text: Text::default(),
         target: Text::default(),

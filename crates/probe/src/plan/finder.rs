@@ -55,7 +55,9 @@ impl<'b, 'd> Finder<'b, 'd> {
         let mut names = [&MORESTACK[..], &XNET_SERVERS, &[RECOVER, DEFERRETURN], &BARRIERS].concat();
         for probe in probes() {
             match &probe.target {
-                Target::Entry { function, .. } | Target::AtReturn { function, .. } => names.push(function),
+                Target::Entry { function, .. }
+                | Target::EntryBeforeFrame { function, .. }
+                | Target::AtReturn { function, .. } => names.push(function),
                 Target::Entries { functions, .. } | Target::DeferredEnd { functions } => names.extend(*functions),
                 Target::AfterCalls { places, .. } => {
                     names.extend(places.iter().flat_map(|place| place.callees).copied());
@@ -144,6 +146,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 let sites = self.find(found, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, found, sites)
             }
+            Target::EntryBeforeFrame { function, needs } => self.before_frame(probe, function, needs),
             Target::Entries { functions, needs } => self.entries(probe, functions, needs),
             Target::AfterCalls { places, needs } => self.after_calls(probe, places, needs),
             Target::DeferredEnd { functions } => self.deferred_end(probe, functions),

@@ -71,6 +71,27 @@ impl<'d> Finder<'_, 'd> {
         Ok(planned)
     }
 
+    /// The beginning of a function with arguments on the stack, where the stack pointer still is that of its entry.
+    pub(super) fn before_frame(
+        &self,
+        probe: &'static Probe,
+        function: &str,
+        needs: &[Register],
+    ) -> Result<Vec<PlannedSite>, NoPlace> {
+        let Some(found) = self.function(function) else {
+            return Err(NoPlace::nothing_to_see(format!("{function} is not linked")));
+        };
+        let loss = |why: String| NoPlace::loss(format!("{function}: {why}"));
+        // A NOP further on would have another stack pointer.
+        let policy = Policy { nop5_call: false, ..self.policy() };
+        let want = Want::Entry { needs: Registers::of(needs) };
+        let sites = self.find_by(found, &want, &policy).map_err(|why| loss(why.to_string()))?;
+        if sites.iter().any(|site| !matches!(site.shape, Shape::StackCheck | Shape::Push)) {
+            return Err(loss("it has no site before its frame is made".to_owned()));
+        }
+        self.planned(probe, found, sites)
+    }
+
     /// Where a function that defers one other returns, with its result in its frame.
     pub(super) fn at_return(
         &self,

@@ -49,6 +49,13 @@ pub enum Target {
         /// The registers that must still hold arguments.
         needs: &'static [Register],
     },
+    /// The same before the function has made its frame, so that arguments on the stack lie right behind its return address.
+    EntryBeforeFrame {
+        /// The function.
+        function: &'static str,
+        /// The registers that must still hold arguments.
+        needs: &'static [Register],
+    },
     /// The beginnings of those of these functions that are linked.
     Entries {
         /// The functions.

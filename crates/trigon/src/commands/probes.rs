@@ -68,7 +68,9 @@ fn row(probe: &Probe) -> Value {
 
 fn site(target: &Target) -> String {
     match target {
-        Target::Entry { function, .. } => format!("beginning of `{function}`"),
+        Target::Entry { function, .. } | Target::EntryBeforeFrame { function, .. } => {
+            format!("beginning of `{function}`")
+        }
         Target::Entries { functions, .. } => format!("beginning of `{}`", functions.join("`, `")),
         Target::AfterCalls { places, .. } => {
             let place = |place: &CallPlace| {

@@ -45,6 +45,7 @@ fn end(signal: CallSignal, number: u8, stream: u32, (start_ns, end_ns): (u64, u6
         port: None,
         namespace: Text::default(),
         wait_ns: None,
+        command: None,
         text: Text::default(),
         messages: None,
     }

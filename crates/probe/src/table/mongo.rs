@@ -23,7 +23,8 @@ pub(crate) const MONGO_2_OPERATIONS: &str = "go.mongodb.org/mongo-driver/v2/x/mo
 pub(crate) const MONGO_2_CLIENT: &str = "go.mongodb.org/mongo-driver/v2/mongo";
 
 const MISSES: &str = "the wait for a server and for a connection, and what fails there; the collection of getMore, of \
-                      RunCommand and of a client's BulkWrite";
+                      RunCommand and of a client's BulkWrite; whose a command is in a session of the first major, but for its \
+                      goroutine";
 
 const fn row(
     calls: Calls,

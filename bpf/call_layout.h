@@ -100,6 +100,16 @@ struct fasthttp_layout {
 	__u16 pad[2];
 };
 
+/* Of its client: of its Request, and of its Response. */
+struct fasthttp_client_layout {
+	__u16 method;
+	__u16 host; /* of the request's URL, as path and scheme are */
+	__u16 path;
+	__u16 scheme;
+	__u16 status; /* of Response */
+	__u16 pad[3];
+};
+
 /* Of github.com/gofiber/fiber/v3. */
 struct fiber_layout {
 	__u64 context_itab; /* of *DefaultCtx as CustomCtx */
@@ -212,6 +222,7 @@ struct call_layout {
 	struct sql_layout sql;
 	struct redis_layout redis;
 	struct fasthttp_layout fasthttp;
+	struct fasthttp_client_layout fasthttp_client;
 	struct fiber_layout fiber;
 	struct pgx_layout pgx;
 	struct kafka_go_layout kafka_go;

@@ -63,6 +63,7 @@ impl CallFacts {
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
         let fasthttp = fasthttp::layout(fields).map(|layout| facts.layout.fasthttp = layout);
+        let fasthttp_client = fasthttp::client(fields).map(|layout| facts.layout.fasthttp_client = layout);
         facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
         if pgx::is_linked(fields) {
             let start_nano = facts.layout.start_nano;
@@ -78,6 +79,7 @@ impl CallFacts {
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
             (Structs::FastHttp, fasthttp),
+            (Structs::FastHttpClient, fasthttp_client),
             (Structs::Fiber, fiber),
             (Structs::KafkaGoWriter, kafka_go::missing_of_writer(fields)),
             (Structs::KafkaGoReader, kafka_go::missing_of_reader(fields)),

@@ -75,6 +75,8 @@ programs! {
     GrpcClientRetried => grpc_client_retried,
     FasthttpServerBegin => fasthttp_server_begin,
     FasthttpServerEnd => fasthttp_server_end,
+    FasthttpClientBegin => fasthttp_client_begin,
+    FasthttpClientEnd => fasthttp_client_end,
     FiberRelease => fiber_release,
     SqlDbBegin => sql_db_begin,
     SqlConnBegin => sql_conn_begin,

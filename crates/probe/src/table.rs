@@ -136,6 +136,8 @@ pub enum Calls {
     GrpcClient,
     /// Requests that fasthttp serves: they are told as those of `net/http`.
     FastHttpServer,
+    /// Calls of fasthttp's clients: they are told as those of `net/http`.
+    FastHttpClient,
     /// Statements and transactions of `database/sql`.
     Sql,
     /// Commands of go-redis.
@@ -179,12 +181,13 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
         Self::GrpcClient,
         Self::FastHttpServer,
+        Self::FastHttpClient,
         Self::Sql,
         Self::Redis,
         Self::RedisPipeline,
@@ -209,7 +212,7 @@ impl Calls {
     /// What they are counted as.
     pub fn signal(self) -> CallSignal {
         match self {
-            Self::Http1 | Self::Http2 => CallSignal::HttpClient,
+            Self::Http1 | Self::Http2 | Self::FastHttpClient => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::FastHttpServer => CallSignal::HttpServer,
@@ -226,7 +229,7 @@ impl Calls {
     /// Which kind of operation they are.
     pub fn operations(self) -> Operations {
         match self {
-            Self::Http1 | Self::Http2 => Operations::HTTP_CLIENT,
+            Self::Http1 | Self::Http2 | Self::FastHttpClient => Operations::HTTP_CLIENT,
             Self::FastHttpServer => Operations::HTTP_SERVER,
             Self::GrpcServer => Operations::RPC_SERVER,
             Self::GrpcClient => Operations::RPC_CLIENT,
@@ -320,6 +323,8 @@ pub enum Structs {
     Redis,
     /// The requests and responses of fasthttp.
     FastHttp,
+    /// What its clients send and get.
+    FastHttpClient,
     /// The context and the routes of fiber.
     Fiber,
     /// Connections, rows and batches of pgx.

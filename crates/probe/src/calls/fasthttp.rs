@@ -1,7 +1,7 @@
-//! Requests of `github.com/valyala/fasthttp`, and their routes by `github.com/gofiber/fiber/v3`.
+//! Requests and calls of `github.com/valyala/fasthttp`, and their routes by `github.com/gofiber/fiber/v3`.
 
 use crate::layout::{Fields, MissingField};
-use crate::skeleton::types::{fasthttp_layout, fiber_layout};
+use crate::skeleton::types::{fasthttp_client_layout, fasthttp_layout, fiber_layout};
 use crate::table::{FASTHTTP, FIBER};
 use trigon_gobin::GoBinary;
 
@@ -26,6 +26,19 @@ pub(super) fn layout(fields: &Fields) -> Result<fasthttp_layout, MissingField> {
         timeout_response: context("timeoutResponse")?,
         status: fields.offset(FASTHTTP, "Response", "Header.statusCode")?,
         pad: [0; 2],
+    })
+}
+
+/// What calls are read with.
+pub(super) fn client(fields: &Fields) -> Result<fasthttp_client_layout, MissingField> {
+    let request = |field| fields.offset(FASTHTTP, "Request", field);
+    Ok(fasthttp_client_layout {
+        method: request("Header.method")?,
+        host: request("uri.host")?,
+        path: request("uri.path")?,
+        scheme: request("uri.scheme")?,
+        status: fields.offset(FASTHTTP, "Response", "Header.statusCode")?,
+        pad: [0; 3],
     })
 }
 

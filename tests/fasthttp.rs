@@ -174,6 +174,40 @@ fn each_call_of_the_client_is_told_once() -> Result<()> {
 }
 
 #[test]
+fn a_traceparent_does_not_hide_whose_call_a_request_is() -> Result<()> {
+    trigon_tests::require_root()?;
+    for with in builds() {
+        let caller =
+            Server::start(&build("caller", &Build::with("go1.24.11"))?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+        let server = Server::start(&build("fast", &with)?, &[], &[("OTEL_SERVICE_NAME", "called")])?;
+        let mut agent = Agent::start(&["--pid", &format!("{},{}", caller.pid(), server.pid())], &[])?;
+        agent.observes(caller.pid())?;
+        agent.observes(server.pid())?;
+        let ask = |number: usize, header: &str| {
+            let path = format!("/call?url=http://{}/hello{header}", server.address);
+            send(&caller, &[("GET", &path, 200)], number as u64, &["-c", "2"])
+        };
+        // Those with a header first: nothing else has told yet who answers there.
+        let parent = "&traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (number, header, all) in [(9, parent, 9.0), (6, "", 15.0)] {
+            ask(number, header)?;
+            let page = agent.scrape()?;
+            for kind in ["request_total", "request_client_seconds_count", "request_server_seconds_count"] {
+                let metric = format!("traces_service_graph_{kind}");
+                let edges: Vec<_> =
+                    page.find(&metric, &[]).map(|edge| (edge.labels["server"].as_str(), edge.value)).collect();
+                // There is no other edge.
+                ensure!(edges == [("called", all)], "{with:?}: {kind}: {edges:?}");
+            }
+        }
+        agent.stop()?;
+        server.kill()?;
+        caller.kill()?;
+    }
+    Ok(())
+}
+
+#[test]
 fn spans_say_what_happened_and_who_called() -> Result<()> {
     trigon_tests::require_root()?;
     for with in builds() {

@@ -110,10 +110,10 @@ struct fasthttp_client_layout {
 	__u16 pad[3];
 };
 
-/* Of github.com/gofiber/fiber/v3. */
+/* Of github.com/gofiber/fiber. */
 struct fiber_layout {
-	__u64 context_itab; /* of *DefaultCtx as CustomCtx */
-	__u16 route;        /* of DefaultCtx */
+	__u64 context_itab; /* of *DefaultCtx as CustomCtx; 0 in v2 */
+	__u16 route;        /* of DefaultCtx, in v2 of Ctx */
 	__u16 fasthttp;
 	__u16 path; /* of Route */
 	__u16 use;
@@ -224,6 +224,7 @@ struct call_layout {
 	struct fasthttp_layout fasthttp;
 	struct fasthttp_client_layout fasthttp_client;
 	struct fiber_layout fiber;
+	struct fiber_layout fiber_v2;
 	struct pgx_layout pgx;
 	struct kafka_go_layout kafka_go;
 	struct franz_layout franz;

@@ -1,6 +1,8 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, PGX, PGX_CONNECTION, SARAMA};
+use crate::table::{
+    CHI, ECHO, FASTHTTP, FIBER, FIBER_V2, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, PGX, PGX_CONNECTION, SARAMA,
+};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -192,6 +194,10 @@ pub const FIELDS: &[FieldRef] = &[
     field(FIBER, "DefaultCtx", "fasthttp"),
     field(FIBER, "Route", "Path"),
     field(FIBER, "Route", "use"),
+    field(FIBER_V2, "Ctx", "route"),
+    field(FIBER_V2, "Ctx", "fasthttp"),
+    field(FIBER_V2, "Route", "Path"),
+    field(FIBER_V2, "Route", "use"),
     field(FASTHTTP, "argsKV", "value"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),

@@ -77,6 +77,7 @@ programs! {
     FasthttpServerEnd => fasthttp_server_end,
     FasthttpClientBegin => fasthttp_client_begin,
     FasthttpClientEnd => fasthttp_client_end,
+    FiberHandled => fiber_handled,
     FiberRelease => fiber_release,
     SqlDbBegin => sql_db_begin,
     SqlConnBegin => sql_conn_begin,

@@ -16,7 +16,7 @@ mod sql;
 mod target;
 
 pub use crate::program::Program;
-pub(crate) use fasthttp::{FASTHTTP, FIBER};
+pub(crate) use fasthttp::{FASTHTTP, FIBER, FIBER_V2};
 pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use kafka_go::KAFKA_GO;
@@ -69,6 +69,8 @@ pub enum Library {
     FastHttp,
     /// `github.com/gofiber/fiber/v3`.
     Fiber,
+    /// `github.com/gofiber/fiber/v2`.
+    FiberV2,
     /// `database/sql`, whatever the driver.
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
@@ -325,8 +327,10 @@ pub enum Structs {
     FastHttp,
     /// What its clients send and get.
     FastHttpClient,
-    /// The context and the routes of fiber.
+    /// The context and the routes of fiber v3.
     Fiber,
+    /// Those of fiber v2.
+    FiberV2,
     /// Connections, rows and batches of pgx.
     Pgx,
     /// Writers and messages of kafka-go.
@@ -405,6 +409,7 @@ impl Library {
             Self::Grpc => "google.golang.org/grpc",
             Self::FastHttp => FASTHTTP,
             Self::Fiber => FIBER,
+            Self::FiberV2 => FIBER_V2,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::Pgx => PGX,

@@ -1,4 +1,4 @@
-//! The server and the clients of `github.com/valyala/fasthttp`, and routes of `github.com/gofiber/fiber/v3` on it.
+//! The server and the clients of `github.com/valyala/fasthttp`, and routes of `github.com/gofiber/fiber` on it.
 
 use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
 use trigon_gobin::site::Register;
@@ -7,6 +7,9 @@ use trigon_gobin::site::Register;
 pub(crate) const FASTHTTP: &str = "github.com/valyala/fasthttp";
 /// Import path and module.
 pub(crate) const FIBER: &str = "github.com/gofiber/fiber/v3";
+
+/// Import path and module of its last version.
+pub(crate) const FIBER_V2: &str = "github.com/gofiber/fiber/v2";
 
 const SERVE: &str = "github.com/valyala/fasthttp.(*Server).serveConn";
 /// Its name from 1.72 on.
@@ -116,6 +119,24 @@ pub(super) const PROBES: &[Probe] = &[
         },
         hits: "1 a request",
         versions: "3.0 and 3.1",
-        misses: "fiber v2; applications with a context of their own; requests that only middleware answers have no route",
+        misses: "applications with a context of their own; requests that only middleware answers have no route",
+    },
+    Probe {
+        id: "fiber.route.v2",
+        library: Library::FiberV2,
+        purpose: "the same in fiber v2",
+        role: Role::Call(Calls::FastHttpServer, Step::Route),
+        when: When::Module { path: FIBER_V2, major: 2, first: 20, last: 52 },
+        reads: &[Structs::FiberV2],
+        program: Program::FiberHandled,
+        target: Target::AfterCallWithVariable {
+            function: "github.com/gofiber/fiber/v2.(*App).handler",
+            callee: "github.com/gofiber/fiber/v2.(*App).next",
+            passed_to: "github.com/gofiber/fiber/v2.(*Ctx).SendStatus",
+            argument: Register::Ax,
+        },
+        hits: "1 a request",
+        versions: "2.20 to 2.52",
+        misses: "fasthttp before 1.40, which older versions ask for; requests that only middleware answers have no route",
     },
 ];

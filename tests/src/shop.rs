@@ -267,10 +267,10 @@ fn rpcs(spans: &[(String, Span)], placed: u64, cancelled: u64) {
         let names: Vec<_> = calls.into_iter().map(|(_, name)| name).collect();
         *found.entry((&rpc.name, names.join(", "))).or_default() += 1;
     }
-    // A connection of the pool that has not seen the statement yet prepares it.
     let count = |rpc: &str, calls: &str| found.get(&(rpc, calls.to_owned())).copied().unwrap_or_default();
     let place = count(PLACE, "BEGIN, INSERT orders, UPDATE stock, COMMIT, PIPELINE, send orders");
     assert_eq!((place, count(CANCEL, "UPDATE orders, DEL, send orders")), (placed, cancelled), "{found:#?}");
+    // An order that is cached, one that is not there, and one that is cached from then on.
     let get = [count(GET, "GET"), count(GET, "GET, SELECT orders"), count(GET, "GET, SELECT orders, SET")];
     assert!(get.iter().all(|count| *count > 0), "{found:#?}");
     assert_eq!(found.values().sum::<u64>(), placed + cancelled + get.iter().sum::<u64>(), "{found:#?}");

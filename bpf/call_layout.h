@@ -45,6 +45,36 @@ struct net_layout {
 	__u16 conn_rwc; /* of http.conn */
 };
 
+/* Of a stream of HTTP/2. */
+struct http2_stream_layout {
+	__u16 number; /* 0: none of it is known */
+	__u16 connection;
+	__u16 conn; /* of that connection: its net.Conn */
+	__u16 pad;
+};
+
+struct http2_client_layout {
+	struct http2_stream_layout stream;
+	__u64 body_itab; /* of transportResponseBody as io.ReadCloser: a stream; 0: not known */
+	__u64 gzip_itab; /* of *gzipReader, which has another body in it */
+	__u16 response;  /* of the stream; 0: a response lies elsewhere */
+	__u16 body;      /* of the response */
+	__u16 gzip_body;
+	__u16 pad;
+};
+
+struct http2_server_layout {
+	struct http2_stream_layout stream;
+	__u16 writer_stream; /* of responseWriterState */
+	__u16 pad[3];
+};
+
+struct http2_layout {
+	struct http2_client_layout client;
+	struct http2_server_layout server; /* of net/http */
+	struct http2_server_layout xnet;   /* of golang.org/x/net/http2 */
+};
+
 struct grpc_layout {
 	__u64 server_itab; /* of *http2Server as ServerTransport */
 	__u64 error_itab;  /* of *status.Error as error */
@@ -218,6 +248,7 @@ struct call_layout {
 	struct context_type contexts[CONTEXT_TYPES];
 	struct net_layout net;
 	struct http_client_layout http;
+	struct http2_layout http2;
 	struct grpc_layout grpc;
 	struct sql_layout sql;
 	struct redis_layout redis;

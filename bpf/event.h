@@ -27,6 +27,7 @@ enum trigon_event_kind {
 	EVENT_WORLD_START = 4,
 	EVENT_CALL = 5,
 	EVENT_MESSAGES = 6,
+	EVENT_STREAM = 8,
 };
 
 /* What an aggregate or a span is of; each has a metric of its own. */
@@ -254,6 +255,20 @@ struct call_event {
 };
 _Static_assert(sizeof(struct call_event) == 128 + 464, "wire contract");
 
+/* Which stream of which connection a request of HTTP/2 is whose span comes, too. */
+struct stream_event {
+	__u32 kind;
+	__u32 process;
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u8 trace_id[16];
+	__u64 span_id;
+	struct connection_key connection;
+	__u32 stream;
+	__u8 joinable; /* as of a span */
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct stream_event) == 80, "wire contract");
+
 #define LINKS_MAX 16 /* spans that one of messages is linked to */
 
 /* The span that a message's header names. */
@@ -372,7 +387,8 @@ enum trigon_loss {
 	LOSS_MESSAGES_BOUND = 36,
 	LOSS_LINKS_BOUND = 37,
 	LOSS_LINK_UNREADABLE = 38,
-	LOSSES = 39,
+	LOSS_STREAM_RING_FULL = 39,
+	LOSSES = 40,
 };
 
 #endif

@@ -161,6 +161,38 @@ int http_client_not_connected(struct go_registers *regs)
 	return 0;
 }
 
+/* What a response leads to: from Go 1.27 on it lies in its stream, before only its body knows that. */
+static __always_inline __u64 stream_of_response(const struct http2_client_layout *l, __u64 response)
+{
+	struct go_interface body;
+
+	if (l->response)
+		return response - l->response;
+	if (!l->body_itab || read_user(&body, sizeof(body), response + l->body))
+		return 0;
+	if (l->gzip_itab && body.type == l->gzip_itab && read_user(&body, sizeof(body), body.data + l->gzip_body))
+		return 0;
+	return body.type == l->body_itab ? body.data : 0;
+}
+
+/* Of a call that has its response. One without a body stays without a stream. */
+__noinline int http2_client_stream(const struct call_layout *l, struct call *c, struct call_end *e, __u64 response)
+{
+	struct http2_stream read = {};
+	__u64 stream;
+
+	if (!l || !c || !e || !l->http2.client.stream.number)
+		return 0;
+	stream = stream_of_response(&l->http2.client, response);
+	if (!stream)
+		return 0;
+	if (read_stream(l, &l->http2.client.stream, &read, stream, 0))
+		lose(LOSS_CONNECTION_UNREADABLE);
+	c->connection = read.connection;
+	e->stream = read.number;
+	return 0;
+}
+
 /* The answer is there: AX response, BX:CX error */
 static __always_inline int http_client_answer(struct go_registers *regs, __u32 library)
 {
@@ -191,6 +223,8 @@ static __always_inline int http_client_answer(struct go_registers *regs, __u32 l
 		      GO_ARG1(regs) + (library == CALL_HTTP2 ? l->http.http2.status : l->http.http1.status)))
 		lose(LOSS_CALL_UNREADABLE);
 	e.key.status = (__u16)status;
+	if (library == CALL_HTTP2 && !e.failed && (c->sampled || status >= 400 || e.now - c->start_ns >= p->slow_ns))
+		http2_client_stream(l, c, &e, GO_ARG1(regs));
 	http_client_settle(p, l, c, &key, &e);
 	return 0;
 }

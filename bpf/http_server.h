@@ -219,10 +219,16 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		read_trace_context(p, r, &key, header);
 	if (r->has_parent)
 		r->source = PARENT_HEADER;
-	if (callers_known && r->protocol / 10 == 1 && (service_graph || !r->has_parent))
-		link_caller(p, r);
+	if (callers_known) {
+		if (r->protocol / 10 != 1)
+			r->joinable = !r->has_parent;
+		else if (service_graph || !r->has_parent)
+			link_caller(p, r);
+	}
 	if (p->flags & (PROCESS_CALLS | PROCESS_ROUTERS))
 		begin_for_calls(p, r, &key, from + l->ctx);
+	else if (callers_known && r->protocol / 10 != 1)
+		begin_trace(p, r); /* it will be named before its span */
 	r->active = 1;
 	return 0;
 }
@@ -492,6 +498,8 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 	if (!e.response.wrote_header)
 		e.response.status = e.key.outcome == OUTCOME_RETURNED ? 200 : 0;
 	settle(p, r, &key, &e);
+	if (e.due && r->decided && callers_known)
+		emit_stream(p, r, state, xnet);
 out:
 	/* The goroutine ends with its one request. */
 	drop_tracestate(r, &key);

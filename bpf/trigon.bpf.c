@@ -24,6 +24,7 @@
 #include "connection.h"
 #include "caller.h"
 #include "parent.h"
+#include "http2_stream.h"
 #include "http_server.h"
 #include "router.h"
 #include "router_chi.h"

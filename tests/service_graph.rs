@@ -223,6 +223,40 @@ fn an_rpc_goes_to_the_service_that_its_target_turns_out_to_be() -> Result<()> {
 }
 
 #[test]
+fn a_call_over_http2_goes_to_the_service_that_its_connection_leads_to() -> Result<()> {
+    trigon_tests::require_root()?;
+    for toolchain in TOOLCHAINS {
+        let (caller, program) = (build("caller", &Build::with(toolchain))?, build("server", &Build::with(toolchain))?);
+        let server = Server::start(&program, &["-mode", "tls"], &[("OTEL_SERVICE_NAME", "server")])?;
+        let unseen = Server::start(&program, &["-mode", "tls"], &[("OTEL_SERVICE_NAME", "unseen")])?;
+        let from = Server::start(&caller, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+        let pids = format!("{},{}", server.pid(), from.pid());
+        let mut agent = Agent::start(&["--pid", &pids], &[("OTEL_TRACES_SAMPLER", "always_on")])?;
+        agent.observes(server.pid())?;
+        agent.observes(from.pid())?;
+        let hello = format!("https://{}/hello", server.address);
+        // Both ends of one have been seen: from now on it is known who is at that target.
+        let [learned, ..] = until(PATIENCE, "an edge between the services", || {
+            calls(&from, &hello, 1, "HTTP/2.0 200")?;
+            let found = edges(&agent.scrape()?).get(&["caller", "server", ""].map(str::to_owned)).copied();
+            Ok((found.is_some(), found.unwrap_or_default()))
+        })?;
+        calls(&from, &hello, 20, "HTTP/2.0 200")?;
+        calls(&from, &format!("https://{}/nothing/there", server.address), 5, "HTTP/2.0 404")?;
+        calls(&from, &format!("https://{}/hello", unseen.address), 3, "HTTP/2.0 200")?;
+        let edges = edges(&agent.scrape()?);
+        let all = learned + 25;
+        assert_eq!(edges[&["caller", "server", ""].map(str::to_owned)], [all, 5, all, all], "{toolchain}");
+        let host = ["caller", "127.0.0.1", "virtual_node"].map(str::to_owned);
+        // Those before it was known are the target's, which has the same host.
+        assert!(edges.get(&host).is_some_and(|[calls, ..]| *calls >= 3), "{toolchain}: {edges:?}");
+        assert_eq!(edges.len(), 2, "{toolchain}: {edges:?}");
+        agent.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
 fn without_it_nothing_is_told() -> Result<()> {
     trigon_tests::require_root()?;
     let caller = Server::start(&build("caller", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;

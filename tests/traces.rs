@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use trigon_tests::pattern_program::{Load, Outcome, observe};
 
 const OLD: &str = "go1.21.13";
+const MIDDLE: &str = "go1.24.11";
 const NEWEST: &str = "go1.27.4";
 
 /// How much of each pattern must be complete.
@@ -40,18 +41,34 @@ fn outcome(run: &'static Run, load: &Load<'_>) -> Result<&'static Outcome> {
 /// One request at a time, and not too soon one after the other: in between the scheduler comes to rest.
 fn alone() -> Result<&'static Outcome> {
     static RUN: Run = OnceLock::new();
-    outcome(&RUN, &Load { toolchain: NEWEST, patterns: &[], requests: 750, connections: 1, rate: 200 })
+    outcome(&RUN, &Load { toolchain: NEWEST, patterns: &[], requests: 750, connections: 1, rate: 200, http2: false })
 }
 
 fn crowd() -> Result<&'static Outcome> {
     static RUN: Run = OnceLock::new();
-    outcome(&RUN, &Load { toolchain: NEWEST, patterns: &[], requests: 20_000, connections: 1000, rate: 0 })
+    outcome(
+        &RUN,
+        &Load { toolchain: NEWEST, patterns: &[], requests: 20_000, connections: 1000, rate: 0, http2: false },
+    )
 }
 
 fn oldest() -> Result<&'static Outcome> {
     static RUN: Run = OnceLock::new();
     let patterns = &["sequential", "fanout"];
-    outcome(&RUN, &Load { toolchain: OLD, patterns, requests: 5000, connections: 1000, rate: 0 })
+    outcome(&RUN, &Load { toolchain: OLD, patterns, requests: 5000, connections: 1000, rate: 0, http2: false })
+}
+
+/// Over HTTP/2, of which neither end knows the other before both are over: by each way in which a stream is read.
+fn http2(toolchain: &'static str) -> Result<&'static Outcome> {
+    static OLDEST: Run = OnceLock::new();
+    static MIDDLE: Run = OnceLock::new();
+    static NEW: Run = OnceLock::new();
+    let run = match toolchain {
+        OLD => &OLDEST,
+        NEWEST => &NEW,
+        _ => &MIDDLE,
+    };
+    outcome(run, &Load { toolchain, patterns: &[], requests: 3000, connections: 300, rate: 0, http2: true })
 }
 
 /// So much of these patterns is complete, and nothing is wrong.
@@ -157,4 +174,30 @@ fn nothing_is_linked_wrongly_and_nothing_is_lost() -> Result<()> {
         ensure!(report.sum().absent == 0, "{report}");
     }
     Ok(())
+}
+
+/// What begins at the edge and goes on by contexts, goroutines and streams.
+const OVER_HTTP2: [&str; 8] =
+    ["sequential", "reverseproxy", "nocontext", "wrapped", "fanout", "errgroup", "pool-context", "nested"];
+
+#[test]
+fn calls_over_http2_of_the_oldest_release() -> Result<()> {
+    holds(http2(OLD)?, &OVER_HTTP2, KNOWN.crowd)
+}
+
+#[test]
+fn calls_over_http2_of_a_release_in_the_middle() -> Result<()> {
+    holds(http2(MIDDLE)?, &OVER_HTTP2, KNOWN.crowd)
+}
+
+#[test]
+fn calls_over_http2_of_the_newest_release() -> Result<()> {
+    holds(http2(NEWEST)?, &OVER_HTTP2, KNOWN.crowd)
+}
+
+#[test]
+fn what_no_context_leads_to_is_never_wrong_over_http2() -> Result<()> {
+    let others =
+        ["fanout-nocontext", "pool-nocontext", "worker", "afterfunc", "afterfunc-context", "detached-nocontext"];
+    holds(http2(NEWEST)?, &others, 0.0)
 }

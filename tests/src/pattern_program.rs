@@ -92,6 +92,8 @@ pub struct Load<'l> {
     pub connections: u32,
     /// Requests a second; 0: as fast as answers come.
     pub rate: u32,
+    /// Whether calls go over HTTP/2 and TLS; requests of the edge do not.
+    pub http2: bool,
 }
 
 /// What was found.
@@ -120,9 +122,14 @@ impl Outcome {
 pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     let program = build("patterns", &Build::with(load.toolchain))?;
     let client_program = build("client", &Build::default())?;
-    let backend = start(&program, "backend", &[])?;
-    let middle = start(&program, "middle", &["-ports", PORTS, "-to", &backend.address])?;
-    let edge = start(&program, "edge", &["-ports", PORTS, "-to", &backend.address, "-middle", &middle.address])?;
+    let with = |arguments: &[&str]| {
+        let http2: &[&str] = if load.http2 { &["-http2"] } else { &[] };
+        [arguments, http2].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let backend = start(&program, "backend", &with(&[]))?;
+    let middle = start(&program, "middle", &with(&["-ports", PORTS, "-to", &backend.address]))?;
+    let called = ["-ports", PORTS, "-to", &backend.address, "-middle", &middle.address];
+    let edge = start(&program, "edge", &with(&called))?;
     let receiver = Receiver::start()?;
     let pids = [edge.pid(), middle.pid(), backend.pid()];
     let include = pids.map(|pid| format!("{{pid: {pid}}}")).join(", ");
@@ -153,12 +160,13 @@ pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     })
 }
 
-fn start(program: &Path, role: &str, arguments: &[&str]) -> Result<Server> {
+fn start(program: &Path, role: &str, arguments: &[String]) -> Result<Server> {
     let name = format!("patterns-{role}");
     // More of the scheduler's Ps than processors: those that idle keep unused goroutine ids for long, which must not
     // mislead those who reason by ids.
     let environment = [("OTEL_SERVICE_NAME", name.as_str()), ("GOMAXPROCS", "8")];
-    Server::start(program, &[&["-role", role], arguments].concat(), &environment)
+    let arguments: Vec<_> = ["-role", role].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    Server::start(program, &arguments, &environment)
 }
 
 /// Sends the load, and returns how many requests each pattern got.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Server, client};
@@ -61,8 +62,19 @@ struct Setting<'a> {
     executable: &'a Path,
 }
 
-/// Microseconds of CPU for each request of the observed program, and requests a second.
-type Figures = (f64, f64);
+#[derive(Debug, Clone, Copy, Default)]
+struct Figures {
+    /// Microseconds of CPU of the observed program for each of its requests.
+    app_micros: f64,
+    per_second: f64,
+    /// Of the agent, for each request.
+    agent_micros: f64,
+    /// Spans that it sent, and its CPU for each.
+    spans_per_second: f64,
+    agent_micros_per_span: f64,
+    /// Resident, in MiB.
+    agent_memory: f64,
+}
 
 /// Whether an argument names a workload.
 pub(crate) fn is_workload(name: &str) -> bool {
@@ -75,8 +87,8 @@ pub(crate) fn run(seconds: u64, chosen: impl Fn(&str) -> bool, against: Option<&
     println!("\nmedians of {ROUNDS} rounds of {seconds} s, in alternation; the observed program has GOMAXPROCS=1\n");
     println!("+ µs/op has the request's own share in it, as have all microseconds\n");
     println!(
-        "{:<21} {:<20} {:>8} {:>7} {:>7} {:>7} {:>9} {:>7}",
-        "program", "agent", "app µs", "+ µs", "+ µs/op", "×", "req/s", "×"
+        "{:<21} {:<16} {:>8} {:>7} {:>7} {:>7} {:>9} {:>7} {:>9} {:>8} {:>8} {:>8}",
+        "program", "agent", "app µs", "+ µs", "+ µs/op", "×", "req/s", "×", "agent µs", "spans/s", "µs/span", "RSS MiB"
     );
     let own = trigon_tests::agent::executable()?;
     let mut settings = vec![
@@ -95,17 +107,26 @@ pub(crate) fn run(seconds: u64, chosen: impl Fn(&str) -> bool, against: Option<&
                 results.push(measure(workload, seconds, Some(setting))?);
             }
         }
-        let (base, rate) = median(&without);
-        println!("{name:<21} {:<20} {base:>8.2} {:>7} {:>7} {:>7} {rate:>9.0}", "none", "", "", "");
+        let base = median(&without);
+        println!(
+            "{name:<21} {:<16} {:>8.2} {:>7} {:>7} {:>7} {:>9.0}",
+            "none", base.app_micros, "", "", "", base.per_second
+        );
         for (setting, results) in settings.iter().zip(&with) {
-            let (micros, observed) = median(results);
+            let found = median(results);
+            let added = found.app_micros - base.app_micros;
             println!(
-                "{name:<21} {:<20} {micros:>8.2} {:>7.2} {:>7.2} {:>7.3} {observed:>9.0} {:>7.3}",
+                "{name:<21} {:<16} {:>8.2} {added:>7.2} {:>7.2} {:>7.3} {:>9.0} {:>7.3} {:>9.2} {:>8.0} {:>8.2} {:>8.1}",
                 setting.name,
-                micros - base,
-                (micros - base) / workload.operations(),
-                micros / base,
-                observed / rate
+                found.app_micros,
+                added / workload.operations(),
+                found.app_micros / base.app_micros,
+                found.per_second,
+                found.per_second / base.per_second,
+                found.agent_micros,
+                found.spans_per_second,
+                found.agent_micros_per_span,
+                found.agent_memory
             );
         }
     }
@@ -113,11 +134,19 @@ pub(crate) fn run(seconds: u64, chosen: impl Fn(&str) -> bool, against: Option<&
 }
 
 fn median(all: &[Figures]) -> Figures {
-    let middle = |mut values: Vec<f64>| {
+    let middle = |of: fn(&Figures) -> f64| {
+        let mut values: Vec<_> = all.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or_default()
     };
-    (middle(all.iter().map(|f| f.0).collect()), middle(all.iter().map(|f| f.1).collect()))
+    Figures {
+        app_micros: middle(|f| f.app_micros),
+        per_second: middle(|f| f.per_second),
+        agent_micros: middle(|f| f.agent_micros),
+        spans_per_second: middle(|f| f.spans_per_second),
+        agent_micros_per_span: middle(|f| f.agent_micros_per_span),
+        agent_memory: middle(|f| f.agent_memory),
+    }
 }
 
 fn measure(workload: Workload, seconds: u64, setting: Option<&Setting<'_>>) -> Result<Figures> {
@@ -170,11 +199,24 @@ fn measure(workload: Workload, seconds: u64, setting: Option<&Setting<'_>>) -> R
         client(&build("client", &Build::default())?, &arguments)
     };
     load("1s")?;
+    let (agent_before, spans_before) = agent.as_ref().map_or(Ok((0.0, 0.0)), of_agent)?;
     let before = cpu_seconds(observed.pid())?;
     let report = load(&format!("{seconds}s"))?;
     let sent = report["sent"].as_f64().context("no count")?;
-    let figures = ((cpu_seconds(observed.pid())? - before) * 1e6 / sent, report["rate"].as_f64().unwrap_or_default());
+    let mut figures = Figures {
+        app_micros: (cpu_seconds(observed.pid())? - before) * 1e6 / sent,
+        per_second: report["rate"].as_f64().unwrap_or_default(),
+        ..Figures::default()
+    };
     if let Some(agent) = agent {
+        // What is queued is sent within a second or two; its cost belongs to the requests.
+        std::thread::sleep(Duration::from_secs(2));
+        let (agent_after, spans_after) = of_agent(&agent)?;
+        let (used, spans) = ((agent_after - agent_before) * 1e6, spans_after - spans_before);
+        figures.agent_micros = used / sent;
+        figures.spans_per_second = spans / seconds as f64;
+        figures.agent_micros_per_span = if spans > 0.0 { used / spans } else { 0.0 };
+        figures.agent_memory = agent.scrape()?.sum("trigon_agent_memory_bytes", &[]) / f64::from(1 << 20);
         agent.stop()?;
     }
     if let Some(edge) = edge {
@@ -182,4 +224,9 @@ fn measure(workload: Workload, seconds: u64, setting: Option<&Setting<'_>>) -> R
     }
     echo.kill()?;
     Ok(figures)
+}
+
+/// Seconds of CPU that the agent has used so far, and the spans that it has sent.
+fn of_agent(agent: &Agent) -> Result<(f64, f64)> {
+    Ok((cpu_seconds(agent.pid())?, agent.scrape()?.sum("trigon_export_spans_total", &[])))
 }

@@ -85,25 +85,25 @@ pub fn resource(process: &Process, build: &BuildInfo, host: &Host) -> Resource {
     };
     set("service.name", process.executable_name().into());
     set("service.instance.id", format!("{}:{}:{}", host.name, process.pid, process.start_ticks).into());
-    set("host.name", host.name.as_str().into());
+    set("host.name", host.name.clone().into());
     set("process.pid", Value::Int(i64::from(process.pid)));
     set("process.executable.name", process.executable_name().into());
-    set("process.executable.path", process.executable.to_string_lossy().as_ref().into());
+    set("process.executable.path", process.executable.to_string_lossy().into_owned().into());
     set("process.runtime.name", "go".into());
-    set("process.runtime.version", build.go_version_raw.as_str().into());
+    set("process.runtime.version", build.go_version_raw.clone().into());
     set("telemetry.sdk.language", "go".into());
     set("telemetry.distro.name", "trigon".into());
     set("telemetry.distro.version", env!("CARGO_PKG_VERSION").into());
     let version =
         build.main.as_ref().map(|module| module.version.as_str()).filter(|v| !v.is_empty() && *v != "(devel)");
     if let Some(version) = version.or_else(|| build.setting("vcs.revision")) {
-        set("service.version", version.into());
+        set("service.version", version.to_owned().into());
     }
     if let Some(id) = container_id(&process.cgroup) {
-        set("container.id", id.into());
+        set("container.id", id.to_owned().into());
     }
     for (key, value) in &environment.attributes {
-        set(key, value.as_str().into());
+        set(key, value.clone().into());
     }
     if let Some(name) = environment.service_name {
         set("service.name", name.into());

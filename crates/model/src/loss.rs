@@ -86,6 +86,8 @@ pub enum Loss {
     LinksBound = 37,
     /// A message's headers could not be read, or name a span in another form than W3C's: the link is missing.
     LinkUnreadable = 38,
+    /// The ring had no room for which stream a request of HTTP/2 is: its span is there, but not joined to its caller's trace.
+    StreamRingFull = 39,
 }
 
 /// A loss as the exporters show it.
@@ -101,7 +103,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -141,6 +143,7 @@ impl Loss {
         Self::MessagesBound,
         Self::LinksBound,
         Self::LinkUnreadable,
+        Self::StreamRingFull,
     ];
 
     /// Its labels.
@@ -185,6 +188,7 @@ impl Loss {
             Self::MessagesBound => ("messages", "kernel", "too_many"),
             Self::LinksBound => ("links", "kernel", "too_many"),
             Self::LinkUnreadable => ("links", "kernel", "unreadable"),
+            Self::StreamRingFull => ("streams", "kernel", "ring_full"),
         };
         LossPoint { signal, stage, reason }
     }

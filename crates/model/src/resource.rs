@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// An attribute's value, a subset of OpenTelemetry's `AnyValue`.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
-    /// UTF-8 text.
-    Str(String),
+    /// UTF-8 text; most of spans are constants, which cost no memory of their own.
+    Str(Cow<'static, str>),
     /// A signed 64-bit integer.
     Int(i64),
     /// A truth value.
@@ -18,14 +18,20 @@ pub enum Value {
     List(Vec<String>),
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Str(text.to_owned())
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Str(Cow::Borrowed(text))
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
+        Self::Str(Cow::Owned(text))
+    }
+}
+
+impl From<Cow<'static, str>> for Value {
+    fn from(text: Cow<'static, str>) -> Self {
         Self::Str(text)
     }
 }

@@ -13,6 +13,7 @@ pub(crate) use rpc::authority;
 use crate::attributes::Setter;
 use crate::clock::Clock;
 use crate::requests::CallSeries;
+use crate::statement::Statements;
 pub(crate) use messages::{is_topic, message_metric};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,18 +26,23 @@ struct Shape {
     kind: SpanKind,
     attributes: Setter,
     /// `error.type`, if it failed.
-    error: Option<String>,
+    error: Option<Cow<'static, str>>,
     /// What `error.type` does not say.
     description: Cow<'static, str>,
 }
 
 /// The span of a call. Times are taken over by `clock`.
-pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Clock) -> Span {
+pub(crate) fn call_span(
+    record: &CallRecord,
+    resource: Arc<Resource>,
+    clock: &Clock,
+    statements: &mut Statements,
+) -> Span {
     let (start_unix_nano, end_unix_nano) = clock.interval(record.start_ns, record.end_ns);
     let Shape { name, kind, mut attributes, error, description } = match record.signal {
         CallSignal::RpcServer | CallSignal::RpcClient => rpc::span(record),
         CallSignal::DbClient if record.system == system::REDIS => redis::span(record),
-        CallSignal::DbClient => sql::span(record),
+        CallSignal::DbClient => sql::span(record, statements),
         CallSignal::MessagingPublish | CallSignal::MessagingReceive => messages::span(record),
         // HTTP servers have a record of their own.
         CallSignal::HttpClient | CallSignal::HttpServer => http::span(record),

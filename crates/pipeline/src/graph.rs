@@ -19,7 +19,7 @@ use node::{Target, service};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 pub use topology::{Topology, TopologyEdge, TopologyNode, TopologyProcess};
-use trigon_model::kernel::{CallRecord, CallSignal, Outcome, PeerRef, RedKey};
+use trigon_model::kernel::{CallRecord, CallSignal, Outcome, PeerRef, RedKey, StreamRecord};
 use trigon_model::{Family, Operations, ProcessId, Resource};
 
 /// All edges.
@@ -89,6 +89,13 @@ impl Graph {
     pub(crate) fn note(&mut self, record: &CallRecord, processes: &Processes) {
         if self.max_edges > 0 {
             self.learned.note(record, processes);
+        }
+    }
+
+    /// Takes who served a stream of HTTP/2.
+    pub(crate) fn note_stream(&mut self, record: &StreamRecord, processes: &Processes) {
+        if let Some(connection) = record.connection.filter(|_| self.max_edges > 0) {
+            self.learned.serves(record.process, connection, record.start_ns, processes);
         }
     }
 

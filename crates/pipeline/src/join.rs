@@ -1,4 +1,5 @@
-//! Two ends of one RPC, seen in two processes: the called one's trace becomes part of the caller's.
+//! Two ends of one RPC, or of one call over HTTP/2, seen in two processes: the called one's trace becomes part of the
+//! caller's.
 //!
 //! Neither end knows of the other until both are over: what they have in common is the connection, by its client's end, and
 //! the number of the stream on it. So spans of a trace that began at such an RPC wait here for a while. Whatever has left
@@ -6,7 +7,7 @@
 //! traces are joined as a whole or not at all.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use trigon_model::kernel::{CallRecord, CallSignal, Connection, ParentSource};
+use trigon_model::kernel::{CallRecord, CallSignal, Connection, ParentSource, StreamRecord};
 use trigon_model::{Span, SpanId, TraceId, Value};
 
 /// How long a span waits, in nanoseconds: the caller's record comes with one of the next readings of the ring, unless the
@@ -74,7 +75,7 @@ impl Joins {
         let (Some(connection), Some(stream)) = (record.connection, record.stream) else { return };
         let key = (connection, stream);
         match record.signal {
-            CallSignal::RpcClient => {
+            CallSignal::RpcClient | CallSignal::HttpClient => {
                 let (trace, span) = (record.trace_id, record.span_id);
                 let call = Call { trace, span, start_ns: record.start_ns, end_ns: record.end_ns };
                 match self.served.remove(&key) {
@@ -87,15 +88,26 @@ impl Joins {
             }
             CallSignal::RpcServer if record.joinable && record.source == ParentSource::None => {
                 let served = Served { trace: record.trace_id, span: record.span_id, start_ns: record.start_ns };
-                match self.calls.remove(&key) {
-                    Some(call) => self.join(served, call, now_ns),
-                    None => {
-                        self.served.insert(key, served);
-                        self.remember(Known::Served(key), now_ns);
-                    }
-                }
+                self.note_served(key, served, now_ns);
             }
             _ => {}
+        }
+    }
+
+    /// Takes which stream a request was.
+    pub(crate) fn note_stream(&mut self, record: &StreamRecord, now_ns: u64) {
+        let Some(connection) = record.connection.filter(|_| record.joinable) else { return };
+        let served = Served { trace: record.trace_id, span: record.span_id, start_ns: record.start_ns };
+        self.note_served((connection, record.stream), served, now_ns);
+    }
+
+    fn note_served(&mut self, key: Key, served: Served, now_ns: u64) {
+        match self.calls.remove(&key) {
+            Some(call) => self.join(served, call, now_ns),
+            None => {
+                self.served.insert(key, served);
+                self.remember(Known::Served(key), now_ns);
+            }
         }
     }
 

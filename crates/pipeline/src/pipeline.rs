@@ -10,11 +10,14 @@ use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::requests::RequestMetrics;
 use crate::route::{RouteProblem, RouteSource, Routes};
 use crate::span::{server_span, span_trace_state};
+use crate::statement::Statements;
 use crate::table::{Row, Samples, Table};
 use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
+use trigon_model::kernel::{
+    CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, StreamRecord, ThreadTimes,
+};
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span, SpanId, TraceId};
 
 /// Bounds of what a [`Pipeline`] keeps.
@@ -113,6 +116,7 @@ pub struct Pipeline {
     gc: Gc,
     thread_waits: ThreadWaits,
     joins: Joins,
+    statements: Statements,
     graph: Graph,
     losses: Losses,
     table: Table,
@@ -149,6 +153,7 @@ impl Pipeline {
             gc: Gc::default(),
             thread_waits: ThreadWaits::default(),
             joins: Joins::default(),
+            statements: Statements::default(),
             graph: Graph::new(config.max_edges, now_unix_nano),
             losses,
             table: Table::default(),
@@ -228,6 +233,10 @@ impl Pipeline {
         match event {
             Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(Signal::Span),
             Ok(Event::Call(record)) => self.on_call(&record, now_unix_nano).map(Signal::Span),
+            Ok(Event::Stream(record)) => {
+                self.on_stream(&record, now_unix_nano);
+                None
+            }
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
@@ -252,9 +261,14 @@ impl Pipeline {
         self.graph.note(record, &self.processes);
         let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
         self.joins.note(record, now_unix_nano);
-        let mut span = call_span(record, resource, &self.clock);
+        let mut span = call_span(record, resource, &self.clock, &mut self.statements);
         not_after(&mut span, now_unix_nano);
         self.pass(span, record.joinable, now_unix_nano)
+    }
+
+    fn on_stream(&mut self, record: &StreamRecord, now_unix_nano: u64) {
+        self.graph.note_stream(record, &self.processes);
+        self.joins.note_stream(record, now_unix_nano);
     }
 
     /// A span, unless it has to wait for what its trace turns out to be.

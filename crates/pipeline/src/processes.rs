@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn an_ended_process_with_a_living_namesake_goes_last() {
         let named = |instance: &str| {
-            let attributes = [("service.instance.id".to_owned(), Value::from(instance))].into();
+            let attributes = [("service.instance.id".to_owned(), Value::from(instance.to_owned()))].into();
             ProcessInfo { resource: Arc::new(Resource { attributes }), since_unix_nano: 1 }
         };
         let mut processes = Processes::bounded(3);

@@ -76,7 +76,7 @@ fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<Stri
     set.text("url.path", ("trigon.url.path.cut", "trigon.url.path.replaced"), &path);
     set.one("url.scheme", if record.key.tls { "https" } else { "http" });
     if let Some(route) = route {
-        set.one("http.route", route.path.as_str());
+        set.one("http.route", route.path.as_str().to_owned());
     }
     if let Some(status) = record.key.status {
         set.one("http.response.status_code", i64::from(status));
@@ -108,7 +108,7 @@ fn server(set: &mut Setter, text: &Text) {
     if text.is_cut() {
         set.one("trigon.server.address.cut", true);
     } else if let Some((host, port)) = std::str::from_utf8(&text.bytes).ok().and_then(endpoint::host) {
-        set.one("server.address", host);
+        set.one("server.address", host.to_owned());
         if let Some(port) = port {
             set.one("server.port", i64::from(port));
         }
@@ -122,11 +122,11 @@ fn client(set: &mut Setter, text: &Text) {
     }
     match std::str::from_utf8(&text.bytes).ok().and_then(endpoint::peer) {
         Some(Peer::Connection(address, port)) => {
-            set.one("client.address", address);
-            set.one("network.peer.address", address);
+            set.one("client.address", address.to_owned());
+            set.one("network.peer.address", address.to_owned());
             set.one("network.peer.port", i64::from(port));
         }
-        Some(Peer::Client(address)) => set.one("client.address", address),
+        Some(Peer::Client(address)) => set.one("client.address", address.to_owned()),
         None => {}
     }
 }

@@ -39,7 +39,7 @@ impl RouteSource for Texts {
 
 fn resource(service: &str) -> Arc<Resource> {
     let mut resource = Resource::default();
-    resource.attributes.insert("service.name".into(), service.into());
+    resource.attributes.insert("service.name".into(), service.to_owned().into());
     Arc::new(resource)
 }
 
@@ -411,7 +411,7 @@ proptest! {
             }
             bytes
         }).collect();
-        let others = records.iter().filter(|record| matches!(Event::decode(record), Ok(Event::Exec(_) | Event::Exit(_) | Event::Gc(_)))).count();
+        let others = records.iter().filter(|record| matches!(Event::decode(record), Ok(Event::Exec(_) | Event::Exit(_) | Event::Gc(_) | Event::Stream(_)))).count();
         let spans = replay(&mut pipeline, &ring::file(&records));
         for span in &spans {
             prop_assert!(span.start_unix_nano <= span.end_unix_nano && span.trace_id.is_valid() && span.span_id.is_valid());

@@ -5,6 +5,7 @@ mod fasthttp;
 mod franz;
 mod grpc;
 mod http;
+mod http2;
 mod kafka_go;
 mod net;
 mod pgx;
@@ -59,6 +60,7 @@ impl CallFacts {
             ]);
         }
         facts.layout.net = net::layout(binary, fields);
+        facts.layout.http2 = http2::layout(binary, fields);
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
@@ -153,6 +155,8 @@ impl CallFacts {
         layout.contexts.iter_mut().for_each(|context| shift(&mut context.itab));
         shift(&mut layout.net.tcp_itab);
         shift(&mut layout.net.tls_itab);
+        shift(&mut layout.http2.client.body_itab);
+        shift(&mut layout.http2.client.gzip_itab);
         shift(&mut layout.grpc.server_itab);
         shift(&mut layout.grpc.error_itab);
         shift(&mut layout.grpc.metadata);

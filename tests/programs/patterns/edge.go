@@ -47,7 +47,7 @@ func newEdge(to, middle string) *edge {
 		pool: make(chan job), born: make(chan job),
 		requests: map[string]int{}, calls: map[string]int{},
 	}
-	backend := &url.URL{Scheme: "http", Host: to}
+	backend := &url.URL{Scheme: scheme, Host: to}
 	e.proxy = httputil.NewSingleHostReverseProxy(backend)
 	for i := 0; i < poolSize; i++ {
 		go func() {
@@ -139,7 +139,7 @@ func (q *request) call(ctx context.Context, call string) {
 }
 
 func (q *request) callAt(ctx context.Context, host, call string) {
-	err := fetch(ctx, "http://"+host+q.path(call))
+	err := fetch(ctx, scheme+"://"+host+q.path(call))
 	if err != nil {
 		q.failed.Store(true)
 	}

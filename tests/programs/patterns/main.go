@@ -38,6 +38,7 @@ func main() {
 	to := flag.String("to", "", "HOST:PORT of the backend (edge and middle)")
 	middle := flag.String("middle", "", "HOST:PORT of the middle (edge)")
 	portRange := flag.String("ports", "", "local ports to connect from, LOW-HIGH (Linux 6.3)")
+	http2 := flag.Bool("http2", false, "call the backend and the middle over HTTP/2 and TLS")
 	flag.Parse()
 	from, err := ports.Dialer(dialTime, *portRange)
 	if err != nil {
@@ -48,6 +49,15 @@ func main() {
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 1<<16
 	transport.DialContext = from.DialContext
 	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0)}
+	if *http2 {
+		config, err := useHTTP2(transport)
+		if err != nil {
+			fail(1, err)
+		}
+		if *role != "edge" {
+			srv.TLSConfig = config
+		}
+	}
 	switch *role {
 	case "edge":
 		newEdge(*to, *middle).serveBy(srv)
@@ -77,7 +87,13 @@ func run(srv *http.Server, address string) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(listener) }()
+	go func() {
+		if srv.TLSConfig == nil {
+			failed <- srv.Serve(listener)
+		} else {
+			failed <- srv.ServeTLS(listener, "", "")
+		}
+	}()
 	fmt.Printf("listening %s\npid %d\n", listener.Addr(), os.Getpid())
 	select {
 	case err := <-failed:
@@ -96,7 +112,7 @@ func run(srv *http.Server, address string) error {
 func middleHandler(to string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		above := r.URL.Path[:strings.LastIndexByte(r.URL.Path, '/')]
-		if err := fetch(r.Context(), "http://"+to+above+"/leaf"); err != nil {
+		if err := fetch(r.Context(), scheme+"://"+to+above+"/leaf"); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}

@@ -297,7 +297,7 @@ fn pairs(attributes: &Attributes) -> Vec<KeyValue> {
 
 fn pair(key: &str, value: &Value) -> KeyValue {
     let value = match value {
-        Value::Str(text) => any_value::Value::StringValue(text.clone()),
+        Value::Str(text) => any_value::Value::StringValue(text.to_string()),
         Value::Int(number) => any_value::Value::IntValue(*number),
         Value::Bool(truth) => any_value::Value::BoolValue(*truth),
         Value::Double(number) => any_value::Value::DoubleValue(*number),

@@ -6,13 +6,16 @@ use trigon_model::{ExplicitHistogram, ExponentialHistogram, SummaryPoint};
 const BOUNDS: [f64; 2] = [0.005, 1.0];
 
 fn resource(name: &str) -> Arc<Resource> {
-    Arc::new(Resource { attributes: [("service.name".to_owned(), Value::from(name))].into() })
+    Arc::new(Resource { attributes: [("service.name".to_owned(), Value::from(name.to_owned()))].into() })
 }
 
 fn histogram(of: &Arc<Resource>, route: &str) -> HistogramPoint {
     HistogramPoint {
         resource: Arc::clone(of),
-        attributes: vec![("http.route".into(), route.into()), ("http.response.status_code".into(), 200.into())],
+        attributes: vec![
+            ("http.route".into(), route.to_owned().into()),
+            ("http.response.status_code".into(), 200.into()),
+        ],
         start_unix_nano: 10,
         // A reading that caught a request half way.
         count: 5,

@@ -12,7 +12,7 @@ use trigon_model::{Attributes, SpanId, SpanLink, TraceId};
 
 fn any_value(value: &Value) -> AnyValue {
     let value = match value {
-        Value::Str(text) => any_value::Value::StringValue(text.clone()),
+        Value::Str(text) => any_value::Value::StringValue(text.to_string()),
         Value::Int(number) => any_value::Value::IntValue(*number),
         Value::Bool(truth) => any_value::Value::BoolValue(*truth),
         Value::Double(number) => any_value::Value::DoubleValue(*number),
@@ -73,8 +73,8 @@ fn links() -> impl Strategy<Value = Vec<SpanLink>> {
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
-        any::<String>().prop_map(Value::Str),
-        "x{100,300}".prop_map(Value::Str),
+        any::<String>().prop_map(Value::from),
+        "x{100,300}".prop_map(Value::from),
         any::<i64>().prop_map(Value::Int),
         any::<bool>().prop_map(Value::Bool),
         any::<f64>().prop_map(Value::Double),

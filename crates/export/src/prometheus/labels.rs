@@ -172,7 +172,7 @@ fn own_labels<'v>(attributes: impl Iterator<Item = (&'v str, &'v Value)>) -> Pai
 /// A label's text. Prometheus's reader of the text formats takes a NUL for the end of the page.
 fn text(value: &Value) -> Cow<'_, str> {
     let text = match value {
-        Value::Str(text) => Cow::Borrowed(text.as_str()),
+        Value::Str(text) => Cow::Borrowed(text.as_ref()),
         other => Cow::Owned(other.to_string()),
     };
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text }

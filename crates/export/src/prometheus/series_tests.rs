@@ -5,12 +5,12 @@ use std::sync::Arc;
 use trigon_model::{ExplicitHistogram, ExponentialHistogram, NumberPoint, Resource, Value};
 
 fn resource(pairs: &[(&str, &str)]) -> Arc<Resource> {
-    let attributes = pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
+    let attributes = pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from((*value).to_owned()))).collect();
     Arc::new(Resource { attributes })
 }
 
 fn number(of: &Arc<Resource>, attributes: &[(&'static str, &str)], value: f64) -> NumberPoint {
-    let attributes = attributes.iter().map(|(key, value)| ((*key).into(), Value::from(*value))).collect();
+    let attributes = attributes.iter().map(|(key, value)| ((*key).into(), Value::from((*value).to_owned()))).collect();
     NumberPoint { resource: Arc::clone(of), attributes, start_unix_nano: 1, value }
 }
 

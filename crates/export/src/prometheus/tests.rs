@@ -179,7 +179,7 @@ fn key() -> impl Strategy<Value = String> {
 
 fn attribute() -> impl Strategy<Value = Value> {
     prop_oneof![
-        text_value().prop_map(Value::Str),
+        text_value().prop_map(Value::from),
         any::<i64>().prop_map(Value::Int),
         any::<bool>().prop_map(Value::Bool),
         any::<f64>().prop_map(Value::Double),

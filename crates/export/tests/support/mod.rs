@@ -56,7 +56,7 @@ pub(crate) fn changed(mut config: OtlpConfig, change: impl Fn(&mut Destination))
 }
 
 pub(crate) fn resource(name: &str) -> Arc<Resource> {
-    let pairs = [("service.name", Value::from(name)), ("process.pid", 17.into())];
+    let pairs = [("service.name", Value::from(name.to_owned())), ("process.pid", 17.into())];
     Arc::new(Resource { attributes: pairs.map(|(key, value)| (key.to_owned(), value)).into() })
 }
 

@@ -227,6 +227,20 @@ pub struct Connection {
     pub netns: u32,
 }
 
+impl Connection {
+    /// From a `struct connection_key`; `None`: it is not known.
+    pub(super) fn decode(b: &Bytes<'_>, at: usize) -> Option<Self> {
+        let port = b.u16(at + 28);
+        let address = Ipv6Addr::from(b.array::<16>(at));
+        (port != 0).then(|| Self {
+            address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
+            server: b.u64(at + 16),
+            port,
+            netns: b.u32(at + 24),
+        })
+    }
+}
+
 /// A finished call as the kernel saw it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRecord {
@@ -312,15 +326,6 @@ impl CallRecord {
     pub(super) fn decode(b: &Bytes<'_>) -> Self {
         let is_long = b.0.len() >= CALL_EVENT_SIZE + MORE_TEXT;
         let text = if is_long { (TEXT.0, TEXT.1 + MORE_TEXT) } else { TEXT };
-        let port = b.u16(84);
-        let address: [u8; 16] = b.array(56);
-        let address = Ipv6Addr::from(address);
-        let connection = (port != 0).then(|| Connection {
-            address: address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
-            server: b.u64(72),
-            port,
-            netns: b.u32(80),
-        });
         let signal = CallSignal::from_byte(b.u8(96));
         let has_batches = signal == CallSignal::DbClient || signal.is_messaging();
         let last = Some(b.u32(108)).filter(|last| *last != 0);
@@ -338,7 +343,7 @@ impl CallRecord {
             joinable: b.u8(106) != 0,
             trace_flags: b.u8(104),
             due: b.u8(103),
-            connection,
+            connection: Connection::decode(b, 56),
             stream: last.filter(|_| !has_batches),
             batch: last.filter(|_| has_batches),
             status: if is_database { 0 } else { b.u16(88) },

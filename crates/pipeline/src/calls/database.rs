@@ -3,6 +3,7 @@
 use crate::attributes::Setter;
 use crate::endpoint;
 use crate::requests::CallSeries;
+use std::borrow::Cow;
 use trigon_model::Attributes;
 use trigon_model::kernel::{CallRecord, ErrorCode, Text, system};
 
@@ -24,7 +25,7 @@ pub(super) fn attributes(series: &CallSeries) -> Attributes {
     let mut set = Setter::with_capacity(4);
     set.one("db.system.name", system(series.system));
     if let Some(operation) = &series.text {
-        set.one("db.operation.name", operation.as_ref());
+        set.one("db.operation.name", operation.to_string());
     }
     if let Some(error) = error(&mut set, series.error, series.code) {
         set.one("error.type", error);
@@ -54,9 +55,9 @@ pub(super) fn server(set: &mut Setter, record: &CallRecord) -> Option<String> {
 }
 
 /// `error.type`, if it failed: the database's own code, if it gave one.
-pub(super) fn error(set: &mut Setter, failed: bool, code: Option<ErrorCode>) -> Option<String> {
+pub(super) fn error(set: &mut Setter, failed: bool, code: Option<ErrorCode>) -> Option<Cow<'static, str>> {
     if let Some(code) = code.filter(|_| failed) {
         set.one("db.response.status_code", code.to_string());
     }
-    failed.then(|| code.map_or_else(|| "_OTHER".to_owned(), |code| code.to_string()))
+    failed.then(|| code.map_or(Cow::Borrowed("_OTHER"), |code| Cow::Owned(code.to_string())))
 }

@@ -71,15 +71,15 @@ fn scheme(tls: bool) -> &'static str {
 /// `server.*`; the scheme's port where the program names none.
 fn server(set: &mut Setter, target: &str, scheme: &str) {
     if let Some((host, port)) = endpoint::host(target) {
-        set.one("server.address", host);
+        set.one("server.address", host.to_owned());
         set.one("server.port", i64::from(port.unwrap_or(if scheme == "https" { 443 } else { 80 })));
     }
 }
 
 /// For a client, a status from 400 on is an error; `_OTHER` is an error without a response.
-fn error_type(failed: bool, status: Option<u16>) -> Option<String> {
-    let by_status = status.filter(|&status| status >= 400).map(|status| status.to_string());
-    if failed { Some("_OTHER".to_owned()) } else { by_status }
+fn error_type(failed: bool, status: Option<u16>) -> Option<Cow<'static, str>> {
+    let by_status = status.filter(|&status| status >= 400).map(|status| Cow::Owned(status.to_string()));
+    if failed { Some(Cow::Borrowed("_OTHER")) } else { by_status }
 }
 
 /// Scheme, host and path; queries may hold secrets and are left out.

@@ -36,7 +36,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     set.one("messaging.operation.name", operation);
     set.one("messaging.operation.type", operation_type(record.signal));
     if let Some(topic) = &topic {
-        set.one("messaging.destination.name", topic.as_str());
+        set.one("messaging.destination.name", topic.clone());
     }
     if let Some(partition) = details.and_then(|details| details.partition) {
         set.one("messaging.destination.partition.id", partition.to_string());
@@ -52,7 +52,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         name: topic.map_or_else(|| operation.to_owned(), |topic| format!("{operation} {topic}")),
         kind: if record.signal == CallSignal::MessagingReceive { SpanKind::Client } else { SpanKind::Producer },
         attributes: set,
-        error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),
+        error: (record.outcome == Outcome::Error).then_some(Cow::Borrowed("_OTHER")),
         description: Cow::Borrowed(""),
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn attributes(series: &CallSeries) -> Attributes {
     set.one("messaging.operation.name", name(MessageOperation::from_byte(series.protocol)));
     set.one("messaging.operation.type", operation_type(series.signal));
     if let Some(topic) = &series.text {
-        set.one("messaging.destination.name", topic.as_ref());
+        set.one("messaging.destination.name", topic.to_string());
     }
     if series.error {
         set.one("error.type", "_OTHER");

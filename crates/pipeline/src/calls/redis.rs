@@ -17,7 +17,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     set.one("db.system.name", database::system(record.system));
     let name = record.operation.word().map(str::to_owned).or_else(|| redis_operation(&record.text.bytes));
     if let Some(name) = &name {
-        set.one("db.operation.name", name.as_str());
+        set.one("db.operation.name", name.clone());
     }
     // One command is no batch (semantic conventions, db.operation.batch.size).
     if let Some(size) = record.batch.filter(|size| *size > 1) {
@@ -27,14 +27,14 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         && let Ok(target) = std::str::from_utf8(&record.target.bytes)
         && let Some((host, port)) = endpoint::host(target)
     {
-        set.one("server.address", host);
+        set.one("server.address", host.to_owned());
         set.one("server.port", i64::from(port.unwrap_or(PORT)));
     }
     Shape {
         name: database_span_name(None, name.as_deref(), None, database::system(record.system)),
         kind: SpanKind::Client,
         attributes: set,
-        error: (record.outcome == Outcome::Error).then(|| "_OTHER".to_owned()),
+        error: (record.outcome == Outcome::Error).then_some(Cow::Borrowed("_OTHER")),
         description: Cow::Borrowed(""),
     }
 }

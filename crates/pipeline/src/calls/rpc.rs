@@ -36,17 +36,17 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     let method = record.text.to_text();
     let method = method.as_deref().map(full_method);
     if let Some(method) = method {
-        set.one("rpc.method", method);
+        set.one("rpc.method", method.to_owned());
         if record.text.is_cut() {
             set.one("trigon.rpc.method.cut", true);
         }
     }
     let code = code(record.status);
-    set.one("rpc.response.status_code", code.as_ref());
+    set.one("rpc.response.status_code", code.clone());
     if record.signal == CallSignal::RpcClient && !record.target.is_cut() {
         let target = std::str::from_utf8(&record.target.bytes).unwrap_or_default();
         if let Some((host, port)) = endpoint::host(authority(target)) {
-            set.one("server.address", host);
+            set.one("server.address", host.to_owned());
             if let Some(port) = port {
                 set.one("server.port", i64::from(port));
             }
@@ -57,7 +57,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         name: method.unwrap_or("grpc").to_owned(),
         kind,
         attributes: set,
-        error: (record.outcome == Outcome::Error).then(|| code.into_owned()),
+        error: (record.outcome == Outcome::Error).then_some(code),
         description: Cow::Borrowed(""),
     }
 }
@@ -67,12 +67,12 @@ pub(super) fn attributes(series: &CallSeries) -> Attributes {
     let mut set = Setter::with_capacity(4);
     set.one("rpc.system.name", "grpc");
     if let Some(method) = &series.text {
-        set.one("rpc.method", full_method(method));
+        set.one("rpc.method", full_method(method).to_owned());
     }
     let code = code(series.status.unwrap_or_default());
-    set.one("rpc.response.status_code", code.as_ref());
+    set.one("rpc.response.status_code", code.clone());
     if series.error {
-        set.one("error.type", code.as_ref());
+        set.one("error.type", code.clone());
     }
     set.into()
 }

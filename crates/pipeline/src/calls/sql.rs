@@ -2,22 +2,22 @@
 
 use super::{Shape, database};
 use crate::attributes::Setter;
-use crate::statement::{self, DoubleQuotes, Statement, database_span_name};
+use crate::statement::{DoubleQuotes, Statement, Statements, database_span_name};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
 use trigon_model::kernel::{CallRecord, Outcome, StoreOperation, system};
 
 /// A span of such a call.
-pub(super) fn span(record: &CallRecord) -> Shape {
+pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     let mut set = Setter::with_capacity(12);
     let system = database::system(record.system);
     set.one("db.system.name", system);
     let namespace = database::server(&mut set, record);
     let word = record.operation.word();
     // As the metric has it, whose kernel side knows no more than the first word.
-    let operation = word.map(str::to_owned).or_else(|| first_word(&record.text.bytes));
+    let operation = word.map(Cow::Borrowed).or_else(|| first_word(&record.text.bytes).map(Cow::Owned));
     if let Some(operation) = &operation {
-        set.one("db.operation.name", operation.as_str());
+        set.one("db.operation.name", operation.clone());
     }
     let told = match record.operation {
         StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback | StoreOperation::Batch => {
@@ -25,7 +25,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         }
         _ => {
             let quotes = if record.system == system::POSTGRESQL { DoubleQuotes::Names } else { DoubleQuotes::Unknown };
-            statement::sql_quoted(&record.text.bytes, record.text.is_cut(), quotes)
+            statements.sql_quoted(&record.text.bytes, record.text.is_cut(), quotes)
         }
     };
     let summary = told.summary.as_deref();

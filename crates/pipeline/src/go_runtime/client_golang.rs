@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Row] = &[
             let build = process.build;
             // An executable without build information has not even the path of its main package.
             let unknown = build.package.is_empty() && build.module.is_empty();
-            let text = |text: &str| if unknown { "unknown".into() } else { text.into() };
+            let text = |text: &str| if unknown { "unknown".into() } else { text.to_owned().into() };
             let attributes = vec![
                 ("checksum".into(), text(&build.checksum)),
                 ("path".into(), text(&build.module)),
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         Points::Gauges(|process, points| {
             let version = process.build.go_version.as_str();
             if !version.is_empty() {
-                points.push(process.point(vec![("version".into(), version.into())], 1.0));
+                points.push(process.point(vec![("version".into(), version.to_owned().into())], 1.0));
             }
         }),
     ),

@@ -213,7 +213,7 @@ fn semantic_conventions_have_their_attributes_and_limits() {
     };
     let found = families(SEMCONV, &[&snapshot]);
     let with_key = |key: &'static str, pairs: &[(&str, f64)]| -> Vec<(Attributes, f64)> {
-        pairs.iter().map(|(text, value)| (vec![(key.into(), (*text).into())], *value)).collect()
+        pairs.iter().map(|(text, value)| (vec![(key.into(), (*text).to_owned().into())], *value)).collect()
     };
     assert_eq!(names(&found), ["go.config.gogc", "go.cpu.time", "go.memory.limit", "go.memory.used"]);
     assert_eq!(numbers(&found, "go.memory.used"), with_key("go.memory.type", &[("stack", 20.0), ("other", 50.0)]));

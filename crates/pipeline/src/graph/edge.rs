@@ -44,13 +44,13 @@ impl Ends {
     fn attributes(&self) -> Attributes {
         let (client, server) = self.nodes();
         let mut attributes: Attributes = vec![
-            ("client".into(), client.name.as_ref().into()),
-            ("server".into(), server.name.as_ref().into()),
+            ("client".into(), client.name.to_string().into()),
+            ("server".into(), server.name.to_string().into()),
             ("connection_type".into(), server.kind.connection_type().into()),
         ];
         for (key, node) in [("client_service_namespace", client), ("server_service_namespace", server)] {
             if !node.namespace.is_empty() {
-                attributes.push((key.into(), node.namespace.as_ref().into()));
+                attributes.push((key.into(), node.namespace.to_string().into()));
             }
         }
         if *self == Self::Others {

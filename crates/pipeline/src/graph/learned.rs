@@ -50,13 +50,17 @@ impl Learned {
         self.known.get(&(client, Arc::clone(&target.address)))?.as_ref()
     }
 
-    /// Takes one end of an RPC. A connection has one process at each end, so which of its RPCs was seen at which end does
+    /// Takes one end of an RPC, or of a call over HTTP/2. A connection has one process at each end, so which of its RPCs was seen at which end does
     /// not matter.
     pub(super) fn note(&mut self, record: &CallRecord, processes: &Processes) {
         let Some(connection) = record.connection else { return };
+        // Who serves a call over HTTP/1 is told by the kernel.
+        if record.signal == CallSignal::HttpClient && record.stream.is_none() {
+            return;
+        }
         let at = record.end_ns;
         match record.signal {
-            CallSignal::RpcClient if !record.target.is_cut() => {
+            CallSignal::RpcClient | CallSignal::HttpClient if !record.target.is_cut() => {
                 let text = String::from_utf8_lossy(&record.target.bytes);
                 let Some(target) = Target::of(record.signal, record.tls, &text) else { return };
                 let named = (record.process, target.address);
@@ -68,17 +72,20 @@ impl Learned {
                 }
                 remember(&mut self.clients, connection, (at, named));
             }
-            CallSignal::RpcServer => {
-                if let Some((seen, named)) = self.clients.get(&connection)
-                    && seen.abs_diff(at) <= WINDOW_NS
-                    && let Some(server) = service(processes, record.process)
-                {
-                    self.agree(named.clone(), &server);
-                }
-                remember(&mut self.servers, connection, (at, record.process));
-            }
+            CallSignal::RpcServer => self.serves(record.process, connection, at, processes),
             _ => {}
         }
+    }
+
+    /// Takes that a process serves this connection, as seen at a time in nanoseconds.
+    pub(super) fn serves(&mut self, process: ProcessId, connection: Connection, at: u64, processes: &Processes) {
+        if let Some((seen, named)) = self.clients.get(&connection)
+            && seen.abs_diff(at) <= WINDOW_NS
+            && let Some(server) = service(processes, process)
+        {
+            self.agree(named.clone(), &server);
+        }
+        remember(&mut self.servers, connection, (at, process));
     }
 
     pub(super) fn forget(&mut self, process: ProcessId) {

@@ -210,7 +210,7 @@ fn metrics_have_the_names_and_labels_of_tempo() {
     let Data::Counter(points) = &families["traces_service_graph_request_total"] else { panic!() };
     let labels = |client: &str, server: &str, kind: &str| -> trigon_model::Attributes {
         let pairs = [("client", client), ("server", server), ("connection_type", kind)];
-        pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+        pairs.into_iter().map(|(key, value)| (key.into(), value.to_owned().into())).collect()
     };
     let found: Vec<_> = points.iter().map(|point| (point.attributes.clone(), point.value)).collect();
     assert_eq!(

@@ -106,7 +106,7 @@ impl Series {
             attributes.push(("network.protocol.version".into(), version.into()));
         }
         if let Some(route) = route {
-            attributes.push(("http.route".into(), route.as_ref().into()));
+            attributes.push(("http.route".into(), route.to_string().into()));
         }
         if let Some(status) = status {
             attributes.push(("http.response.status_code".into(), i64::from(*status).into()));

@@ -28,6 +28,7 @@
 
 mod grammar;
 mod keyword;
+mod known;
 mod lexer;
 mod names;
 mod quoted;
@@ -41,6 +42,8 @@ mod properties;
 mod tests;
 
 pub use names::{database_span_name, redis_operation};
+
+pub(crate) use known::Statements;
 
 use lexer::{Backslash, Lexed, lex};
 use std::borrow::Cow;
@@ -65,7 +68,7 @@ pub struct Statement {
 }
 
 /// What stands in double quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DoubleQuotes {
     /// Names or strings: the dialect is not known, or is MySQL's.
     #[default]

@@ -329,7 +329,7 @@ impl Agent {
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
                 Ok(Event::Span(_) | Event::Call(_)) => self.spans_seen += 1,
-                Ok(Event::Gc(_)) | Err(_) => {}
+                Ok(Event::Gc(_) | Event::Stream(_)) | Err(_) => {}
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };
             match self.pipeline.on_event(event, now, &mut texts) {

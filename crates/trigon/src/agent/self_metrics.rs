@@ -21,7 +21,7 @@ pub(super) fn resource(host: &Host) -> Resource {
         ("service.name", Value::from("trigon")),
         ("service.version", env!("CARGO_PKG_VERSION").into()),
         ("service.instance.id", format!("{}:{}", host.name, std::process::id()).into()),
-        ("host.name", host.name.as_str().into()),
+        ("host.name", host.name.clone().into()),
     ];
     Resource { attributes: pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
 }

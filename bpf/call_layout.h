@@ -130,10 +130,20 @@ struct fasthttp_layout {
 	__u16 pad[2];
 };
 
-/* Of github.com/gofiber/fiber/v3. */
+/* Of its client: of its Request, and of its Response. */
+struct fasthttp_client_layout {
+	__u16 method;
+	__u16 host; /* of the request's URL, as path and scheme are */
+	__u16 path;
+	__u16 scheme;
+	__u16 status; /* of Response */
+	__u16 pad[3];
+};
+
+/* Of github.com/gofiber/fiber. */
 struct fiber_layout {
-	__u64 context_itab; /* of *DefaultCtx as CustomCtx */
-	__u16 route;        /* of DefaultCtx */
+	__u64 context_itab; /* of *DefaultCtx as CustomCtx; 0 in v2 */
+	__u16 route;        /* of DefaultCtx, in v2 of Ctx */
 	__u16 fasthttp;
 	__u16 path; /* of Route */
 	__u16 use;
@@ -274,7 +284,9 @@ struct call_layout {
 	struct sql_layout sql;
 	struct redis_layout redis;
 	struct fasthttp_layout fasthttp;
+	struct fasthttp_client_layout fasthttp_client;
 	struct fiber_layout fiber;
+	struct fiber_layout fiber_v2;
 	struct pgx_layout pgx;
 	struct mongo_layout mongo;
 	struct kafka_go_layout kafka_go;

@@ -14,6 +14,7 @@ static __always_inline __u32 library_kind(__u8 library)
 {
 	switch (library) {
 	case CALL_HTTP1:
+	case CALL_FASTHTTP_CLIENT:
 	case CALL_HTTP2: return OWN_HTTP_CLIENT;
 	case CALL_GRPC:
 	case CALL_GRPC_STREAM: return OWN_RPC_CLIENT;

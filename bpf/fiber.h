@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Routes of github.com/gofiber/fiber/v3, whose application is fasthttp's handler. */
+/* Routes of github.com/gofiber/fiber, versions 2 and 3, whose application is fasthttp's handler. */
 #ifndef TRIGON_FIBER_H
 #define TRIGON_FIBER_H
 
@@ -45,6 +45,36 @@ int fiber_release(struct go_registers *regs)
 	/* An application may have a context of its own. */
 	lost = GO_ARG2(regs) == l->fiber.context_itab ? fiber_route(&l->fiber, r, GO_ARG3(regs), &path)
 						      : LOSS_ROUTE_UNREADABLE;
+	if (lost)
+		lose(lost);
+	else
+		note_route(p, r, r->start_ns, path.ptr, path.len);
+	return 0;
+}
+
+/* Version 2: (*App).handler, behind (*App).next, which has gone through all routes. The cookie says where its *Ctx lies
+ * on the stack. */
+SEC("uprobe")
+int fiber_handled(struct go_registers *regs)
+{
+	struct go_string path = {};
+	const struct call_layout *l;
+	const struct process *p;
+	struct request_key key;
+	struct request *r;
+	__u64 context;
+	int lost;
+
+	r = open_request(&key, regs, &p);
+	if (!r || r->writer)
+		return 0;
+	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
+	if (!l || l->process != p->id)
+		return 0;
+	if (read_user(&context, sizeof(context), GO_SP(regs) + COOKIE_SLOT(bpf_get_attach_cookie(regs))))
+		lost = LOSS_ROUTE_UNREADABLE;
+	else
+		lost = fiber_route(&l->fiber_v2, r, context, &path);
 	if (lost)
 		lose(lost);
 	else

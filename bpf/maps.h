@@ -354,6 +354,7 @@ enum trigon_call_library {
 	CALL_KAFKA_GO = 9,
 	CALL_SARAMA = 10,
 	CALL_FRANZ = 11,
+	CALL_FASTHTTP_CLIENT = 13,
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */

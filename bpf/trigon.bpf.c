@@ -35,6 +35,7 @@
 #include "grpc_server.h"
 #include "grpc_client.h"
 #include "fasthttp_server.h"
+#include "fasthttp_client.h"
 #include "fiber.h"
 #include "word.h"
 #include "sql_state.h"

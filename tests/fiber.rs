@@ -69,3 +69,12 @@ fn routes_of_fiber_v3() -> Result<()> {
     run("fiber3", &Build::with("go1.26.11"))?;
     run("fiber3", &Build::with("go1.27.4").flag("-ldflags=-s -w"))
 }
+
+#[test]
+fn routes_of_fiber_v2() -> Result<()> {
+    run("fiber2", &Build::with("go1.21.13"))?;
+    run("fiber2", &Build::with("go1.24.11").flag("-modfile=go.fiber2.40.mod"))?;
+    let newest = || Build::with("go1.27.4").flag("-modfile=go.latest.mod");
+    run("fiber2", &newest())?;
+    run("fiber2", &newest().flag("-ldflags=-s -w"))
+}

@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod programs;
 pub mod receiver;
 pub mod runtime_values;
+pub mod shop;
 pub mod stores;
 pub mod traceback;
 pub mod trees;

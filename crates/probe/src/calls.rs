@@ -65,7 +65,9 @@ impl CallFacts {
         let http = http::layout(fields).map(|layout| facts.layout.http = layout);
         let redis = redis::layout(fields).map(|layout| facts.layout.redis = layout);
         let fiber = fasthttp::fiber(binary, fields).map(|layout| facts.layout.fiber = layout);
+        let fiber_v2 = fasthttp::fiber_v2(fields).map(|layout| facts.layout.fiber_v2 = layout);
         let fasthttp = fasthttp::layout(fields).map(|layout| facts.layout.fasthttp = layout);
+        let fasthttp_client = fasthttp::client(fields).map(|layout| facts.layout.fasthttp_client = layout);
         facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
         if pgx::is_linked(fields) {
             let start_nano = facts.layout.start_nano;
@@ -84,7 +86,9 @@ impl CallFacts {
             (Structs::HttpClient, http),
             (Structs::Redis, redis),
             (Structs::FastHttp, fasthttp),
+            (Structs::FastHttpClient, fasthttp_client),
             (Structs::Fiber, fiber),
+            (Structs::FiberV2, fiber_v2),
             (Structs::KafkaGoWriter, kafka_go::missing_of_writer(fields)),
             (Structs::KafkaGoReader, kafka_go::missing_of_reader(fields)),
             (Structs::FranzRecord, franz::missing_of_record(fields)),

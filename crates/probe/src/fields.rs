@@ -1,7 +1,7 @@
 //! Struct fields that the kernel side reads.
 
 use crate::table::{
-    CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, MONGO_1_DRIVER, MONGO_1_OPERATIONS,
+    CHI, ECHO, FASTHTTP, FIBER, FIBER_V2, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, MONGO_1_DRIVER, MONGO_1_OPERATIONS,
     MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS, PGX, PGX_CONNECTION, SARAMA,
 };
 use trigon_gobin::FieldRef;
@@ -271,11 +271,19 @@ pub const FIELDS: &[FieldRef] = &[
     field(FASTHTTP, "RequestCtx", "Response"),
     field(FASTHTTP, "RequestCtx", "timeoutResponse"),
     field(FASTHTTP, "Response", "Header.statusCode"),
+    field(FASTHTTP, "Request", "Header.method"),
+    field(FASTHTTP, "Request", "uri.host"),
+    field(FASTHTTP, "Request", "uri.path"),
+    field(FASTHTTP, "Request", "uri.scheme"),
     field(FASTHTTP, "argsKV", ""),
     field(FIBER, "DefaultCtx", "route"),
     field(FIBER, "DefaultCtx", "fasthttp"),
     field(FIBER, "Route", "Path"),
     field(FIBER, "Route", "use"),
+    field(FIBER_V2, "Ctx", "route"),
+    field(FIBER_V2, "Ctx", "fasthttp"),
+    field(FIBER_V2, "Route", "Path"),
+    field(FIBER_V2, "Route", "use"),
     field(FASTHTTP, "argsKV", "value"),
     field("runtime", "g", "goid"),
     field("runtime", "g", "parentGoid"),

@@ -17,7 +17,7 @@ mod sql;
 mod target;
 
 pub use crate::program::Program;
-pub(crate) use fasthttp::{FASTHTTP, FIBER};
+pub(crate) use fasthttp::{FASTHTTP, FIBER, FIBER_V2};
 pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
 pub(crate) use kafka_go::KAFKA_GO;
@@ -73,6 +73,8 @@ pub enum Library {
     FastHttp,
     /// `github.com/gofiber/fiber/v3`.
     Fiber,
+    /// `github.com/gofiber/fiber/v2`.
+    FiberV2,
     /// `database/sql`, whatever the driver.
     DatabaseSql,
     /// `github.com/redis/go-redis/v9`.
@@ -142,6 +144,8 @@ pub enum Calls {
     GrpcClient,
     /// Requests that fasthttp serves: they are told as those of `net/http`.
     FastHttpServer,
+    /// Calls of fasthttp's clients: they are told as those of `net/http`.
+    FastHttpClient,
     /// Statements and transactions of `database/sql`.
     Sql,
     /// Commands of go-redis.
@@ -189,12 +193,13 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
         Self::GrpcClient,
         Self::FastHttpServer,
+        Self::FastHttpClient,
         Self::Sql,
         Self::Redis,
         Self::RedisPipeline,
@@ -221,7 +226,7 @@ impl Calls {
     /// What they are counted as.
     pub fn signal(self) -> CallSignal {
         match self {
-            Self::Http1 | Self::Http2 => CallSignal::HttpClient,
+            Self::Http1 | Self::Http2 | Self::FastHttpClient => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
             Self::FastHttpServer => CallSignal::HttpServer,
@@ -243,7 +248,7 @@ impl Calls {
     /// Which kind of operation they are.
     pub fn operations(self) -> Operations {
         match self {
-            Self::Http1 | Self::Http2 => Operations::HTTP_CLIENT,
+            Self::Http1 | Self::Http2 | Self::FastHttpClient => Operations::HTTP_CLIENT,
             Self::FastHttpServer => Operations::HTTP_SERVER,
             Self::GrpcServer => Operations::RPC_SERVER,
             Self::GrpcClient => Operations::RPC_CLIENT,
@@ -338,8 +343,12 @@ pub enum Structs {
     Redis,
     /// The requests and responses of fasthttp.
     FastHttp,
-    /// The context and the routes of fiber.
+    /// What its clients send and get.
+    FastHttpClient,
+    /// The context and the routes of fiber v3.
     Fiber,
+    /// Those of fiber v2.
+    FiberV2,
     /// Connections, rows and batches of pgx.
     Pgx,
     /// What the MongoDB driver's first major tells of a command.
@@ -423,6 +432,7 @@ impl Library {
             Self::Grpc => "google.golang.org/grpc",
             Self::FastHttp => FASTHTTP,
             Self::Fiber => FIBER,
+            Self::FiberV2 => FIBER_V2,
             Self::DatabaseSql => "database/sql",
             Self::GoRedis => GO_REDIS,
             Self::Pgx => PGX,

@@ -1,8 +1,8 @@
-//! Requests of `github.com/valyala/fasthttp`, and their routes by `github.com/gofiber/fiber/v3`.
+//! Requests and calls of `github.com/valyala/fasthttp`, and their routes by `github.com/gofiber/fiber`.
 
 use crate::layout::{Fields, MissingField};
-use crate::skeleton::types::{fasthttp_layout, fiber_layout};
-use crate::table::{FASTHTTP, FIBER};
+use crate::skeleton::types::{fasthttp_client_layout, fasthttp_layout, fiber_layout};
+use crate::table::{FASTHTTP, FIBER, FIBER_V2};
 use trigon_gobin::GoBinary;
 
 /// What they are read with.
@@ -29,6 +29,19 @@ pub(super) fn layout(fields: &Fields) -> Result<fasthttp_layout, MissingField> {
     })
 }
 
+/// What calls are read with.
+pub(super) fn client(fields: &Fields) -> Result<fasthttp_client_layout, MissingField> {
+    let request = |field| fields.offset(FASTHTTP, "Request", field);
+    Ok(fasthttp_client_layout {
+        method: request("Header.method")?,
+        host: request("uri.host")?,
+        path: request("uri.path")?,
+        scheme: request("uri.scheme")?,
+        status: fields.offset(FASTHTTP, "Response", "Header.statusCode")?,
+        pad: [0; 3],
+    })
+}
+
 /// What routes are read with.
 pub(super) fn fiber(binary: &GoBinary<'_>, fields: &Fields) -> Result<fiber_layout, MissingField> {
     let layout = fiber_layout {
@@ -43,4 +56,15 @@ pub(super) fn fiber(binary: &GoBinary<'_>, fields: &Fields) -> Result<fiber_layo
     let reason = "it is not used as a CustomCtx".to_owned();
     let missing = MissingField { package: FIBER, ty: "DefaultCtx", field: "", reason };
     Ok(fiber_layout { context_itab: context.ok_or(missing)?.vaddr, ..layout })
+}
+
+/// What routes of its last version are read with: its context is no interface.
+pub(super) fn fiber_v2(fields: &Fields) -> Result<fiber_layout, MissingField> {
+    Ok(fiber_layout {
+        context_itab: 0,
+        route: fields.offset(FIBER_V2, "Ctx", "route")?,
+        fasthttp: fields.offset(FIBER_V2, "Ctx", "fasthttp")?,
+        path: fields.offset(FIBER_V2, "Route", "Path")?,
+        r#use: fields.offset(FIBER_V2, "Route", "use")?,
+    })
 }

@@ -72,6 +72,9 @@ impl<'b, 'd> Finder<'b, 'd> {
                 | Target::AfterCallFailed { function, callee, .. }
                 | Target::AfterCallIfInlined { function, callee, .. }
                 | Target::AtCallIfInlined { function, callee, .. } => names.extend([*function, *callee]),
+                Target::AfterCallWithVariable { function, callee, passed_to, .. } => {
+                    names.extend([*function, *callee, *passed_to]);
+                }
             }
         }
         names.sort_unstable();
@@ -187,6 +190,9 @@ impl<'b, 'd> Finder<'b, 'd> {
             }
             Target::AfterCallWithPlace { function, callee, needs, place } => {
                 self.after_call_with_place(probe, (function, callee), needs, *place)
+            }
+            Target::AfterCallWithVariable { function, callee, passed_to, argument } => {
+                self.after_call_with_variable(probe, (function, callee), passed_to, *argument)
             }
             Target::AtReturn { function, result } => self.at_return(probe, function, *result),
             Target::AfterCallFailed { function, callee, error } => {

@@ -92,6 +92,33 @@ impl<'d> Finder<'_, 'd> {
         self.planned(probe, found, sites)
     }
 
+    /// Behind the only call of a function, with the place of a variable on its caller's stack. What is loaded from there
+    /// for another call has been kept there during this one: the caller has no register that a call leaves as it was.
+    pub(super) fn after_call_with_variable(
+        &self,
+        probe: &'static Probe,
+        (function, callee): (&str, &str),
+        passed_to: &str,
+        argument: Register,
+    ) -> Result<Vec<PlannedSite>, NoPlace> {
+        let (outer, callee_at) = self.caller(function, callee)?;
+        let (_, passed_to_at) = self.caller(function, passed_to)?;
+        let loss = |why: String| NoPlace::loss(format!("{function}: {why}"));
+        let (needs, spilled) = (Registers::default(), Registers::default());
+        let want = Want::AfterCall { callee: callee_at, which: Which::Only, needs, spilled };
+        let sites = self.find(outer, &want).map_err(|why| loss(why.to_string()))?;
+        let call = Want::AtCall { callee: passed_to_at, which: Which::Only, within: Vec::new() };
+        let call = self.find(outer, &call).map_err(|why| loss(why.to_string()))?;
+        let slot = call
+            .first()
+            .and_then(|call| site::argument_slot(self.binary.arch(), &self.body(outer), call.vaddr, argument))
+            .ok_or_else(|| loss(format!("what {passed_to} is given is not seen to come from the stack")))?;
+        let slot = bits(function, slot, SLOT_SHIFT)?;
+        let mut planned = self.planned(probe, outer, sites)?;
+        planned.iter_mut().for_each(|site| site.cookie |= slot);
+        Ok(planned)
+    }
+
     /// Where a function that defers one other returns, with its result in its frame.
     pub(super) fn at_return(
         &self,

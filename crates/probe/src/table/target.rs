@@ -126,6 +126,18 @@ pub enum Target {
         /// The argument that is the address.
         place: Register,
     },
+    /// Behind the only call of `callee` in `function`, which has a variable on its stack: it is loaded from there for its
+    /// only call of another function, as an argument.
+    AfterCallWithVariable {
+        /// The function.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// What is given the variable later, on some path.
+        passed_to: &'static str,
+        /// As which argument.
+        argument: Register,
+    },
     /// Where `function` returns: the beginning of the only function that it defers, with a result in its place on the
     /// stack. Before it defers, nothing is seen of its returns.
     AtReturn {

@@ -5,6 +5,7 @@
 
 mod cpu_limits;
 mod creators;
+mod edge_rows;
 mod executables;
 mod gc;
 mod go;
@@ -439,7 +440,8 @@ impl Agent {
         self.read_aggregates();
         self.judge_runtimes(self.status.refresh());
         let (rows, runtimes) = (self.pipeline.rows(), self.runtimes.rows());
-        self.status.show(&rows, runtimes, self.pipeline.samples(), self.observer.totals());
+        let graph = self.pipeline.topology(settings::unix_nanos());
+        self.status.show(&rows, runtimes, &graph, self.pipeline.samples(), self.observer.totals());
     }
 
     fn show_last(&mut self) {

@@ -1,5 +1,6 @@
 //! What `trigon run` tells while it runs: a live table for a person at a terminal, lines elsewhere, JSON for programs.
 
+use super::edge_rows;
 use super::observer::{Observed, Totals};
 use super::runtime_row::RuntimeRow;
 use super::stops::Line;
@@ -11,7 +12,7 @@ use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use trigon_model::{Span, SpanStatus};
-use trigon_pipeline::{Alert, Row, Samples};
+use trigon_pipeline::{Alert, Row, Samples, Topology};
 
 /// How often the live table is drawn at a terminal, and how often elsewhere, where it only grows a file.
 const REFRESH: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
@@ -192,7 +193,14 @@ impl Status {
     }
 
     /// Draws the table, over the last one at a terminal.
-    pub(super) fn show(&mut self, rows: &[Row], runtimes: Vec<RuntimeRow>, samples: &Samples, totals: Totals) {
+    pub(super) fn show(
+        &mut self,
+        rows: &[Row],
+        runtimes: Vec<RuntimeRow>,
+        graph: &Topology,
+        samples: &Samples,
+        totals: Totals,
+    ) {
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         self.last = Instant::now();
         let bold = cli::colour(&stderr());
@@ -228,6 +236,7 @@ impl Status {
         if rows.is_empty() {
             let _ = writeln!(text, "no requests yet");
         }
+        edge_rows::table(graph, (on, off), &mut text);
         RuntimeRow::table(runtimes, (on, off), &mut text);
         for (index, span) in samples.iter().enumerate() {
             if index == 0 {

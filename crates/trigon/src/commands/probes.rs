@@ -97,7 +97,9 @@ fn site(target: &Target) -> String {
         Target::AfterCallFalse { function, callee } => {
             format!("where `{function}` goes when its call of `{callee}` has returned false")
         }
-        Target::AfterCall { function, callee, .. } | Target::AfterCallWithPlace { function, callee, .. } => {
+        Target::AfterCall { function, callee, .. }
+        | Target::AfterCallWithPlace { function, callee, .. }
+        | Target::AfterCallWithVariable { function, callee, .. } => {
             format!("behind the call of `{callee}` in `{function}`")
         }
         Target::AtReturn { function, .. } => format!("what `{function}` defers"),

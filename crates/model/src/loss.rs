@@ -86,6 +86,12 @@ pub enum Loss {
     LinksBound = 37,
     /// A message's headers could not be read, or name a span in another form than W3C's: the link is missing.
     LinkUnreadable = 38,
+    /// What an SDK says of a span is longer than is taken: the span is missing.
+    SdkSpanTooLong = 39,
+    /// What an SDK says of a span could not be read, or is nothing: the span is missing.
+    SdkSpanUnreadable = 40,
+    /// A span of an SDK whose start was not seen, or that ended long after many others had begun: it is missing.
+    SdkSpanUnknown = 41,
 }
 
 /// A loss as the exporters show it.
@@ -101,7 +107,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -141,6 +147,9 @@ impl Loss {
         Self::MessagesBound,
         Self::LinksBound,
         Self::LinkUnreadable,
+        Self::SdkSpanTooLong,
+        Self::SdkSpanUnreadable,
+        Self::SdkSpanUnknown,
     ];
 
     /// Its labels.
@@ -185,6 +194,9 @@ impl Loss {
             Self::MessagesBound => ("messages", "kernel", "too_many"),
             Self::LinksBound => ("links", "kernel", "too_many"),
             Self::LinkUnreadable => ("links", "kernel", "unreadable"),
+            Self::SdkSpanTooLong => ("spans", "kernel", "sdk_too_long"),
+            Self::SdkSpanUnreadable => ("spans", "kernel", "sdk_unreadable"),
+            Self::SdkSpanUnknown => ("spans", "kernel", "sdk_start_unknown"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -70,6 +70,7 @@ pub(crate) fn call_span(record: &CallRecord, resource: Arc<Resource>, clock: &Cl
         attributes: attributes.into(),
         links: record.messages.as_ref().map(|messages| messages.links.clone()).unwrap_or_default(),
         status,
+        details: None,
     }
 }
 

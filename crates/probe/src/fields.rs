@@ -1,6 +1,9 @@
 //! Struct fields that the kernel side reads.
 
-use crate::table::{CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, PGX, PGX_CONNECTION, SARAMA};
+use crate::calls::TELEMETRY;
+use crate::table::{
+    AUTO_SDK, CHI, ECHO, FASTHTTP, FIBER, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, PGX, PGX_CONNECTION, SARAMA,
+};
 use trigon_gobin::FieldRef;
 
 const fn field(package: &'static str, ty: &'static str, field: &'static str) -> FieldRef {
@@ -162,6 +165,10 @@ pub const FIELDS: &[FieldRef] = &[
     field(SARAMA, "ConsumerMessage", "Partition"),
     field(SARAMA, "ConsumerMessage", "Offset"),
     field(SARAMA, "ConsumerMessage", "Headers"),
+    field(AUTO_SDK, "tracer", "name"),
+    field(AUTO_SDK, "span", "span"),
+    field(TELEMETRY, "Span", "Status"),
+    field(TELEMETRY, "Status", "Code"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

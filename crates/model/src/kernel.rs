@@ -4,6 +4,7 @@
 
 mod call;
 mod gc;
+mod sdk_span;
 mod threads;
 
 use crate::histogram::EXPONENTIAL_BUCKETS;
@@ -13,6 +14,7 @@ pub use call::{
     MessageOperation, ParentSource, StoreOperation, system,
 };
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
+pub use sdk_span::{SDK_SPAN_EVENT_SIZE, SDK_SPAN_MAX, SdkSpanRecord};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
 /// Buckets of the explicit form: 14 boundaries and what lies beyond.
@@ -62,6 +64,8 @@ pub enum Event {
     Gc(GcRecord),
     /// A finished call of an observed process.
     Call(Box<CallRecord>),
+    /// A span that a program made itself.
+    SdkSpan(Box<SdkSpanRecord>),
 }
 
 /// The start or end of a process, observed or not.
@@ -431,7 +435,8 @@ impl Event {
             4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
             5 if bytes.len() >= CALL_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode(&b)))),
             6 if bytes.len() >= MESSAGES_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode_messages(&b)))),
-            kind @ 1..=6 => Err(short(kind)),
+            7 if bytes.len() >= SDK_SPAN_EVENT_SIZE => Ok(Self::SdkSpan(Box::new(SdkSpanRecord::decode(&b)))),
+            kind @ 1..=7 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -482,9 +487,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_record_or_an_error(kind in 0..8_u8, rest in prop::collection::vec(any::<u8>(), 0..1100)) {
+        fn any_bytes_are_a_record_or_an_error(kind in 0..9_u8, rest in prop::collection::vec(any::<u8>(), 0..1100)) {
             let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
-            let known = (1..=6).contains(&kind);
+            let known = (1..=7).contains(&kind);
             prop_assert!(Event::decode(&bytes).is_err() || known);
         }
     }

@@ -9,12 +9,15 @@ use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::requests::RequestMetrics;
 use crate::route::{RouteProblem, RouteSource, Routes};
+use crate::sdk_span::sdk_span;
 use crate::span::{server_span, span_trace_state};
 use crate::table::{Row, Samples, Table};
 use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
-use trigon_model::kernel::{CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, ThreadTimes};
+use trigon_model::kernel::{
+    CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SdkSpanRecord, SpanRecord, ThreadTimes,
+};
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span, SpanId, TraceId};
 
 /// Bounds of what a [`Pipeline`] keeps.
@@ -57,6 +60,8 @@ const fn loss(signal: &'static str, reason: &'static str) -> LossPoint {
 const UNKNOWN_SPAN: LossPoint = loss("spans", "unknown_process");
 /// A span without a valid id of its own or of its trace.
 const INVALID_ID: LossPoint = loss("spans", "invalid_id");
+/// Spans of a program's own SDK that say nothing that can be read.
+const BAD_SDK_SPAN: LossPoint = loss("spans", "sdk_malformed");
 /// Requests that were counted for a process that is not there (any more).
 const UNKNOWN_REQUESTS: LossPoint = loss("requests", "unknown_process");
 /// Requests that are counted without their attributes.
@@ -130,6 +135,7 @@ impl Pipeline {
         for point in [
             UNKNOWN_SPAN,
             INVALID_ID,
+            BAD_SDK_SPAN,
             UNKNOWN_REQUESTS,
             OVERFLOW,
             REPLACED,
@@ -228,6 +234,7 @@ impl Pipeline {
         match event {
             Ok(Event::Span(record)) => self.on_span(&record, now_unix_nano, source).map(Signal::Span),
             Ok(Event::Call(record)) => self.on_call(&record, now_unix_nano).map(Signal::Span),
+            Ok(Event::SdkSpan(record)) => self.on_sdk_span(&record, now_unix_nano).map(Signal::Span),
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
@@ -255,6 +262,18 @@ impl Pipeline {
         let mut span = call_span(record, resource, &self.clock);
         not_after(&mut span, now_unix_nano);
         self.pass(span, record.joinable, now_unix_nano)
+    }
+
+    /// Its times are the program's own.
+    fn on_sdk_span(&mut self, record: &SdkSpanRecord, now_unix_nano: u64) -> Option<Span> {
+        let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
+        match sdk_span(record, resource) {
+            Ok(span) => self.pass(span, record.joinable, now_unix_nano),
+            Err(_) => {
+                self.losses.add(BAD_SDK_SPAN, 1);
+                None
+            }
+        }
     }
 
     /// A span, unless it has to wait for what its trace turns out to be.

@@ -44,6 +44,10 @@ fn observe(how: &Build, arguments: &[&str], requests: usize, concurrency: usize)
         ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_TRACES_SAMPLER", "always_on"),
+        // Nothing is to be lost on the way, however many come at once.
+        ("TRIGON_KERNEL_RING_BYTES", "268435456"),
+        ("TRIGON_EXPORT_OTLP_QUEUE_SPANS", "1000000"),
+        ("TRIGON_EXPORT_OTLP_QUEUE_BYTES", "1073741824"),
     ];
     let mut agent = Agent::start(&[], &environment)?;
     agent.observes(program.pid())?;

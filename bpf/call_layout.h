@@ -266,6 +266,21 @@ struct sarama_layout {
 	__u16 pad[3];
 };
 
+#define SDK_SCOPES 16
+
+/* Of go.opentelemetry.io/auto/sdk. */
+struct sdk_layout {
+	__u64 span_type;   /* run-time address of *span; 0: not linked */
+	__u32 used;        /* it has made a span: only then contexts are looked through for them */
+	__u16 value;       /* of context.valueCtx: the value */
+	__u16 tracer_name; /* of tracer */
+	__u16 record;      /* of span: to the message */
+	__u16 status;      /* of that: to the status */
+	__u16 code;        /* of that */
+	__u16 pad;
+	__u64 muted[SDK_SCOPES]; /* hashed names of scopes whose operations are told without them */
+};
+
 /* What is read of a process for its calls: where its contexts lead, and its client libraries' structs. */
 struct call_layout {
 	__u32 process; /* whose it is: the place may have gone to another process since */
@@ -292,6 +307,7 @@ struct call_layout {
 	struct kafka_go_layout kafka_go;
 	struct franz_layout franz;
 	struct sarama_layout sarama;
+	struct sdk_layout sdk;
 };
 
 #endif

@@ -19,6 +19,9 @@
 #define NAMESPACE_MAX_BYTES  64  /* a database's name: PostgreSQL's have at most 63 */
 #define CALL_TEXT_MAX        256 /* what is asked for: a path, a method's full name, a statement's beginning */
 #define CALL_MORE_TEXT       768 /* the rest of a long statement */
+#define SDK_SPAN_SMALL       512 /* bytes of what an SDK says of a span: a record has room for as many, or for */
+#define SDK_SPAN_MEDIUM      2048
+#define SDK_SPAN_MAX         8192
 
 enum trigon_event_kind {
 	EVENT_SPAN = 1,
@@ -27,6 +30,7 @@ enum trigon_event_kind {
 	EVENT_WORLD_START = 4,
 	EVENT_CALL = 5,
 	EVENT_MESSAGES = 6,
+	EVENT_SDK_SPAN = 7,
 	EVENT_STREAM = 8,
 };
 
@@ -296,6 +300,24 @@ struct long_call_event {
 	__u8 more[CALL_MORE_TEXT];
 };
 
+/* A span that a program has made through an SDK which leaves its ids to others. What the SDK says of it, one OTLP
+ * message in JSON, lies behind. */
+struct sdk_span_event {
+	__u32 kind;
+	__u32 process;
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u64 end_ns;
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 parent_id[8]; /* zero: no parent */
+	__u32 len;         /* of what lies behind */
+	__u8 source;       /* enum trigon_parent_source */
+	__u8 due;
+	__u8 trace_flags;
+	__u8 joinable; /* as of a span */
+};
+_Static_assert(sizeof(struct sdk_span_event) == 64, "wire contract");
+
 struct process_event {
 	__u32 kind;
 	__u32 tgid; /* in the initial PID namespace */
@@ -389,7 +411,10 @@ enum trigon_loss {
 	LOSS_LINKS_BOUND = 37,
 	LOSS_LINK_UNREADABLE = 38,
 	LOSS_STREAM_RING_FULL = 39,
-	LOSSES = 40,
+	LOSS_SDK_SPAN_TOO_LONG = 40,
+	LOSS_SDK_SPAN_UNREADABLE = 41,
+	LOSS_SDK_SPAN_UNKNOWN = 42,
+	LOSSES = 43,
 };
 
 #endif

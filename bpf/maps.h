@@ -355,6 +355,7 @@ enum trigon_call_library {
 	CALL_SARAMA = 10,
 	CALL_FRANZ = 11,
 	CALL_FASTHTTP_CLIENT = 13,
+	CALL_SDK_SPAN = 14, /* no call, yet it has a call's parent */
 };
 
 /* A call that is under way. Its beginning is laid out as struct request's. */
@@ -409,6 +410,37 @@ struct {
 	__type(key, struct call_key);
 	__type(value, struct call);
 } calls SEC(".maps");
+
+enum sdk_span_state {
+	SDK_SPAN_OPEN = 0,
+	SDK_SPAN_ENDED = 1, /* it may still be a parent: its context outlives it */
+	SDK_SPAN_MUTED = 2, /* Trigon tells of this operation itself: its parent stands for it */
+};
+
+/* A span of an SDK that leaves its ids to others, by the address of the SDK's own struct. */
+struct sdk_span {
+	__u64 start_ns;
+	__u64 span_id; /* of one that is muted its parent's, or 0 */
+	__u64 parent_id;
+	__u64 trace_id[2];
+	__u32 process;
+	__u8 source;
+	__u8 sampled;
+	__u8 joinable;
+	__u8 pad;
+	__u32 state; /* enum sdk_span_state */
+	__u32 pad2;
+	__u64 stamp; /* the start again: an entry that was given away while it was read has another */
+};
+_Static_assert(sizeof(struct sdk_span) == 64, "a cache line");
+
+/* Nothing says when an ended span's context is gone, nor that a span ends at all: the oldest make room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct request_key);
+	__type(value, struct sdk_span);
+} sdk_spans SEC(".maps");
 
 struct tracestate {
 	__u32 len;

@@ -19,9 +19,27 @@ __noinline __u32 context_type(const struct call_layout *l, __u64 itab)
 	return CONTEXT_TYPES;
 }
 
+/* The span of an SDK that a valueCtx holds, by its address, if it is known; else 0. One that is not, because its start
+ * was not seen or was too long ago, will not be sent: what is asked about hangs below what that one would hang below.
+ */
+__noinline __u64 context_span(const struct call_layout *l, __u32 tgid, __u64 data)
+{
+	struct request_key key = {.tgid = tgid};
+	const struct sdk_span *s;
+	struct go_interface value;
+
+	if (!l || read_user(&value, sizeof(value), data + l->sdk.value) || value.type != l->sdk.span_type)
+		return 0;
+	key.g = value.data;
+	s = bpf_map_lookup_elem(&sdk_spans, &key);
+	return s && s->process == l->process ? value.data : 0;
+}
+
 /* The goroutine of the request that a context derives from, or 0. Mostly it is that of the goroutine itself, `g`, which
- * needs no index. */
-__noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from, __u64 g)
+ * needs no index. If a span of an SDK is nearer it is put into `span`, unless that is
+ * null, and the goroutine is 0. */
+__noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from, __u64 g,
+				   __u64 *span)
 {
 	struct request_key key = {.g = g, .tgid = tgid};
 	const struct request *own = find_request(&key);
@@ -44,6 +62,11 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 			return 0;
 		}
 		type = &l->contexts[i];
+		if (span && type->has_value && l->sdk.used) {
+			*span = context_span(l, tgid, at.data);
+			if (*span)
+				return 0;
+		}
 		if (type->is_request) {
 			if (at.data && at.data == own_context)
 				return g;
@@ -122,12 +145,42 @@ static __always_inline int adopt_trace(struct call *c, __u64 g, __u32 tgid, __u6
 	return 1;
 }
 
+/* A copy of a span's entry, unless the entry was given to another one meanwhile: whoever writes it writes the start
+ * first and the stamp last. */
+static __always_inline int copy_sdk_span(struct sdk_span *to, const struct sdk_span *s)
+{
+	__u64 stamp = *(const volatile __u64 *)&s->stamp;
+
+	asm volatile("" ::: "memory");
+	__builtin_memcpy(to, s, sizeof(*to));
+	asm volatile("" ::: "memory");
+	return *(const volatile __u64 *)&s->start_ns == stamp && to->start_ns == stamp;
+}
+
+/* Becomes the child of an SDK's span, or of what stands for that. It began before, however late this is. */
+static __always_inline int adopt_sdk_span(struct call *c, __u64 span, __u32 tgid)
+{
+	struct request_key key = {.g = span, .tgid = tgid};
+	const struct sdk_span *found = bpf_map_lookup_elem(&sdk_spans, &key);
+	struct sdk_span s;
+
+	if (!found || !copy_sdk_span(&s, found) || s.process != c->process || s.start_ns > c->start_ns)
+		return 0;
+	c->trace_id[0] = s.trace_id[0];
+	c->trace_id[1] = s.trace_id[1];
+	c->parent_id = s.span_id;
+	c->sampled = s.sampled;
+	c->joinable = s.joinable;
+	c->source = s.span_id ? PARENT_CONTEXT : PARENT_NONE;
+	return 1;
+}
+
 /* Finds the call's parent, or begins a trace. */
 __noinline int find_parent(const struct process *p, const struct call_layout *l, struct call *c, __u64 of,
 			   const struct go_interface *ctx)
 {
+	__u64 g, span = 0;
 	__u32 tgid;
-	__u64 g;
 
 	if (!p || !l || !c || !ctx)
 		return 0;
@@ -140,7 +193,9 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 		c->source = PARENT_CONTEXT;
 		goto found;
 	}
-	g = context_goroutine(l, tgid, ctx, of);
+	g = context_goroutine(l, tgid, ctx, of, &span);
+	if (span && adopt_sdk_span(c, span, tgid))
+		goto found;
 	if (g && adopt_trace(c, g, tgid, 0, PARENT_CONTEXT))
 		goto found;
 	if (adopt_trace(c, of, tgid, 0, PARENT_GOROUTINE))

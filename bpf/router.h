@@ -48,7 +48,7 @@ static __always_inline __u64 context_owner(const struct router_hit *hit, const s
 	l = bpf_map_lookup_elem(&call_layouts, &slot);
 	if (!l || l->process != hit->p->id)
 		return 0;
-	return context_goroutine(l, hit->key.tgid, ctx, hit->key.g);
+	return context_goroutine(l, hit->key.tgid, ctx, hit->key.g, 0);
 }
 
 /* Finds the open request of this goroutine. It may end meanwhile, and its goroutine begin another: that one has another

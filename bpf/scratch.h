@@ -61,6 +61,7 @@ struct scratch {
 		struct link_scratch links;
 		struct route_text route;
 		struct joined_route joined;
+		struct call call;
 	};
 };
 

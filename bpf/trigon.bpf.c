@@ -47,6 +47,7 @@
 #include "kafka_go_client.h"
 #include "franz_client.h"
 #include "sarama_client.h"
+#include "sdk_span.h"
 #include "go_gc.h"
 #include "process.h"
 #include "scheduler.h"
@@ -55,6 +56,7 @@
 const struct span_event_with_state *unused_span_event;
 const struct long_call_event *unused_call_event;
 const struct messages_event *unused_messages_event;
+const struct sdk_span_event *unused_sdk_span_event;
 const struct world_event *unused_world_event;
 const struct process_event *unused_process_event;
 const struct mapping_record *unused_mapping_record;

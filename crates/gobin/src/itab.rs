@@ -23,6 +23,8 @@ const DEPTH: u8 = 3;
 pub struct Itab {
     /// Link-time address of the table: the first word of such interface values.
     pub vaddr: u64,
+    /// Link-time address of the type: the first word of such a value in an empty interface.
+    pub ty: u64,
     /// Import path of the concrete type, or of what it points to; empty if it says none.
     pub package: String,
     /// Its name without the package, with a star if it is a pointer, e.g. `*valueCtx`.
@@ -100,6 +102,7 @@ fn describe(image: &Image<'_>, reader: &Reader<'_, '_>, vaddr: u64, interface: u
     let star = if outer.kind == KIND_POINTER { "*" } else { "" };
     Some(Itab {
         vaddr,
+        ty,
         package: inner.package.unwrap_or_default().to_owned(),
         name: format!("{star}{own}"),
         parent: reader.offset_of_type(inner_type, interface, DEPTH),

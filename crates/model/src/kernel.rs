@@ -4,6 +4,7 @@
 
 mod call;
 mod gc;
+mod sdk_span;
 mod stream;
 mod threads;
 
@@ -14,6 +15,7 @@ pub use call::{
     MessageOperation, ParentSource, StoreOperation, system,
 };
 pub use gc::{GcRecord, StopReason, WORLD_EVENT_SIZE};
+pub use sdk_span::{SDK_SPAN_EVENT_SIZE, SDK_SPAN_MAX, SdkSpanRecord};
 pub use stream::{STREAM_EVENT_SIZE, StreamRecord};
 pub use threads::{FIRST_TIME_BOUND_NANOS, THREAD_TIMES_SIZE, TIME_BUCKETS, ThreadTimes, TimeCounts};
 
@@ -64,6 +66,8 @@ pub enum Event {
     Gc(GcRecord),
     /// A finished call of an observed process.
     Call(Box<CallRecord>),
+    /// A span that a program made itself.
+    SdkSpan(Box<SdkSpanRecord>),
     /// Which stream a finished request of HTTP/2 was.
     Stream(StreamRecord),
 }
@@ -435,8 +439,9 @@ impl Event {
             4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
             5 if bytes.len() >= CALL_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode(&b)))),
             6 if bytes.len() >= MESSAGES_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode_messages(&b)))),
+            7 if bytes.len() >= SDK_SPAN_EVENT_SIZE => Ok(Self::SdkSpan(Box::new(SdkSpanRecord::decode(&b)))),
             8 if bytes.len() >= STREAM_EVENT_SIZE => Ok(Self::Stream(StreamRecord::decode(&b))),
-            kind @ (1..=6 | 8) => Err(short(kind)),
+            kind @ 1..=8 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -489,7 +494,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_record_or_an_error(kind in 0..10_u8, rest in prop::collection::vec(any::<u8>(), 0..1100)) {
             let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
-            let known = (1..=6).contains(&kind) || kind == 8;
+            let known = (1..=8).contains(&kind);
             prop_assert!(Event::decode(&bytes).is_err() || known);
         }
     }

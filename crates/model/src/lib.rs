@@ -20,4 +20,4 @@ pub use metric::{Data, Family, HistogramPoint, NumberPoint, Snapshot, Spelling, 
 pub use operation::Operations;
 pub use process_stats::ProcessStats;
 pub use resource::{Attributes, Resource, Value};
-pub use span::{Span, SpanKind, SpanLink, SpanStatus};
+pub use span::{DescribedLink, Scope, Span, SpanDetails, SpanEvent, SpanKind, SpanLink, SpanStatus};

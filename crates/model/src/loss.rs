@@ -88,6 +88,12 @@ pub enum Loss {
     LinkUnreadable = 38,
     /// The ring had no room for which stream a request of HTTP/2 is: its span is there, but not joined to its caller's trace.
     StreamRingFull = 39,
+    /// What an SDK says of a span is longer than is taken: the span is missing.
+    SdkSpanTooLong = 40,
+    /// What an SDK says of a span could not be read, or is nothing: the span is missing.
+    SdkSpanUnreadable = 41,
+    /// A span of an SDK whose start was not seen, or that ended long after many others had begun: it is missing.
+    SdkSpanUnknown = 42,
 }
 
 /// A loss as the exporters show it.
@@ -103,7 +109,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 43] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -144,6 +150,9 @@ impl Loss {
         Self::LinksBound,
         Self::LinkUnreadable,
         Self::StreamRingFull,
+        Self::SdkSpanTooLong,
+        Self::SdkSpanUnreadable,
+        Self::SdkSpanUnknown,
     ];
 
     /// Its labels.
@@ -189,6 +198,9 @@ impl Loss {
             Self::LinksBound => ("links", "kernel", "too_many"),
             Self::LinkUnreadable => ("links", "kernel", "unreadable"),
             Self::StreamRingFull => ("streams", "kernel", "ring_full"),
+            Self::SdkSpanTooLong => ("spans", "kernel", "sdk_too_long"),
+            Self::SdkSpanUnreadable => ("spans", "kernel", "sdk_unreadable"),
+            Self::SdkSpanUnknown => ("spans", "kernel", "sdk_start_unknown"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -23,12 +23,15 @@ impl Operations {
     pub const PGX: Self = Self(64);
     /// Messages that are sent or received.
     pub const MESSAGES: Self = Self(128);
+    /// Spans that the program makes by hand, through an SDK that leaves them to others. They are operations of no kind
+    /// that the kernel side knows.
+    pub const SDK_SPANS: Self = Self(1024);
 
     /// Commands of MongoDB.
     pub const MONGO: Self = Self(256);
 
     /// All, with their names.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::HTTP_SERVER, "HTTP server"),
         (Self::HTTP_CLIENT, "HTTP client"),
         (Self::RPC_SERVER, "RPC server"),
@@ -38,6 +41,7 @@ impl Operations {
         (Self::PGX, "pgx"),
         (Self::MESSAGES, "messages"),
         (Self::MONGO, "MongoDB"),
+        (Self::SDK_SPANS, "spans by hand"),
     ];
 
     /// The bits.

@@ -16,6 +16,8 @@ pub enum Value {
     Double(f64),
     /// A list of texts.
     List(Vec<String>),
+    /// A list of anything.
+    Array(Vec<Self>),
 }
 
 impl From<&'static str> for Value {
@@ -62,6 +64,10 @@ impl std::fmt::Display for Value {
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Double(number) => write!(f, "{number}"),
             Self::List(items) => f.write_str(&items.join(",")),
+            Self::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
+                let between = if index == 0 { "" } else { "," };
+                write!(f, "{between}{item}")
+            }),
         }
     }
 }

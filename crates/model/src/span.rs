@@ -4,15 +4,19 @@ use crate::{Attributes, Resource, SpanId, TraceId};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// OpenTelemetry's span kinds that Trigon makes.
+/// OpenTelemetry's span kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SpanKind {
+    /// Work within a process.
+    Internal,
     /// The handling of a request from elsewhere.
     Server,
     /// A request to elsewhere.
     Client,
     /// The sending of messages.
     Producer,
+    /// The handling of messages.
+    Consumer,
 }
 
 /// OpenTelemetry's span status.
@@ -20,6 +24,8 @@ pub enum SpanKind {
 pub enum SpanStatus {
     /// Neither set to ok nor to error.
     Unset,
+    /// Set to ok by the program itself.
+    Ok,
     /// An error with its description, which may be empty.
     Error(Cow<'static, str>),
 }
@@ -33,6 +39,60 @@ pub struct SpanLink {
     pub span_id: SpanId,
     /// Its W3C trace flags.
     pub trace_flags: u8,
+}
+
+/// Who made a span, by the program's own account.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    /// Of the library or package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Of the names in its spans.
+    pub schema_url: String,
+}
+
+/// Something that happened during a span.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SpanEvent {
+    /// Nanoseconds since the Unix epoch.
+    pub time_unix_nano: u64,
+    /// What.
+    pub name: String,
+    /// More of it.
+    pub attributes: Attributes,
+    /// How many of these were left out.
+    pub dropped_attributes: u32,
+}
+
+/// A link with all that a program may say of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DescribedLink {
+    /// What it leads to.
+    pub link: SpanLink,
+    /// That one's W3C `tracestate`.
+    pub trace_state: String,
+    /// More of it.
+    pub attributes: Attributes,
+    /// How many of these were left out.
+    pub dropped_attributes: u32,
+}
+
+/// What only a span has that the program made itself.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SpanDetails {
+    /// Who made it.
+    pub scope: Scope,
+    /// What happened meanwhile.
+    pub events: Vec<SpanEvent>,
+    /// Its links, instead of those of the span.
+    pub links: Vec<DescribedLink>,
+    /// How many attributes, events and links were left out.
+    pub dropped_attributes: u32,
+    /// The same of events.
+    pub dropped_events: u32,
+    /// The same of links.
+    pub dropped_links: u32,
 }
 
 /// A finished span of one observed process.
@@ -66,4 +126,6 @@ pub struct Span {
     pub links: Vec<SpanLink>,
     /// Error or not.
     pub status: SpanStatus,
+    /// Only of a span that the program made itself.
+    pub details: Option<Box<SpanDetails>>,
 }

@@ -78,6 +78,7 @@ pub(crate) fn call_span(
         attributes: attributes.into(),
         links: record.messages.as_ref().map(|messages| messages.links.clone()).unwrap_or_default(),
         status,
+        details: None,
     }
 }
 

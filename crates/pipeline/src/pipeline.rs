@@ -9,6 +9,7 @@ use crate::losses::Losses;
 use crate::processes::{ProcessInfo, Processes, Switches};
 use crate::requests::RequestMetrics;
 use crate::route::{RouteProblem, RouteSource, Routes};
+use crate::sdk_span::sdk_span;
 use crate::span::{server_span, span_trace_state};
 use crate::statement::Statements;
 use crate::table::{Row, Samples, Table};
@@ -16,7 +17,7 @@ use crate::thread_times::ThreadWaits;
 use std::collections::HashMap;
 use std::sync::Arc;
 use trigon_model::kernel::{
-    CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SpanRecord, StreamRecord, ThreadTimes,
+    CallRecord, DecodeError, Event, GcRecord, RedKey, RedValue, SdkSpanRecord, SpanRecord, StreamRecord, ThreadTimes,
 };
 use trigon_model::{LossPoint, ProcessId, Resource, Snapshot, Span, SpanId, TraceId};
 
@@ -60,6 +61,8 @@ const fn loss(signal: &'static str, reason: &'static str) -> LossPoint {
 const UNKNOWN_SPAN: LossPoint = loss("spans", "unknown_process");
 /// A span without a valid id of its own or of its trace.
 const INVALID_ID: LossPoint = loss("spans", "invalid_id");
+/// Spans of a program's own SDK that say nothing that can be read.
+const BAD_SDK_SPAN: LossPoint = loss("spans", "sdk_malformed");
 /// Requests that were counted for a process that is not there (any more).
 const UNKNOWN_REQUESTS: LossPoint = loss("requests", "unknown_process");
 /// Requests that are counted without their attributes.
@@ -134,6 +137,7 @@ impl Pipeline {
         for point in [
             UNKNOWN_SPAN,
             INVALID_ID,
+            BAD_SDK_SPAN,
             UNKNOWN_REQUESTS,
             OVERFLOW,
             REPLACED,
@@ -237,6 +241,7 @@ impl Pipeline {
                 self.on_stream(&record, now_unix_nano);
                 None
             }
+            Ok(Event::SdkSpan(record)) => self.on_sdk_span(&record, now_unix_nano).map(Signal::Span),
             Ok(Event::Gc(record)) => self.on_stop(&record),
             Ok(Event::Exec(_) | Event::Exit(_)) => None,
             Err(_) => {
@@ -269,6 +274,18 @@ impl Pipeline {
     fn on_stream(&mut self, record: &StreamRecord, now_unix_nano: u64) {
         self.graph.note_stream(record, &self.processes);
         self.joins.note_stream(record, now_unix_nano);
+    }
+
+    /// Its times are the program's own.
+    fn on_sdk_span(&mut self, record: &SdkSpanRecord, now_unix_nano: u64) -> Option<Span> {
+        let resource = self.resource_of(record.process, record.trace_id, record.span_id)?;
+        match sdk_span(record, resource) {
+            Ok(span) => self.pass(span, record.joinable, now_unix_nano),
+            Err(_) => {
+                self.losses.add(BAD_SDK_SPAN, 1);
+                None
+            }
+        }
     }
 
     /// A span, unless it has to wait for what its trace turns out to be.

@@ -42,6 +42,7 @@ pub fn server_span(record: &SpanRecord, route: Option<&RouteName>, resource: Arc
         attributes: attributes(record, route, error),
         links: Vec::new(),
         status,
+        details: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the kernel side reads a process's calls with, and the contexts that lead to their parents.
 
+mod auto_sdk;
 mod clock;
 mod fasthttp;
 mod franz;
@@ -17,9 +18,10 @@ mod sql;
 use crate::layout::{ABSENT, Fields, MissingField};
 use crate::skeleton::types::{call_layout, context_type};
 use crate::table::{Calls, FASTHTTP, Structs};
+pub(crate) use auto_sdk::TELEMETRY;
 use std::collections::{BTreeSet, HashMap};
 use trigon_gobin::{GoBinary, Itab};
-use trigon_model::ProcessId;
+use trigon_model::{Operations, ProcessId};
 
 /// The standard library's contexts that are met most, in the order in which they are compared.
 const FREQUENT: [&str; 4] = ["*cancelCtx", "*valueCtx", "*timerCtx", "withoutCancelCtx"];
@@ -77,6 +79,10 @@ impl CallFacts {
         let (mongo, missing) = mongo::layout(binary, fields, facts.layout.start_nano);
         facts.layout.mongo = mongo;
         facts.missing.extend(missing);
+        if auto_sdk::is_linked(fields) {
+            let spans = auto_sdk::layout(binary, fields).map(|layout| facts.layout.sdk = layout);
+            facts.note([(Structs::SdkSpan, spans)]);
+        }
         facts.layout.sql = sql::layout(fields);
         facts.layout.kafka_go = kafka_go::layout(fields);
         facts.layout.franz = franz::layout(fields);
@@ -141,6 +147,11 @@ impl CallFacts {
         self.missing.get(&structs)
     }
 
+    /// Spans of instrumentation whose operations are all told without them are not wanted.
+    pub(crate) fn mute(&mut self, seen: Operations) {
+        self.layout.sdk.muted = auto_sdk::muted(seen);
+    }
+
     /// Whether goroutines can be told by their creators, as far as structs are concerned.
     pub fn tells_creators(&self) -> bool {
         let layout = &self.layout;
@@ -173,6 +184,7 @@ impl CallFacts {
         shift(&mut layout.mongo.error_itab);
         shift(&mut layout.mongo.write_error_itab);
         layout.mongo.commands.iter_mut().for_each(|command| shift(&mut command.code));
+        shift(&mut layout.sdk.span_type);
         if let Some(places) = creators {
             layout.goidgen = places.goidgen;
             layout.allp = places.allp;

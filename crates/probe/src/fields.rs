@@ -1,8 +1,9 @@
 //! Struct fields that the kernel side reads.
 
+use crate::calls::TELEMETRY;
 use crate::table::{
-    CHI, ECHO, FASTHTTP, FIBER, FIBER_V2, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, MONGO_1_DRIVER, MONGO_1_OPERATIONS,
-    MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS, PGX, PGX_CONNECTION, SARAMA,
+    AUTO_SDK, CHI, ECHO, FASTHTTP, FIBER, FIBER_V2, GIN, GO_REDIS, GORILLA, KAFKA_GO, KGO, MONGO_1_DRIVER,
+    MONGO_1_OPERATIONS, MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS, PGX, PGX_CONNECTION, SARAMA,
 };
 use trigon_gobin::FieldRef;
 
@@ -250,6 +251,10 @@ pub const FIELDS: &[FieldRef] = &[
     field(SARAMA, "ConsumerMessage", "Partition"),
     field(SARAMA, "ConsumerMessage", "Offset"),
     field(SARAMA, "ConsumerMessage", "Headers"),
+    field(AUTO_SDK, "tracer", "name"),
+    field(AUTO_SDK, "span", "span"),
+    field(TELEMETRY, "Span", "Status"),
+    field(TELEMETRY, "Status", "Code"),
     field(GIN, "Context", "Request"),
     field(GIN, "Context", "fullPath"),
     field(ECHO, "context", "request"),

@@ -138,6 +138,7 @@ impl Probes {
             (&mut maps.calls, settings.max_requests),
             (&mut maps.call_layouts, settings.max_processes),
             (&mut maps.tracestates, settings.max_requests.div_ceil(8).max(64)),
+            (&mut maps.sdk_spans, settings.max_requests.div_ceil(8).max(64)),
             (&mut maps.aggregates, settings.max_aggregates),
             (&mut maps.routes, settings.max_routes),
             (&mut maps.processes, settings.max_processes),
@@ -275,7 +276,7 @@ impl Probes {
         debug_assert!(value.layout.start.window.size != 0 || plan.http.is_err());
         let maps = &self.skel.maps;
         let http = plan.http.is_ok().then_some(trigon_model::kernel::CallSignal::HttpServer);
-        for signal in http.into_iter().chain(plan.calls.seen.iter().map(|calls| calls.signal())) {
+        for signal in http.into_iter().chain(plan.calls.seen.iter().filter_map(|calls| calls.signal())) {
             let other = RedKey::encode_other(process.id, signal);
             let zero = [0_u8; RED_VALUE_SIZE];
             maps.aggregates.update(&other, &zero, MapFlags::ANY).map_err(io::Error::other)?;

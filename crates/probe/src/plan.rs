@@ -150,6 +150,7 @@ impl Plan {
         plan.calls = CallFacts::of(binary, &plan.fields);
         plan.http = plan.place_http(&finder);
         plan.place_calls(&finder);
+        plan.calls.mute(plan.operations());
         if let Err(why) = plan.place_stops(&finder) {
             plan.absent.push(why);
         }
@@ -282,10 +283,15 @@ impl Plan {
         !self.calls.seen.is_empty()
     }
 
-    /// Which kinds of operations are seen.
+    /// Which kinds of operations are seen. OpenTelemetry's API brings auto/sdk with it: spans by hand are an operation of
+    /// their own only where there is no other, so that a program with another SDK is not observed for what it never uses.
     pub fn operations(&self) -> Operations {
         let http = self.http.is_ok().then_some(Operations::HTTP_SERVER);
-        http.into_iter().chain(self.calls.seen.iter().map(|calls| calls.operations())).collect()
+        let spans = |calls: &&Calls| **calls == Calls::SdkSpan;
+        let calls = self.calls.seen.iter().filter(|calls| !spans(calls)).map(|calls| calls.operations());
+        let others: Operations = http.into_iter().chain(calls).collect();
+        let has_spans = self.calls.seen.iter().any(|calls| spans(&calls));
+        if others.is_empty() && has_spans { Operations::SDK_SPANS } else { others }
     }
 
     /// Whether stops of the program are seen.

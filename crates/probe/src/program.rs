@@ -120,4 +120,6 @@ programs! {
     SaramaFailed => sarama_failed,
     SaramaFailedOne => sarama_failed_one,
     SaramaReceived => sarama_received,
+    SdkSpanBegin => sdk_span_begin,
+    SdkSpanEnd => sdk_span_end,
 }

@@ -1,6 +1,7 @@
 //! The table of probes. Everything about probes derives from it: what is attached, what `trigon probes` and
 //! `trigon inspect` print, `docs/probes.md`, and the test that each program of the object has its row.
 
+mod auto_sdk;
 mod fasthttp;
 mod franz;
 mod grpc;
@@ -17,6 +18,7 @@ mod sql;
 mod target;
 
 pub use crate::program::Program;
+pub(crate) use auto_sdk::AUTO_SDK;
 pub(crate) use fasthttp::{FASTHTTP, FIBER, FIBER_V2};
 pub(crate) use franz::{FRANZ, KGO};
 pub(crate) use http_server::{SERVE, SERVE_HTTP, XNET_SERVERS};
@@ -89,6 +91,8 @@ pub enum Library {
     Franz,
     /// `github.com/IBM/sarama`.
     Sarama,
+    /// `go.opentelemetry.io/auto/sdk`.
+    AutoSdk,
     /// `golang.org/x/net/http2`, the only h2c before Go 1.24.
     XNetHttp2,
     /// `github.com/gin-gonic/gin`.
@@ -174,6 +178,8 @@ pub enum Calls {
     SaramaSend,
     /// Messages that it receives.
     SaramaReceive,
+    /// Spans of OpenTelemetry's API through auto/sdk.
+    SdkSpan,
 }
 
 /// What a probe is to a call.
@@ -193,7 +199,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -214,6 +220,7 @@ impl Calls {
         Self::FranzPoll,
         Self::SaramaSend,
         Self::SaramaReceive,
+        Self::SdkSpan,
     ];
 }
 
@@ -223,9 +230,10 @@ impl Calls {
         matches!(self, Self::PgxQuery | Self::Mongo1 | Self::Mongo2)
     }
 
-    /// What they are counted as.
-    pub fn signal(self) -> CallSignal {
-        match self {
+    /// What they are counted as; `None`: they are not.
+    pub fn signal(self) -> Option<CallSignal> {
+        Some(match self {
+            Self::SdkSpan => return None,
             Self::Http1 | Self::Http2 | Self::FastHttpClient => CallSignal::HttpClient,
             Self::GrpcServer => CallSignal::RpcServer,
             Self::GrpcClient => CallSignal::RpcClient,
@@ -240,7 +248,7 @@ impl Calls {
             | Self::Mongo2 => CallSignal::DbClient,
             Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
             Self::KafkaGoRead | Self::FranzPoll | Self::SaramaReceive => CallSignal::MessagingReceive,
-        }
+        })
     }
 }
 
@@ -262,6 +270,7 @@ impl Calls {
             | Self::FranzPoll
             | Self::SaramaSend
             | Self::SaramaReceive => Operations::MESSAGES,
+            Self::SdkSpan => Operations::SDK_SPANS,
         }
     }
 }
@@ -367,6 +376,8 @@ pub enum Structs {
     SaramaSent,
     /// Messages that it receives.
     SaramaReceived,
+    /// Spans of auto/sdk.
+    SdkSpan,
     /// The context of gin.
     Gin,
     /// The context of echo.
@@ -403,7 +414,7 @@ const fn call(
 }
 
 /// The table, library by library.
-const TABLES: [&[Probe]; 13] = [
+const TABLES: [&[Probe]; 14] = [
     http_server::PROBES,
     router::PROBES,
     http_client::PROBES,
@@ -416,6 +427,7 @@ const TABLES: [&[Probe]; 13] = [
     kafka_go::PROBES,
     franz::PROBES,
     sarama::PROBES,
+    auto_sdk::PROBES,
     runtime::PROBES,
 ];
 
@@ -440,6 +452,7 @@ impl Library {
             Self::KafkaGo => KAFKA_GO,
             Self::Franz => FRANZ,
             Self::Sarama => SARAMA,
+            Self::AutoSdk => AUTO_SDK,
             Self::XNetHttp2 => "golang.org/x/net/http2",
             Self::Gin => GIN,
             Self::Echo => ECHO,

@@ -291,11 +291,15 @@ fn proto_resource(resource: &Resource) -> ProtoResource {
     ProtoResource { attributes, ..Default::default() }
 }
 
-fn pairs(attributes: &Attributes) -> Vec<KeyValue> {
+pub(super) fn pairs(attributes: &Attributes) -> Vec<KeyValue> {
     attributes.iter().map(|(key, value)| pair(key, value)).collect()
 }
 
 fn pair(key: &str, value: &Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(any(value)), ..Default::default() }
+}
+
+fn any(value: &Value) -> AnyValue {
     let value = match value {
         Value::Str(text) => any_value::Value::StringValue(text.to_string()),
         Value::Int(number) => any_value::Value::IntValue(*number),
@@ -305,8 +309,9 @@ fn pair(key: &str, value: &Value) -> KeyValue {
             let item = |text: &String| AnyValue { value: Some(any_value::Value::StringValue(text.clone())) };
             any_value::Value::ArrayValue(ArrayValue { values: items.iter().map(item).collect() })
         }
+        Value::Array(items) => any_value::Value::ArrayValue(ArrayValue { values: items.iter().map(any).collect() }),
     };
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    AnyValue { value: Some(value) }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ mod tests {
         Limits { spans: 10, bytes: 100, full_spans: 4, full_bytes: 50, batch_spans: 6, batch_bytes: 60 };
 
     fn span(bytes: usize) -> EncodedSpan {
-        EncodedSpan { resource: Arc::new(Resource::default()), bytes: vec![0; bytes] }
+        EncodedSpan { resource: Arc::new(Resource::default()), scope: None, bytes: vec![0; bytes] }
     }
 
     #[test]

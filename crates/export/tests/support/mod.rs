@@ -81,6 +81,7 @@ pub(crate) fn span(resource: &Arc<Resource>, number: u64) -> Span {
         ],
         links: Vec::new(),
         status: SpanStatus::Error("500".into()),
+        details: None,
     }
 }
 

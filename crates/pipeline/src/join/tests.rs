@@ -67,6 +67,7 @@ fn span(of: u8, number: u8, parent: Option<u8>) -> Span {
         attributes: Vec::new(),
         links: Vec::new(),
         status: SpanStatus::Unset,
+        details: None,
     }
 }
 

@@ -131,6 +131,7 @@ fn samples_are_the_last_ones() {
         attributes: Vec::new(),
         links: Vec::new(),
         status: SpanStatus::Unset,
+        details: None,
     };
     let mut samples = Samples::new(2);
     let (a, b, c) = (100_000_000, 200_000_000, 300_000_000);

@@ -328,7 +328,7 @@ impl Agent {
                     self.examine(record.pid);
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
-                Ok(Event::Span(_) | Event::Call(_)) => self.spans_seen += 1,
+                Ok(Event::Span(_) | Event::Call(_) | Event::SdkSpan(_)) => self.spans_seen += 1,
                 Ok(Event::Gc(_) | Event::Stream(_)) | Err(_) => {}
             }
             let mut texts = Texts { observer: &self.observer, ended: &self.ended };

@@ -22,6 +22,7 @@ const SCOPES: &[(&str, Operations)] = &[
     ("github.com/XSAM/otelsql", Operations::SQL),
     ("github.com/exaring/otelpgx", Operations::PGX),
     ("github.com/redis/go-redis/extra/redisotel", Operations::REDIS),
+    ("go.opentelemetry.io/contrib/instrumentation/go.mongodb.org/mongo-driver/mongo/otelmongo", Operations::MONGO),
 ];
 const HTTP: Operations = Operations::HTTP_SERVER.and(Operations::HTTP_CLIENT);
 const RPC: Operations = Operations::RPC_SERVER.and(Operations::RPC_CLIENT);

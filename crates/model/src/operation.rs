@@ -23,7 +23,6 @@ impl Operations {
     pub const PGX: Self = Self(64);
     /// Messages that are sent or received.
     pub const MESSAGES: Self = Self(128);
-
     /// Commands of MongoDB.
     pub const MONGO: Self = Self(256);
 

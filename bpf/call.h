@@ -206,12 +206,11 @@ __noinline int emit_long_call(const struct process *p, const struct call *c, con
 }
 
 /* Why the span of a call that ends is due; 0: it is not. */
-static __always_inline __u32 call_due(const struct process *p, const struct call *c, __u32 kind, int failed,
-				      __u64 duration)
+static __always_inline __u32 call_due(const struct process *p, const struct call *c, int failed, __u64 duration)
 {
 	__u32 due = 0;
 
-	if (!wants_spans(p, kind))
+	if (!wants_spans(p, library_kind(c->library)))
 		return 0;
 	if (c->sampled)
 		due |= DUE_SAMPLED;
@@ -219,8 +218,6 @@ static __always_inline __u32 call_due(const struct process *p, const struct call
 		due |= DUE_ERROR;
 	if (duration >= p->slow_ns)
 		due |= DUE_SLOW;
-	if (due)
-		count_due();
 	return due;
 }
 
@@ -241,8 +238,9 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 			find_target(&e->key, e->target);
 		red_count_call(&e->key, duration, 1, 0);
 	}
-	due = call_due(p, c, kind, e->failed, duration);
+	due = call_due(p, c, e->failed, duration);
 	if (due) {
+		count_due();
 		if (e->long_text && e->text.len > CALL_TEXT_MAX)
 			emit_long_call(p, c, e, due);
 		else

@@ -23,32 +23,46 @@ static __always_inline int fiber_route(const struct fiber_layout *l, struct requ
 	return 0;
 }
 
-/* (*App).ReleaseCtx(AX, BX:CX CustomCtx): the application is done with a request. */
-SEC("uprobe")
-int fiber_release(struct go_registers *regs)
+/* The open request of a hit that fasthttp serves, and what its process is read with; 0: there is none. */
+static __always_inline struct request *fiber_request(struct go_registers *regs, const struct process **p,
+						     const struct call_layout **l)
 {
-	struct go_string path = {};
-	const struct call_layout *l;
-	const struct process *p;
 	struct request_key key;
-	struct request *r;
-	int lost;
+	struct request *r = open_request(&key, regs, p);
 
-	if (stack_grows(regs))
-		return 0;
-	r = open_request(&key, regs, &p);
 	if (!r || r->writer)
 		return 0;
-	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
-	if (!l || l->process != p->id)
-		return 0;
-	/* An application may have a context of its own. */
-	lost = GO_ARG2(regs) == l->fiber.context_itab ? fiber_route(&l->fiber, r, GO_ARG3(regs), &path)
-						      : LOSS_ROUTE_UNREADABLE;
+	*l = bpf_map_lookup_elem(&call_layouts, &r->slot);
+	return *l && (*l)->process == (*p)->id ? r : 0;
+}
+
+/* Notes the route of this context, where that is one of fiber's own. */
+static __always_inline void fiber_settle(const struct process *p, const struct fiber_layout *l, struct request *r,
+					 __u64 context)
+{
+	struct go_string path = {};
+	int lost = context ? fiber_route(l, r, context, &path) : LOSS_ROUTE_UNREADABLE;
+
 	if (lost)
 		lose(lost);
 	else
 		note_route(p, r, r->start_ns, path.ptr, path.len);
+}
+
+/* (*App).ReleaseCtx(AX, BX:CX CustomCtx): the application is done with a request. */
+SEC("uprobe")
+int fiber_release(struct go_registers *regs)
+{
+	const struct call_layout *l;
+	const struct process *p;
+	struct request *r;
+
+	if (stack_grows(regs))
+		return 0;
+	r = fiber_request(regs, &p, &l);
+	/* An application may have a context of its own. */
+	if (r)
+		fiber_settle(p, &l->fiber, r, GO_ARG2(regs) == l->fiber.context_itab ? GO_ARG3(regs) : 0);
 	return 0;
 }
 
@@ -57,28 +71,17 @@ int fiber_release(struct go_registers *regs)
 SEC("uprobe")
 int fiber_handled(struct go_registers *regs)
 {
-	struct go_string path = {};
 	const struct call_layout *l;
 	const struct process *p;
-	struct request_key key;
 	struct request *r;
 	__u64 context;
-	int lost;
 
-	r = open_request(&key, regs, &p);
-	if (!r || r->writer)
-		return 0;
-	l = bpf_map_lookup_elem(&call_layouts, &r->slot);
-	if (!l || l->process != p->id)
+	r = fiber_request(regs, &p, &l);
+	if (!r)
 		return 0;
 	if (read_user(&context, sizeof(context), GO_SP(regs) + COOKIE_SLOT(bpf_get_attach_cookie(regs))))
-		lost = LOSS_ROUTE_UNREADABLE;
-	else
-		lost = fiber_route(&l->fiber_v2, r, context, &path);
-	if (lost)
-		lose(lost);
-	else
-		note_route(p, r, r->start_ns, path.ptr, path.len);
+		context = 0;
+	fiber_settle(p, &l->fiber_v2, r, context);
 	return 0;
 }
 

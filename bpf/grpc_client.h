@@ -117,7 +117,7 @@ __noinline int grpc_client_settle(const struct process *p, struct call *c, const
 	e.key.outcome = e.failed ? OUTCOME_ERROR : OUTCOME_RETURNED;
 	if (read_user(&e.target, sizeof(e.target), c->client + l->grpc.target))
 		lose(LOSS_CALL_UNREADABLE);
-	if (c->sampled || e.failed)
+	if (call_due(p, c, e.failed, e.now - c->start_ns))
 		grpc_client_connection(l, c, cs, &e);
 	find_route(p, &e.key, e.text);
 	settle_call(p, c, key, &e);

@@ -223,7 +223,7 @@ static __always_inline int http_client_answer(struct go_registers *regs, __u32 l
 		      GO_ARG1(regs) + (library == CALL_HTTP2 ? l->http.http2.status : l->http.http1.status)))
 		lose(LOSS_CALL_UNREADABLE);
 	e.key.status = (__u16)status;
-	if (library == CALL_HTTP2 && !e.failed && (c->sampled || status >= 400 || e.now - c->start_ns >= p->slow_ns))
+	if (library == CALL_HTTP2 && !e.failed && call_due(p, c, status >= 400, e.now - c->start_ns))
 		http2_client_stream(l, c, &e, GO_ARG1(regs));
 	http_client_settle(p, l, c, &key, &e);
 	return 0;

@@ -498,7 +498,7 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 	if (!e.response.wrote_header)
 		e.response.status = e.key.outcome == OUTCOME_RETURNED ? 200 : 0;
 	settle(p, r, &key, &e);
-	if (e.due && r->decided && callers_known)
+	if (e.due && r->decided && callers_known && (r->joinable || service_graph))
 		emit_stream(p, r, state, xnet);
 out:
 	/* The goroutine ends with its one request. */

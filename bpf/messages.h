@@ -172,7 +172,7 @@ static __always_inline __u32 count_messages(const struct process *p, const struc
 	if (wants_metrics(p, OWN_MESSAGES))
 		red_count_call(&e->key, duration, !m->untimed, e->operation == MESSAGE_ENQUEUE ? 0 : m->total);
 	/* And that messages were waited for is not slow. */
-	return call_due(p, c, OWN_MESSAGES, e->failed, e->key.signal == SIGNAL_MESSAGING_RECEIVE ? 0 : duration);
+	return call_due(p, c, e->failed, e->key.signal == SIGNAL_MESSAGING_RECEIVE ? 0 : duration);
 }
 
 /* Counts an operation, and sends its span if it is due. */
@@ -186,6 +186,7 @@ __noinline int settle_messages(const struct process *p, struct call *c, struct c
 	due = count_messages(p, c, e, m);
 	if (!due)
 		return 0;
+	count_due();
 	slot = new_links();
 	if (!slot)
 		return 0;

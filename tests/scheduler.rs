@@ -234,9 +234,12 @@ fn nothing_is_loaded_or_exported_unless_it_is_asked_for() -> Result<()> {
     let mut agent = Agent::start(&["--pid", &program.pid().to_string()], &[])?;
     agent.observes(program.pid())?;
     assert!(loaded_programs().iter().any(|name| name == "process_exec") && loaded().is_empty(), "{:?}", loaded());
-    let (_, page) = agent.get("/metrics", "text/plain")?;
-    let page = String::from_utf8(page)?;
-    assert!(page.contains("go_goroutines") && !page.contains("trigon_go_thread"), "{page}");
+    // Runtimes are read from when their process has settled.
+    let page = until(PATIENCE, "the runtime's metrics", || {
+        let page = String::from_utf8(agent.get("/metrics", "text/plain")?.1)?;
+        Ok((page.contains("go_goroutines"), page))
+    })?;
+    assert!(!page.contains("trigon_go_thread"), "{page}");
     agent.stop()?;
     Ok(())
 }

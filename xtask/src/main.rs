@@ -23,7 +23,7 @@ fn main() -> Result<()> {
         Some("runtime-matrix") => runtime_matrix::run(rest),
         _ => bail!(
             "usage: cargo run -p xtask -- \
-             bench [SECONDS] [hello routes10 calls runtime] [big] | gc-matrix [go1.26.8 …] | matrix [go1.26.8 …] | offsets [1.26.8 … | mongo] | runtime-matrix [go1.26.11 …]"
+             bench [SECONDS] [hello routes10 calls runtime echo echo-rate http-chain grpc-chain sql redis] [big] [against=AGENT] | gc-matrix [go1.26.8 …] | matrix [go1.26.8 …] | offsets [1.26.8 … | mongo] | runtime-matrix [go1.26.11 …]"
         ),
     }
 }

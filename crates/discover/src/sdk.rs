@@ -34,8 +34,8 @@ const RECORDS: &str = "RecordMetrics";
 const NEVER: &str = "(no metrics)";
 
 /// Read in otelhttp, otelgrpc and otelgin 0.40 and 0.63, otelecho and otelmux 0.63, otelchi 0.12, XSAM/otelsql 0.40,
-/// otelpgx 0.9, redisotel 9.14, otelmongo 0.40, 0.62 and 0.63, and that of the driver's second major with its metrics, which at first it
-/// had not: nothing in names tells, so that metrics are left to all of them.
+/// otelpgx 0.9, redisotel 9.14, otelmongo 0.40, 0.62 and 0.63, and that of the driver's second major with its metrics, which at
+/// first it had not: nothing in names tells, so that metrics are left to all of them.
 const INSTRUMENTATIONS: &[Instrumentation] = &[
     Instrumentation {
         package: OTELHTTP,

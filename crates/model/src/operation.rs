@@ -23,12 +23,11 @@ impl Operations {
     pub const PGX: Self = Self(64);
     /// Messages that are sent or received.
     pub const MESSAGES: Self = Self(128);
+    /// Commands of MongoDB.
+    pub const MONGO: Self = Self(256);
     /// Spans that the program makes by hand, through an SDK that leaves them to others. They are operations of no kind
     /// that the kernel side knows.
     pub const SDK_SPANS: Self = Self(1024);
-
-    /// Commands of MongoDB.
-    pub const MONGO: Self = Self(256);
 
     /// All, with their names.
     pub const ALL: [(Self, &'static str); 10] = [

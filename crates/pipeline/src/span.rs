@@ -77,7 +77,7 @@ fn attributes(record: &SpanRecord, route: Option<&RouteName>, error: Option<Stri
     set.text("url.path", ("trigon.url.path.cut", "trigon.url.path.replaced"), &path);
     set.one("url.scheme", if record.key.tls { "https" } else { "http" });
     if let Some(route) = route {
-        set.one("http.route", route.path.as_str().to_owned());
+        set.one("http.route", route.path.clone());
     }
     if let Some(status) = record.key.status {
         set.one("http.response.status_code", i64::from(status));

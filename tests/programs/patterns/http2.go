@@ -1,14 +1,10 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"net/http"
-	"time"
+
+	"trigon.dev/tests/programs/server/app"
 )
 
 // scheme is how the backend and the middle are called: over HTTP/1.1, or with -http2 over TLS, which agrees on HTTP/2.
@@ -20,14 +16,5 @@ func useHTTP2(transport *http.Transport) (*tls.Config, error) {
 	transport.ForceAttemptHTTP2 = true
 	// Nobody but these servers listens there.
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}}, nil
+	return app.SelfSigned()
 }

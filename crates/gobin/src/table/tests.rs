@@ -15,16 +15,23 @@ const SAMPLE: &str = "# comment\n@std\tarm64\t*\t1.21.0\nruntime.g.goid\t1:1\n\
 const GOID: FieldRef = FieldRef { package: "runtime", ty: "g", field: "goid" };
 const RWS: FieldRef = FieldRef { package: "golang.org/x/net/http2", ty: "responseWriter", field: "rws" };
 
+/// Modules of MongoDB's driver, and their package of operations.
+const DRIVERS: [(&str, &str); 2] = [
+    ("go.mongodb.org/mongo-driver", "go.mongodb.org/mongo-driver/x/mongo/driver"),
+    ("go.mongodb.org/mongo-driver/v2", "go.mongodb.org/mongo-driver/v2/x/mongo/driver"),
+];
+
 fn built_by(version: &str) -> BuildInfo {
     BuildInfo { go_version_raw: version.to_owned(), ..BuildInfo::default() }
 }
 
 fn with_xnet(go: &str, version: &str, replacement: Option<&str>) -> BuildInfo {
-    let module = Module {
-        path: "golang.org/x/net".to_owned(),
-        version: version.to_owned(),
-        replacement: replacement.map(str::to_owned),
-    };
+    with_module("golang.org/x/net", go, version, replacement)
+}
+
+fn with_module(path: &str, go: &str, version: &str, replacement: Option<&str>) -> BuildInfo {
+    let module =
+        Module { path: path.to_owned(), version: version.to_owned(), replacement: replacement.map(str::to_owned) };
     BuildInfo { deps: vec![module], ..built_by(go) }
 }
 
@@ -120,7 +127,8 @@ fn text(version: Version) -> String {
 fn the_shipped_table_answers_for_every_version_in_it() {
     let known = |info: &BuildInfo, field| matches!(cell(TABLE, info, field), Some(Cell::Known(Ok(_))));
     let http = FieldRef { package: "net/http", ty: "Request", field: "Method" };
-    let (mut go, mut xnet) = (BTreeSet::new(), BTreeSet::new());
+    let mongo = |package| FieldRef { package, ty: "Operation", field: "Database" };
+    let (mut go, mut xnet, mut drivers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (module, toolchains, version) in shipped() {
         if module == STD {
             let info = built_by(&format!("go{}", text(version)));
@@ -129,6 +137,10 @@ fn the_shipped_table_answers_for_every_version_in_it() {
             let found = answers.iter().filter(|cell| matches!(cell, Some(Cell::Known(Ok(_)))));
             assert!(found.count() > 450, "go{}: {answers:?}", text(version));
             go.insert(version);
+        } else if let Some(of) = DRIVERS.iter().find(|(driver, _)| *driver == module) {
+            let info = with_module(module, "go1.27.0", &format!("v{}", text(version)), None);
+            assert!(known(&info, mongo(of.1)), "{module} {}", text(version));
+            drivers.insert(version);
         } else {
             let go = toolchains.split_once('-').map_or("1.26", |(_, last)| last);
             let info = with_xnet(&format!("go{go}.0"), &format!("v{}", text(version)), None);
@@ -154,6 +166,9 @@ fn the_shipped_table_answers_for_every_version_in_it() {
         [1, 27, 4],
     ] {
         assert!(go.contains(&Version(version)), "{version:?}");
+    }
+    for version in [[1, 11, 0], [1, 17, 10], [2, 0, 0], [2, 10, 0]] {
+        assert!(drivers.contains(&Version(version)), "{version:?}");
     }
     assert!(xnet.contains(&Version([0, 1, 0])) && xnet.contains(&Version([0, 62, 0])), "{xnet:?}");
 }

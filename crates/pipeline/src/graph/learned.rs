@@ -50,8 +50,8 @@ impl Learned {
         self.known.get(&(client, Arc::clone(&target.address)))?.as_ref()
     }
 
-    /// Takes one end of an RPC, or of a call over HTTP/2. A connection has one process at each end, so which of its RPCs was seen at which end does
-    /// not matter.
+    /// Takes one end of an RPC, or of a call over HTTP/2. A connection has one process at each end, so which of its RPCs was
+    /// seen at which end does not matter.
     pub(super) fn note(&mut self, record: &CallRecord, processes: &Processes) {
         let Some(connection) = record.connection else { return };
         // Who serves a call over HTTP/1 is told by the kernel.

@@ -62,12 +62,13 @@ fn client(fields: &Fields) -> Result<http2_client_layout, MissingField> {
 
 /// Before: its body is one pointer, to the stream, or a reader of what such a body holds compressed.
 fn bundled_client(binary: &GoBinary<'_>, fields: &Fields) -> Result<http2_client_layout, MissingField> {
+    let stream = stream(fields, HTTP, ["http2clientStream", "http2ClientConn"])?;
     let itabs = binary.interface_tables("io", "ReadCloser");
     let itab =
         |name: &str| itabs.iter().find(|itab| itab.package == HTTP && itab.name == name).map_or(0, |itab| itab.vaddr);
     let gzip_body = fields.optional(HTTP, "http2gzipReader", "body");
     Ok(http2_client_layout {
-        stream: stream(fields, HTTP, ["http2clientStream", "http2ClientConn"])?,
+        stream,
         body_itab: itab("http2transportResponseBody"),
         gzip_itab: if gzip_body == ABSENT { 0 } else { itab("*http2gzipReader") },
         body: fields.offset(HTTP, "Response", "Body")?,

@@ -205,20 +205,24 @@ __noinline int emit_long_call(const struct process *p, const struct call *c, con
 	return 0;
 }
 
-/* Why the span of a call that ends is due; 0: it is not. */
-static __always_inline __u32 call_due(const struct process *p, const struct call *c, int failed, __u64 duration)
+/* Why a span that ends is due; 0: it is not. */
+static __always_inline __u32 why_due(const struct process *p, int sampled, int failed, __u64 duration)
 {
 	__u32 due = 0;
 
-	if (!wants_spans(p, library_kind(c->library)))
-		return 0;
-	if (c->sampled)
+	if (sampled)
 		due |= DUE_SAMPLED;
 	if (p->errors && failed)
 		due |= DUE_ERROR;
 	if (duration >= p->slow_ns)
 		due |= DUE_SLOW;
 	return due;
+}
+
+/* The same of a call's. */
+static __always_inline __u32 call_due(const struct process *p, const struct call *c, int failed, __u64 duration)
+{
+	return wants_spans(p, library_kind(c->library)) ? why_due(p, c->sampled, failed, duration) : 0;
 }
 
 /* Counts the call, sends its span if it is due, and gives its place back. */

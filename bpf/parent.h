@@ -36,8 +36,7 @@ __noinline __u64 context_span(const struct call_layout *l, __u32 tgid, __u64 dat
 }
 
 /* The goroutine of the request that a context derives from, or 0. Mostly it is that of the goroutine itself, `g`, which
- * needs no index. If a span of an SDK is nearer it is put into `span`, unless that is
- * null, and the goroutine is 0. */
+ * needs no index. If a span of an SDK is nearer it is put into `span`, unless that is null, and the goroutine is 0. */
 __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from, __u64 g,
 				   __u64 *span)
 {

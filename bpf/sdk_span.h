@@ -163,7 +163,7 @@ int sdk_span_end(struct go_registers *regs)
 	const struct call_layout *l;
 	const struct process *p;
 	struct sdk_span *found;
-	__u32 slot, due = 0;
+	__u32 slot, due;
 	struct sdk_span s;
 	__u64 now;
 
@@ -182,12 +182,7 @@ int sdk_span_end(struct go_registers *regs)
 		return 0;
 	found->state = SDK_SPAN_ENDED;
 	now = bpf_ktime_get_ns();
-	if (s.sampled)
-		due |= DUE_SAMPLED;
-	if (p->errors && sdk_span_failed(l, key.g))
-		due |= DUE_ERROR;
-	if (now - s.start_ns >= p->slow_ns)
-		due |= DUE_SLOW;
+	due = why_due(p, s.sampled, p->errors && sdk_span_failed(l, key.g), now - s.start_ns);
 	if (!due)
 		return 0;
 	count_due();

@@ -26,8 +26,8 @@ pub struct RuleError {
 pub struct Candidate<'p> {
     /// Path of its executable.
     pub executable: &'p str,
-    /// Its service name.
-    pub service: &'p str,
+    /// Its service name; `None`: not known yet, since its executable was not read.
+    pub service: Option<&'p str>,
     /// Its cgroup path.
     pub cgroup: &'p str,
     /// Its id.
@@ -57,15 +57,20 @@ impl Rule {
         Ok(Self { executable: glob(executable)?, service: glob(service)?, cgroup: glob(cgroup)?, pid })
     }
 
-    fn matches(&self, candidate: &Candidate<'_>) -> bool {
+    /// `None`: that depends on the service, which is not known.
+    fn matches(&self, candidate: &Candidate<'_>) -> Option<bool> {
         let says = |glob: &Option<GlobMatcher>, text: &str| glob.as_ref().map(|glob| glob.is_match(text));
         let answers = [
             says(&self.executable, candidate.executable),
-            says(&self.service, candidate.service),
             says(&self.cgroup, candidate.cgroup),
             self.pid.map(|pid| pid == candidate.pid),
+            candidate.service.and_then(|service| says(&self.service, service)),
         ];
-        answers.iter().any(Option::is_some) && answers.iter().all(|answer| answer.unwrap_or(true))
+        if answers.contains(&Some(false)) {
+            return Some(false);
+        }
+        let is_open = self.service.is_some() && candidate.service.is_none();
+        (!is_open).then(|| answers.contains(&Some(true)))
     }
 }
 
@@ -78,12 +83,13 @@ fn glob(pattern: Option<&str>) -> Result<Option<GlobMatcher>, RuleError> {
 }
 
 impl Selection {
-    /// `None` if the process is observed, else why not.
+    /// `None` if the process is observed, or may be by a service that is not known, else why not.
     pub fn refuses(&self, candidate: &Candidate<'_>) -> Option<&'static str> {
-        if !self.include.is_empty() && !self.include.iter().any(|rule| rule.matches(candidate)) {
+        if !self.include.is_empty() && self.include.iter().all(|rule| rule.matches(candidate) == Some(false)) {
             return Some("no include rule matches");
         }
-        self.exclude.iter().any(|rule| rule.matches(candidate)).then_some("an exclude rule matches")
+        let excluded = self.exclude.iter().any(|rule| rule.matches(candidate) == Some(true));
+        excluded.then_some("an exclude rule matches")
     }
 }
 
@@ -93,7 +99,7 @@ mod tests {
     use super::*;
 
     const FRONT: Candidate<'static> =
-        Candidate { executable: "/srv/bin/front", service: "front", cgroup: "/shop/front", pid: 7 };
+        Candidate { executable: "/srv/bin/front", service: Some("front"), cgroup: "/shop/front", pid: 7 };
 
     fn selection(include: Vec<Rule>, exclude: Vec<Rule>) -> Option<&'static str> {
         Selection { include, exclude }.refuses(&FRONT)
@@ -111,5 +117,25 @@ mod tests {
         assert!(selection(vec![by_path], vec![by_pid]).is_some());
         assert_eq!(selection(vec![], vec![Rule::default()]), None);
         assert!(Rule::new(Some("a["), None, None, None).is_err());
+    }
+
+    #[test]
+    fn a_service_that_is_not_known_decides_nothing() {
+        let unread = Candidate { service: None, ..FRONT };
+        let by_service = Rule::new(None, Some("other"), None, None).unwrap();
+        let by_both = Rule::new(Some("/srv/**"), Some("other"), None, None).unwrap();
+        let elsewhere = Rule::new(Some("/opt/**"), Some("front"), None, None).unwrap();
+        for rule in [&by_service, &by_both] {
+            for (include, exclude) in [(vec![rule.clone()], vec![]), (vec![], vec![rule.clone()])] {
+                assert_eq!(Selection { include, exclude }.refuses(&unread), None);
+            }
+            assert!(selection(vec![rule.clone()], vec![]).is_some());
+        }
+        // What else a rule asks for still decides.
+        let include = vec![elsewhere.clone()];
+        assert!(Selection { include, exclude: vec![] }.refuses(&unread).is_some());
+        let exclude = vec![Rule::new(Some("/srv/**"), None, None, None).unwrap()];
+        assert!(Selection { include: vec![], exclude }.refuses(&unread).is_some());
+        assert_eq!(Selection { include: vec![], exclude: vec![elsewhere] }.refuses(&unread), None);
     }
 }

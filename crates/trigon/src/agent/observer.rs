@@ -241,7 +241,10 @@ impl Observer {
         };
         let is_young = process.age() < SETTLED;
         let stamp = Stamp::of(&file).map_err(failed)?;
-        if is_young && self.quiet.contains(&stamp) {
+        let path = process.executable.to_string_lossy();
+        let unread = Candidate { executable: &path, service: None, cgroup: &process.cgroup, pid: process.pid };
+        // Where many processes begin and end that nobody wants, their executables are not read either.
+        if is_young && (self.quiet.contains(&stamp) || self.choices.selection.refuses(&unread).is_some()) {
             return Ok(Found::Later);
         }
         let copy = copy_file(&file).map_err(failed)?;
@@ -251,12 +254,7 @@ impl Observer {
         }
         let binary = GoBinary::parse(&copy).map_err(unreadable)?;
         let resource = resource(process, binary.build_info(), &self.host);
-        let candidate = Candidate {
-            executable: &process.executable.to_string_lossy(),
-            service: resource.service_name(),
-            cgroup: &process.cgroup,
-            pid: process.pid,
-        };
+        let candidate = Candidate { service: Some(resource.service_name()), ..unread };
         if let Some(reason) = self.choices.selection.refuses(&candidate) {
             return Err(Refusal::NotWanted(reason.to_owned()));
         }

@@ -77,8 +77,9 @@ impl Agent {
     pub fn start_other(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         crate::require_root()?;
         let chosen = arguments.iter().any(|argument| ["--pid", "--config"].contains(argument));
-        let own =
-            [golang::cache(), std::env::temp_dir()].map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
+        // Copies of programs lie in folders that `tempfile` names.
+        let folders = [golang::cache(), std::env::temp_dir().join(".tmp*")];
+        let own = folders.map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
         let own = (!chosen).then(|| (INCLUDE, format!("[{}]", own.join(", "))));
         let mut child = Command::new(executable)
             .envs(own)

@@ -12,7 +12,8 @@ struct context_type {
 	__u16 pad;
 };
 
-#define CONTEXT_TYPES 16
+#define CONTEXT_TYPES  16
+#define REQUEST_VALUES 2
 
 /* What a client sends and gets: http.Request and http.Response, or of HTTP/2 from Go 1.27 on structs of its own. */
 struct client_request_layout {
@@ -292,6 +293,7 @@ struct call_layout {
 	__u16 p_goidcache; /* and goidcacheend behind it */
 	__u16 pad[3];
 	struct context_type contexts[CONTEXT_TYPES];
+	__u64 request_values[REQUEST_VALUES]; /* types of values that only a request's contexts hold; 0: not linked */
 	struct net_layout net;
 	struct http_client_layout http;
 	struct http2_layout http2;

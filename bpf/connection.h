@@ -75,6 +75,9 @@ __noinline int read_connection(const struct call_layout *of, struct connection_k
 		key->port = 0;
 		return -1;
 	}
+	/* An address that is on both sides is of one namespace, and another namespace may have it, too. */
+	if (key->address[0] == server.address[0] && key->address[1] == server.address[1])
+		key->netns = network_namespace();
 	key->server = mix(server.address[0] ^ mix(server.address[1] ^ mix(server.port)));
 	return 0;
 }

@@ -130,6 +130,7 @@ int fasthttp_server_begin(struct go_registers *regs)
 	if (callers_known && (service_graph || !r->has_parent))
 		fasthttp_caller(p, l, r);
 	begin_trace(p, r);
+	note_goid(l, r, &key);
 	if (p->flags & PROCESS_CREATORS)
 		note_goroutines(l, r, &key);
 	r->active = 1;

@@ -43,6 +43,7 @@ __noinline int grpc_server_trace(const struct process *p, const struct call_layo
 	}
 	r->joinable = !r->has_parent;
 	begin_trace(p, r);
+	note_goid(l, r, key);
 	if (p->flags & PROCESS_CREATORS)
 		note_goroutines(l, r, key);
 	return 0;

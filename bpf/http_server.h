@@ -95,6 +95,7 @@ static __always_inline void begin_state(struct request *r, const struct request_
 	r->signal = signal;
 	r->joinable = 0;
 	r->decided = 0;
+	r->by_goid = 0;
 }
 
 /* The call of another process that this request is, if that is known. */

@@ -264,7 +264,8 @@ struct request {
 	__u8 goid_slot;
 	__u8 subject_slot;
 	__u8 batches; /* of the next array, how many are set */
-	__u8 pad[3];
+	__u8 by_goid; /* its goroutine may end without an end that is seen: only while `goid` runs here it is open */
+	__u8 pad[2];
 	struct connection_key connection; /* the client's end, of the connection whose peer's text is at `peer` */
 	__u32 batch[GOID_BATCHES];        /* goids that Ps held without having given them away: first << 4 | count */
 	/* What a router told, as in struct red_key; for the request that began at `routed_ns` */

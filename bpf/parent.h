@@ -6,7 +6,9 @@
 #ifndef TRIGON_PARENT_H
 #define TRIGON_PARENT_H
 
-#define CONTEXT_STEPS 24 /* from a call's context to its request's; 70 ns each */
+#define CONTEXT_STEPS   24 /* from a call's context to its request's; 70 ns each */
+#define ANOTHER_REQUEST 1  /* no goroutine: the request is over, or was never seen */
+#define CREATOR_NS      10000000000ull
 
 /* Which of the known types this is; CONTEXT_TYPES: none. */
 __noinline __u32 context_type(const struct call_layout *l, __u64 itab)
@@ -35,8 +37,34 @@ __noinline __u64 context_span(const struct call_layout *l, __u32 tgid, __u64 dat
 	return s && s->process == l->process ? value.data : 0;
 }
 
-/* The goroutine of the request that a context derives from, or 0. Mostly it is that of the goroutine itself, `g`, which
- * needs no index. If a span of an SDK is nearer it is put into `span`, unless that is null, and the goroutine is 0. */
+/* A context.valueCtx: from its parent on. */
+struct value_context {
+	struct go_interface parent;
+	struct go_interface key;
+	struct go_interface value;
+};
+
+/* Goes on to the parent. Returns -1 if that cannot be read; 1 if what is left holds a value that only contexts of
+ * requests hold. */
+static __always_inline int context_step(const struct call_layout *l, const struct context_type *type,
+					struct go_interface *at)
+{
+	struct value_context holds;
+	int is_request = 0;
+
+	if (!type->has_value)
+		return read_user(at, sizeof(*at), at->data + type->parent) ? -1 : 0;
+	if (read_user(&holds, sizeof(holds), at->data + type->parent))
+		return -1;
+	for (int i = 0; i < REQUEST_VALUES; i++)
+		is_request |= holds.value.type && holds.value.type == l->request_values[i];
+	*at = holds.parent;
+	return is_request;
+}
+
+/* The goroutine of the request that a context derives from; ANOTHER_REQUEST; or 0: from none, as far as is known.
+ * Mostly it is that of the goroutine itself, `g`, which needs no index. If a span of an SDK is nearer it is put into
+ * `span`, unless that is null, and the goroutine is 0. */
 __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, const struct go_interface *from, __u64 g,
 				   __u64 *span)
 {
@@ -44,6 +72,7 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 	const struct request *own = find_request(&key);
 	__u64 own_context = own && own->active ? own->ctx : 0;
 	struct go_interface at;
+	__u64 none = 0;
 
 	if (!l || !from)
 		return 0;
@@ -53,12 +82,14 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 		__u64 other;
 		__u32 i;
 
+		int passed;
+
 		if (!at.type)
-			return 0;
+			return none;
 		i = context_type(l, at.type);
 		if (i >= CONTEXT_TYPES) {
 			lose(LOSS_CONTEXT_UNKNOWN);
-			return 0;
+			return none;
 		}
 		type = &l->contexts[i];
 		if (span && type->has_value && l->sdk.used) {
@@ -74,14 +105,16 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 				return other;
 		}
 		if (type->parent == OFFSET_ABSENT)
-			return 0;
-		if (read_user(&at, sizeof(at), at.data + type->parent)) {
+			return none;
+		passed = context_step(l, type, &at);
+		if (passed < 0) {
 			lose(LOSS_CONTEXT_UNREADABLE);
-			return 0;
+			return none;
 		}
+		none |= (__u64)passed; /* ANOTHER_REQUEST */
 	}
 	lose(LOSS_CONTEXT_BOUND);
-	return 0;
+	return none;
 }
 
 /* Whether a goroutine of this number was created after the request began: its number was given to no P then, or lay
@@ -101,8 +134,9 @@ static __always_inline int created_during(const struct request *r, __u64 goid)
 	return 0;
 }
 
-/* The goroutine of the request that surely created this goroutine, or 0. */
-__noinline __u64 creator_goroutine(const struct call_layout *l, __u32 tgid, __u64 g)
+/* The goroutine of the request that surely created this goroutine, or 0. What a request creates that lasts for long may
+ * serve others, as a pool of workers that the first of them started: after a while nothing is said of it. */
+__noinline __u64 creator_goroutine(const struct call_layout *l, __u32 tgid, __u64 g, __u64 now)
 {
 	struct request_key key = {.tgid = tgid};
 	__u64 goid, parent;
@@ -115,19 +149,29 @@ __noinline __u64 creator_goroutine(const struct call_layout *l, __u32 tgid, __u6
 	if (!key.g || read_user(&goid, sizeof(goid), g + l->g_goid))
 		return 0;
 	r = find_request(&key);
-	return r && r->active && r->goid == parent && created_during(r, goid) ? key.g : 0;
+	return r && r->active && now - r->start_ns < CREATOR_NS && r->goid == parent && created_during(r, goid) ? key.g
+														: 0;
+}
+
+/* Whether the goroutine that this request began on has ended without its end, and given its place to another one. */
+static __always_inline int is_left(const struct call_layout *l, const struct request *r)
+{
+	__u64 goid;
+
+	return r->by_goid && (read_user(&goid, sizeof(goid), r->g + l->g_goid) || goid != r->goid);
 }
 
 /* Takes over the trace of an open request. It may end meanwhile, and its goroutine begin another: that one has another
  * start. */
-static __always_inline int adopt_trace(struct call *c, __u64 g, __u32 tgid, __u64 ctx, __u8 source)
+static __always_inline int adopt_trace(const struct call_layout *l, struct call *c, __u64 g, __u32 tgid, __u64 ctx,
+				       __u8 source)
 {
 	struct request_key key = {.g = g, .tgid = tgid};
 	const struct request *r = find_request(&key);
 	const __u64 *trace;
 	__u64 start;
 
-	if (!r || !r->active || !r->decided || (ctx && source == PARENT_GOROUTINE && r->ctx != ctx))
+	if (!r || !r->active || !r->decided || (ctx && source == PARENT_GOROUTINE && r->ctx != ctx) || is_left(l, r))
 		return 0;
 	trace = (const __u64 *)r->trace_id;
 	start = r->start_ns;
@@ -188,20 +232,22 @@ __noinline int find_parent(const struct process *p, const struct call_layout *l,
 	c->parent_id = 0;
 	c->source = PARENT_NONE;
 	/* Most calls have the context of the very request that their goroutine serves. */
-	if (ctx->data && adopt_trace(c, of, tgid, ctx->data, PARENT_GOROUTINE)) {
+	if (ctx->data && adopt_trace(l, c, of, tgid, ctx->data, PARENT_GOROUTINE)) {
 		c->source = PARENT_CONTEXT;
 		goto found;
 	}
 	g = context_goroutine(l, tgid, ctx, of, &span);
 	if (span && adopt_sdk_span(c, span, tgid))
 		goto found;
-	if (g && adopt_trace(c, g, tgid, 0, PARENT_CONTEXT))
+	if (g && g != ANOTHER_REQUEST && adopt_trace(l, c, g, tgid, 0, PARENT_CONTEXT))
 		goto found;
-	if (adopt_trace(c, of, tgid, 0, PARENT_GOROUTINE))
-		goto found;
-	if (p->flags & PROCESS_CREATORS) {
-		g = creator_goroutine(l, tgid, of);
-		if (g && adopt_trace(c, g, tgid, 0, PARENT_CREATOR))
+	/* What is done for a request that is over is not done for the one that is served by whoever does it. */
+	if (!g) {
+		if (adopt_trace(l, c, of, tgid, 0, PARENT_GOROUTINE))
+			goto found;
+		if (p->flags & PROCESS_CREATORS)
+			g = creator_goroutine(l, tgid, of, c->start_ns);
+		if (g && adopt_trace(l, c, g, tgid, 0, PARENT_CREATOR))
 			goto found;
 	}
 	c->parent_id = 0;
@@ -213,6 +259,21 @@ found:
 	/* Without a span of its own it stands for its parent. */
 	c->span_id = wants_spans(p, library_kind(c->library)) ? new_span(of, c->start_ns) : c->parent_id;
 	return 0;
+}
+
+/* By what it is known whether the goroutine that a request begins on still serves it, if its end may not be seen. */
+static __always_inline void note_goid(const struct call_layout *l, struct request *r, const struct request_key *key)
+{
+	__u64 goid;
+
+	if (l->g_goid == OFFSET_ABSENT || read_user(&goid, sizeof(goid), key->g + l->g_goid))
+		return;
+	if (r->goid != goid) {
+		index_leave(key->tgid, INDEX_GOID, r->goid, r->goid_slot);
+		r->goid_slot = 0;
+		r->goid = goid;
+	}
+	r->by_goid = 1;
 }
 
 /* What goroutines will be compared with that a request's goroutine creates. Its own number is kept from request to
@@ -227,7 +288,7 @@ static __always_inline void note_goroutines(const struct call_layout *l, struct 
 	r->batches = 0;
 	r->next_goid = 0;
 	if (!r->goid_slot) {
-		if (read_user(&r->goid, sizeof(r->goid), key->g + l->g_goid))
+		if (!r->by_goid && read_user(&r->goid, sizeof(r->goid), key->g + l->g_goid))
 			return;
 		r->goid_slot = (__u8)index_enter(key->g, key->tgid, INDEX_GOID, r->goid);
 	}

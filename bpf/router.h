@@ -42,13 +42,15 @@ static __always_inline __u64 context_owner(const struct router_hit *hit, const s
 {
 	const struct call_layout *l;
 	__u32 slot;
+	__u64 g;
 
 	if (!observed(hit->key.tgid, &slot))
 		return 0;
 	l = bpf_map_lookup_elem(&call_layouts, &slot);
 	if (!l || l->process != hit->p->id)
 		return 0;
-	return context_goroutine(l, hit->key.tgid, ctx, hit->key.g, 0);
+	g = context_goroutine(l, hit->key.tgid, ctx, hit->key.g, 0);
+	return g == ANOTHER_REQUEST ? 0 : g;
 }
 
 /* Finds the open request of this goroutine. It may end meanwhile, and its goroutine begin another: that one has another

@@ -147,3 +147,25 @@ fn statuses_and_redirects_are_told() -> Result<()> {
     }
     Ok(())
 }
+
+/// The call's context says that it is for another request, of which no more is known: not for the one that is served by the
+/// goroutine that makes it.
+#[test]
+fn work_for_a_request_that_is_over_is_not_of_the_one_that_does_it() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+        let scene = Scene::start(toolchain)?;
+        get(&scene.caller.address, "/keep")?;
+        for kept in ["", "&kept=true", ""] {
+            scene.call(&format!("http://{}/hello{kept}", server.address))?;
+        }
+        let calls = scene.calls(3)?;
+        let sources: Vec<_> = calls.iter().map(|call| attribute(call, "trigon.parent.source").unwrap()).collect();
+        assert_eq!(sources, ["context", "unknown", "context"], "{toolchain}: {calls:#?}");
+        assert_eq!(calls.iter().filter(|call| call.parent_span_id.is_empty()).count(), 1, "{toolchain}");
+        scene.agent.stop()?;
+        scene.caller.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}

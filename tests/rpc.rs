@@ -182,3 +182,27 @@ fn a_parent_in_the_metadata_wins() -> Result<()> {
     }
     Ok(())
 }
+
+/// A goroutine that takes the place of one whose handler has ended it is nobody's.
+#[test]
+fn a_handler_that_ends_its_goroutine_leaves_nothing_to_strangers() -> Result<()> {
+    for of in builds() {
+        let two = Two::start(&of)?;
+        two.load(r#"[{"weight":1,"path":"/exit","expect":[200]}]"#, 10, 2)?;
+        let is_stranger = |span: &Span| attribute(span, "url.full").is_some_and(|url| url.ends_with("/afterwards"));
+        let strangers = until(PATIENCE, "the calls afterwards", || {
+            let spans: Vec<_> = two.receiver.spans().into_iter().map(|(_, span)| span).filter(is_stranger).collect();
+            Ok((spans.len() >= 320, spans))
+        })?;
+        let linked: Vec<_> = strangers.iter().filter(|span| !span.parent_span_id.is_empty()).collect();
+        assert!(linked.is_empty(), "{of:?}: {} of {}: {:#?}", linked.len(), strangers.len(), linked[0]);
+        // The RPCs themselves are missing, and that is told.
+        let Two { echo, edge, agent, .. } = two;
+        let lost = [("signal", "requests"), ("reason", "start_without_end")];
+        assert!(agent.scrape()?.sum("trigon_dropped_total", &lost) >= 1.0, "{of:?}");
+        echo.kill()?;
+        edge.kill()?;
+        agent.stop()?;
+    }
+    Ok(())
+}

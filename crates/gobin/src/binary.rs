@@ -277,6 +277,12 @@ impl<'d> GoBinary<'d> {
         rtti::map_named(&self.image, &self.module, name)
     }
 
+    /// Link-time addresses of the pointers to structs by package and name (`net/http`, `http.Server`): the first word of an
+    /// empty interface that holds one. `None`: it is not linked.
+    pub fn pointer_types(&self, wanted: &[(&str, &str)]) -> Vec<Option<u64>> {
+        rtti::pointers_to(&self.image, &self.module, wanted)
+    }
+
     /// Where variables of the program lie, e.g. `runtime.allglen`: by its symbol table; without one, by what the code of
     /// its runtime refers to, if that is exactly a known release's.
     pub fn runtime_symbols(&self, names: &[&'static str]) -> Vec<Result<SymbolInfo, SymbolError>> {

@@ -28,6 +28,8 @@ const ALIGNMENT: usize = 21;
 const FIELD_ALIGNMENT: usize = 22;
 const KIND: usize = 23;
 const STR: usize = 40;
+/// `Type.PtrToThis`, which each type has that has a name.
+const POINTER_TO_THIS: usize = 44;
 const FIELDS: u64 = 56;
 const FIELDS_LEN: u64 = 64;
 /// `ArrayType.Elem`
@@ -110,6 +112,30 @@ pub(crate) fn map_named(image: &Image<'_>, module: &ModuleData, wanted: &str) ->
     found.filter(|_| !several)
 }
 
+/// The pointers to the structs of these packages and names (`net/http`, `http.Server`); `None` for one that is not there, or
+/// there several times.
+pub(crate) fn pointers_to(image: &Image<'_>, module: &ModuleData, wanted: &[(&str, &str)]) -> Vec<Option<u64>> {
+    let mut found = vec![Vec::new(); wanted.len()];
+    let longest = wanted.iter().map(|(_, name)| name.len()).max().unwrap_or_default();
+    let reader = Reader { image, types: &module.types, longest };
+    let Some(pieces) = image.pieces(&module.types, HEADER) else { return vec![None; wanted.len()] };
+    pieces.for_each(&mut |piece| {
+        for at in (0..piece.own).step_by(ALIGN) {
+            let Some(header) = piece.bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+            let Some(name) = may_be_struct(header).then(|| reader.type_name(header)).flatten() else { continue };
+            for ((package, wanted), found) in wanted.iter().zip(&mut found) {
+                if name == wanted.as_bytes() && reader.package(header) == Some(package.as_bytes()) {
+                    let vaddr = module.types.start.checked_add(piece.at + at as u64);
+                    found.push(vaddr.and_then(|vaddr| reader.pointer_to(header, vaddr)));
+                }
+            }
+        }
+        found.iter().all(|found| found.len() < 2)
+    });
+    let only = |found: Vec<Option<u64>>| if let [one] = found.as_slice() { *one } else { None };
+    found.into_iter().map(only).collect()
+}
+
 /// A `StructType` and the beginning of its `UncommonType`.
 type Header = [u8; HEADER];
 
@@ -161,6 +187,13 @@ impl<'i, 'd> Reader<'i, 'd> {
             .flatten();
         let text = |bytes: &'d [u8]| std::str::from_utf8(bytes).ok();
         Some(Named { kind, name: text(name)?, package: package.and_then(text) })
+    }
+
+    /// The pointer to the type at this address.
+    fn pointer_to(&self, header: &Header, vaddr: u64) -> Option<u64> {
+        let offset = header.get(POINTER_TO_THIS..)?.first_chunk().copied().map(u32::from_le_bytes)?;
+        let at = self.types.start.checked_add(u64::from(offset)).filter(|at| self.types.contains(at))?;
+        (self.pointee(at)? == vaddr).then_some(at)
     }
 
     /// What a pointer type points to.

@@ -26,6 +26,10 @@ use trigon_model::{Operations, ProcessId};
 /// The standard library's contexts that are met most, in the order in which they are compared.
 const FREQUENT: [&str; 4] = ["*cancelCtx", "*valueCtx", "*timerCtx", "withoutCancelCtx"];
 
+/// Whose pointers are values that only contexts of requests hold: of net/http's server, which puts itself there (`Server.Serve`
+/// of server.go, also for HTTP/2), and of gRPC's, which puts the client there (http2_server.go of its transport).
+const REQUEST_VALUES: [(&str, &str); 2] = [("net/http", "http.Server"), ("google.golang.org/grpc/peer", "peer.Peer")];
+
 /// What an executable says of its calls; addresses are link-time ones.
 #[derive(Debug, Clone, Default)]
 pub struct CallFacts {
@@ -55,6 +59,8 @@ impl CallFacts {
         facts.layout.p_goidcache = fields.optional("runtime", "p", "goidcache");
         let rpcs = grpc::is_linked(fields);
         facts.contexts(binary.interface_tables("context", "Context"), rpcs);
+        let values = binary.pointer_types(&REQUEST_VALUES);
+        facts.layout.request_values.iter_mut().zip(values).for_each(|(slot, found)| *slot = found.unwrap_or_default());
         if rpcs {
             let layout = grpc::layout(binary, fields).map(|layout| facts.layout.grpc = layout);
             facts.note([
@@ -168,6 +174,7 @@ impl CallFacts {
         };
         layout.process = id.0;
         layout.contexts.iter_mut().for_each(|context| shift(&mut context.itab));
+        layout.request_values.iter_mut().for_each(shift);
         shift(&mut layout.net.tcp_itab);
         shift(&mut layout.net.tls_itab);
         shift(&mut layout.http2.client.body_itab);

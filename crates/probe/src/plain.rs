@@ -34,5 +34,5 @@ const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 unsafe impl Plain for types::call_layout {}
 const _: () = assert!(
     size_of::<types::call_layout>()
-        == 8 + 24 + 8 + 16 * 16 + 24 + 32 + 64 + 64 + 16 + 24 + 16 + 32 + 104 + 16 + 32 + 16 * 16 + 72 + 152
+        == 8 + 24 + 8 + 16 * 16 + 16 + 24 + 32 + 64 + 64 + 16 + 24 + 16 + 32 + 104 + 16 + 32 + 16 * 16 + 72 + 152
 );

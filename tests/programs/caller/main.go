@@ -1,8 +1,10 @@
 // Command caller serves /call?url=URL&method=METHOD&traceparent=HEADER: it makes that call by net/http's client, with the
 // request's context, and answers what came of it. It counts the calls' outcomes, and prints them as JSON when it is told to end.
+// /keep keeps its request's context, which outlives the request; /call?kept=true calls with that one.
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -21,11 +23,24 @@ type caller struct {
 	client *http.Client
 	mu     sync.Mutex
 	counts map[string]int
+	kept   context.Context
+}
+
+func (c *caller) keep(_ http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = context.WithoutCancel(r.Context())
 }
 
 func (c *caller) call(r *http.Request) string {
 	query := r.URL.Query()
-	out, err := http.NewRequestWithContext(r.Context(), query.Get("method"), query.Get("url"), nil)
+	ctx := r.Context()
+	if query.Get("kept") != "" {
+		c.mu.Lock()
+		ctx = c.kept
+		c.mu.Unlock()
+	}
+	out, err := http.NewRequestWithContext(ctx, query.Get("method"), query.Get("url"), nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -89,6 +104,7 @@ func main() {
 	go closing(fickle)
 	mux := http.NewServeMux()
 	mux.Handle("/call", c)
+	mux.HandleFunc("/keep", c.keep)
 	mux.HandleFunc("/fickle", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, fickle.Addr()) })
 	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,9 +56,35 @@ func say(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInt
 		return nil, errors.New("broken")
 	case "slow":
 		time.Sleep(20 * time.Millisecond)
+	case "exit":
+		go afterwards()
+		runtime.Goexit()
 	}
 	return in, nil
 }
+
+// afterwards makes calls that belong to nobody, from goroutines of which one or the other takes the place of one that has
+// ended.
+func afterwards() {
+	time.Sleep(10 * time.Millisecond)
+	for i := 0; i < 32; i++ {
+		go func() {
+			if reply, err := http.Get("http://" + other() + "/afterwards"); err == nil {
+				reply.Body.Close()
+			}
+		}()
+	}
+}
+
+// other is the address of another server in this program.
+var other = sync.OnceValue(func() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { log.Fatal(http.Serve(listener, http.NotFoundHandler())) }()
+	return listener.Addr().String()
+})
 
 func chat(_ any, stream grpc.ServerStream) (err error) {
 	defer func() { done.add("echo.Echo/Chat", err) }()
@@ -87,7 +114,8 @@ func serve(listener net.Listener) {
 	log.Fatal(server.Serve(listener))
 }
 
-// edge calls the echo: /say/WORD unary, /chat/N streaming with so many messages, /traced/PARENT with a traceparent.
+// edge calls the echo: /say/WORD unary, /chat/N streaming with so many messages, /traced/PARENT with a traceparent; /exit
+// where the handler's goroutine ends without an answer.
 type edge struct{ connection *grpc.ClientConn }
 
 func (e edge) say(ctx context.Context, word string) error {
@@ -132,6 +160,10 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Millisecond)
 		defer cancel()
 		err = e.say(ctx, "slow")
+	case "exit":
+		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
+		defer cancel()
+		err = e.say(ctx, "exit")
 	case "traced":
 		err = e.say(metadata.AppendToOutgoingContext(r.Context(), "traceparent", word), "word")
 	}

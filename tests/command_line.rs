@@ -138,7 +138,7 @@ fn the_agent_reports_to_a_program_on_stdout_and_logs_on_stderr() -> Result<()> {
     }
     assert!(events.iter().any(|event| event == "observed"), "{events:?}");
     assert_eq!(events.last().map(String::as_str), Some("summary"), "{events:?}");
-    let known = ["ready", "observed", "refused", "exited", "summary"];
+    let known = ["ready", "observed", "refused", "exited", "runtime_absent", "alert", "summary"];
     assert!(events.iter().all(|event| known.contains(&event.as_str())), "{events:?}");
     assert!(done.stderr.contains("OTEL_TRACES_SAMPLER is ignored"), "{}", done.stderr);
     assert!(done.stderr.contains("OTLP receiver"), "{}", done.stderr);

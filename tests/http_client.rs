@@ -5,6 +5,7 @@
 use anyhow::Result;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -51,11 +52,12 @@ impl Scene {
         get(&self.caller.address, &format!("/call?url={url}"))
     }
 
-    /// So many client spans, once they are there.
+    /// So many client spans, once they are there, as they began.
     fn calls(&self, number: usize) -> Result<Vec<Span>> {
         until(PATIENCE, "the calls' spans", || {
             let spans = self.receiver.spans().into_iter().map(|(_, span)| span);
-            let calls: Vec<_> = spans.filter(|span| span.kind == SpanKind::Client as i32).collect();
+            let mut calls: Vec<_> = spans.filter(|span| span.kind == SpanKind::Client as i32).collect();
+            calls.sort_by_key(|span| span.start_time_unix_nano);
             Ok((calls.len() >= number, calls))
         })
     }
@@ -165,6 +167,50 @@ fn work_for_a_request_that_is_over_is_not_of_the_one_that_does_it() -> Result<()
         assert_eq!(calls.iter().filter(|call| call.parent_span_id.is_empty()).count(), 1, "{toolchain}");
         scene.agent.stop()?;
         scene.caller.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}
+
+/// Neither end knows of the other before both are over. Here golang.org/x/net/http2 serves; in its newest release with the newest
+/// Go it has net/http do so.
+#[test]
+fn calls_over_http2_are_joined_with_what_xnet_serves() -> Result<()> {
+    const CALLS: usize = 20;
+    trigon_tests::require_root()?;
+    let latest = |toolchain| Build::with(toolchain).flag("-modfile=go.latest.mod");
+    for with in [Build::with("go1.21.13"), latest("go1.26.11"), latest("go1.27.4")] {
+        let server = Server::start(&build("server-xnet", &with)?, &["-mode", "tls"], &[("OTEL_SERVICE_NAME", "xnet")])?;
+        let caller = Server::start(&build("caller", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "caller")])?;
+        let receiver = Receiver::start()?;
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
+        let mut agent = Agent::start(&["--pid", &format!("{},{}", caller.pid(), server.pid())], &environment)?;
+        agent.observes(caller.pid())?;
+        agent.observes(server.pid())?;
+        for _ in 0..CALLS {
+            let answer = get(&caller.address, &format!("/call?url=https://{}/hello", server.address))?;
+            assert_eq!(answer, "HTTP/2.0 200", "{with:?}");
+        }
+        agent.settles()?;
+        let spans = receiver.spans();
+        assert_eq!(spans.len(), 3 * CALLS, "{with:?}");
+        let kind = |kind: SpanKind| spans.iter().filter(move |(_, span)| span.kind == kind as i32);
+        let mut calls: BTreeMap<_, _> =
+            kind(SpanKind::Client).map(|(_, call)| (call.span_id.as_slice(), call)).collect();
+        for (_, served) in kind(SpanKind::Server).filter(|(service, _)| service == "xnet") {
+            let call = calls.remove(served.parent_span_id.as_slice()).expect("each is a call's, and each of another");
+            assert_eq!(served.trace_id, call.trace_id, "{with:?}");
+            assert_eq!(attribute(served, "trigon.parent.source").as_deref(), Some("connection"), "{with:?}");
+            assert_eq!(attribute(served, "network.protocol.version").as_deref(), Some("2"), "{with:?}");
+            let mut requests = kind(SpanKind::Server).filter(|(_, request)| request.span_id == call.parent_span_id);
+            assert!(requests.any(|(service, request)| service == "caller" && request.trace_id == call.trace_id));
+        }
+        assert!(calls.is_empty(), "{with:?}: {calls:#?}");
+        agent.stop()?;
         server.kill()?;
     }
     Ok(())

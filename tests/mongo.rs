@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use anyhow::Result;
+use serde_json::Value;
 use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::databases::ask;
+use trigon_tests::exposition::Sample;
 use trigon_tests::golang::{Build, build};
 use trigon_tests::mongo::run;
 use trigon_tests::programs::Server;
@@ -17,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REQUESTS: usize = 20;
 /// Of a request for `/commands`.
 const COMMANDS: usize = 7;
+/// Of a request for `/failing`, each of which fails.
+const FAILING: usize = 3;
 
 #[test]
 fn of_the_oldest_go_with_the_first_release() -> Result<()> {
@@ -90,4 +94,38 @@ fn of_a_program_with_an_instrumentation_of_its_own() -> Result<()> {
     agent.stop()?;
     assert_eq!(told().1, 0);
     server.kill()
+}
+
+/// Who makes commands calls the database at its server's address; the driver's own watch over it is in no edge.
+#[test]
+fn commands_are_an_edge_of_the_service_graph() -> Result<()> {
+    trigon_tests::require_root()?;
+    let old = Build::with("go1.21.13").flag("-modfile=go.mongo1.11.mod");
+    for with in [old, Build::with("go1.27.4").flag("-modfile=go.mongo2.10.mod").flag("-tags=v2")] {
+        let server = Server::start(&build("mongo", &with)?, &[], &[("OTEL_SERVICE_NAME", "shopping")])?;
+        let mut agent = Agent::start(&["--pid", &server.pid().to_string()], &[])?;
+        agent.observes(server.pid())?;
+        for _ in 0..REQUESTS {
+            ask(&server.address, "/commands")?;
+            ask(&server.address, "/failing")?;
+        }
+        let page = agent.scrape()?;
+        let edges = |metric: &str| {
+            let of = |label: &str, sample: &Sample| sample.labels.get(label).cloned().unwrap_or_default();
+            let ends = |sample: &Sample| ["client", "server", "connection_type"].map(|label| of(label, sample));
+            page.find(metric, &[]).map(|sample| (ends(sample), sample.value as usize)).collect::<Vec<_>>()
+        };
+        let edge = |commands: usize| vec![(["shopping", "127.0.0.1", "database"].map(str::to_owned), commands)];
+        let (all, failed) = (REQUESTS * (COMMANDS + FAILING), REQUESTS * FAILING);
+        assert_eq!(edges("traces_service_graph_request_total"), edge(all), "{with:?}");
+        assert_eq!(edges("traces_service_graph_request_failed_total"), edge(failed), "{with:?}");
+        assert_eq!(edges("traces_service_graph_request_client_seconds_count"), edge(all), "{with:?}");
+        let graph: Value = serde_json::from_slice(&agent.get("/api/v1/topology", "application/json")?.1)?;
+        let [edge] = graph["edges"].as_array().unwrap().as_slice() else { panic!("{graph}") };
+        assert_eq!((&edge["client"], &edge["server"]), (&"service:shopping".into(), &"database:127.0.0.1".into()));
+        assert_eq!((&edge["calls"], &edge["failed"]), (&all.into(), &failed.into()), "{graph}");
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
 }

@@ -9,6 +9,8 @@ use trigon_tests::golang::{Build, build};
 use trigon_tests::programs::{Counts, Server, client};
 use trigon_tests::until;
 
+/// Bounds a failing test only.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often each request is sent.
 const EACH: u64 = 50;
 /// Where there is no route.
@@ -107,7 +109,7 @@ fn run(router: &'static str, mounted: bool, timeout: bool, with: &Build) -> Resu
     }
     // A request whose handler panics is settled when its connection's goroutine ends, a moment after the client knows.
     let total: u64 = expected.values().sum();
-    let page = until(Duration::from_secs(10), "the last request", || {
+    let page = until(PATIENCE, "the last request", || {
         let page = agent.scrape()?;
         Ok((page.requests(&service).values().sum::<u64>() >= total, page))
     })?;

@@ -3,6 +3,7 @@
 use crate::exposition::{Exposition, parse};
 use crate::golang;
 use crate::programs::signal;
+use crate::until;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -134,6 +135,34 @@ impl Agent {
                 Err(RecvTimeoutError::Timeout) => bail!("no such event; events: {:#?}", self.events),
             }
         }
+    }
+
+    /// Whether an event that fits has come so far, without waiting for it.
+    ///
+    /// # Errors
+    /// What the agent says is no JSON.
+    pub fn has_told(&mut self, fits: impl Fn(&Value) -> bool) -> Result<bool> {
+        while let Ok(line) = self.lines.try_recv() {
+            self.events.push(serde_json::from_str(&line).with_context(|| format!("no JSON: {line}"))?);
+        }
+        Ok(self.events.iter().any(fits))
+    }
+
+    /// Waits until all spans that were due have been sent or given up, and no more come.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn settles(&self) -> Result<Exposition> {
+        let (mut before, mut still) = (-1.0, 0);
+        until(2 * PATIENCE, "that all spans have been sent", || {
+            let page = self.scrape()?;
+            let dropped = page.sum("trigon_dropped_total", &[("signal", "spans")]);
+            let (out, due) =
+                (page.sum("trigon_export_spans_total", &[]) + dropped, page.sum("trigon_spans_due_total", &[]));
+            still = if out == before && out >= due { still + 1 } else { 0 };
+            before = out;
+            Ok((still == 5, page))
+        })
     }
 
     /// Waits until a process is observed.

@@ -7,7 +7,6 @@ use crate::programs::{Server, client};
 use crate::receiver::{Receiver, attribute};
 use crate::trees::Truth::{Context, Creator, Goroutine, OwnOrRoot, Root};
 use crate::trees::{Call, Pattern, Report, Truth, judge};
-use crate::until;
 use anyhow::{Context as _, Result, ensure};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
@@ -150,7 +149,7 @@ pub fn observe(load: &Load<'_>) -> Result<Outcome> {
     let sent = send(&client_program, &edge.address, load)?;
     let truth = quiet(&edge.address)?;
     let requests = did_as_told(&truth, &sent)?;
-    let page = settled(&agent)?;
+    let page = agent.settles()?;
     agent.stop()?;
     let spans = receiver.spans();
     Ok(Outcome {
@@ -218,18 +217,6 @@ fn did_as_told(truth: &Value, sent: &BTreeMap<String, u64>) -> Result<BTreeMap<S
     }
     requests.insert(REFRESH.to_owned(), ticks);
     Ok(requests)
-}
-
-/// Waits until all spans that were due have been sent or given up, and no more come.
-fn settled(agent: &Agent) -> Result<Exposition> {
-    let (mut before, mut still) = (-1.0, 0);
-    until(PATIENCE, "that all spans have been sent", || {
-        let page = agent.scrape()?;
-        let out = page.sum("trigon_export_spans_total", &[]) + page.sum("trigon_dropped_total", &[("signal", "spans")]);
-        still = if out == before && out >= page.sum("trigon_spans_due_total", &[]) { still + 1 } else { 0 };
-        before = out;
-        Ok((still == 5, page))
-    })
 }
 
 fn dropped(page: &Exposition) -> BTreeMap<String, u64> {

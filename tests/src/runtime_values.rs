@@ -1,6 +1,7 @@
 //! The program `runtimevalues` says what the Go runtime says of itself; this compares it with what is read from outside.
 
 use crate::golang::Build;
+use crate::until;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ const MOVING: [&str; 4] = [
 const GODEBUG: &str = "/godebug/";
 /// Until the threads of a program that just answered have come to rest.
 const REST: Duration = Duration::from_millis(30);
-/// Of a comparison, see [`compare_metrics`].
+/// Of a comparison, see [`again_and_again`].
 const TRIES: u32 = 5;
 
 /// The ways to link a program that differ for a reader of its memory.
@@ -128,24 +129,24 @@ impl Drop for RuntimeValues {
 /// What differs.
 pub fn compare_idle(program: &mut RuntimeValues) -> Result<()> {
     program.ask("settle")?;
-    compare_metrics(program).context("as started")?;
-    compare_memstats(program)?;
+    again_and_again(program, compare_metrics).context("as started")?;
+    again_and_again(program, compare_memstats)?;
     program.ask("limit")?;
-    compare_metrics(program).context("with a memory limit")?;
+    again_and_again(program, compare_metrics).context("with a memory limit")?;
     let settings = program.snapshot()?.settings;
     ensure!((settings.gogc.clone()?, settings.memory_limit.clone()?) == (Some(300), Some(64 << 20)), "{settings:?}");
     program.ask("off")?;
-    compare_metrics(program).context("with GOGC=off")?;
+    again_and_again(program, compare_metrics).context("with GOGC=off")?;
     ensure!(program.snapshot()?.settings.gogc?.is_none(), "GOGC=off is not seen");
     Ok(())
 }
 
 /// Until nothing differs: the scavenger or another of the runtime's own goroutines may wake in between. What is read wrong
 /// differs each time.
-fn compare_metrics(program: &mut RuntimeValues) -> Result<()> {
+fn again_and_again(program: &mut RuntimeValues, compare: impl Fn(&mut RuntimeValues) -> Result<()>) -> Result<()> {
     let mut last = Ok(());
     for _ in 0..TRIES {
-        last = compare_metrics_once(program);
+        last = compare(program);
         if last.is_ok() {
             break;
         }
@@ -153,7 +154,7 @@ fn compare_metrics(program: &mut RuntimeValues) -> Result<()> {
     last
 }
 
-fn compare_metrics_once(program: &mut RuntimeValues) -> Result<()> {
+fn compare_metrics(program: &mut RuntimeValues) -> Result<()> {
     std::thread::sleep(REST);
     let before = program.snapshot()?;
     let inside = program.ask("metrics")?;
@@ -263,15 +264,33 @@ fn pause_fields(pauses: &Pauses) -> [(&'static str, u64); 4] {
 }
 
 /// Sums over all threads. A thread that ends leaves the list first, and adds its share to the total of those that ended a
-/// moment later (`mexit`): in between, which may be long where the thread must wait for a processor, the sum falls, also
-/// for the program itself.
+/// moment later (`mexit`): in between, which may be any time where the thread must wait for a processor, the sum is lower,
+/// also for the program itself. Then it is as high as before.
 const FALLS_WHILE_A_THREAD_ENDS: [&str; 2] = ["/sync/mutex/wait/total:seconds", "/cgo/go-to-c-calls:calls"];
 /// Falls at times, see [`rising`].
 const USER: &str = "/cpu/classes/user:cpu-seconds";
 /// Of sums of seconds.
 const ROUNDING: f64 = 1e-6;
-/// Rounds in a row for which such a moment is believed.
-const MOMENT: u32 = 3;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(3);
+/// Bounds a failing test only.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What was seen of a sum that falls for a while, see [`FALLS_WHILE_A_THREAD_ENDS`].
+#[derive(Debug, Default)]
+struct Falls {
+    /// By the program itself.
+    highest: f64,
+    /// Whether it was between the values before and after in the last round, and as high as ever.
+    back: bool,
+}
+
+impl Falls {
+    fn see(&mut self, before: f64, inside: f64, between: bool) {
+        self.back = between && before >= self.highest;
+        self.highest = self.highest.max(inside);
+    }
+}
 
 /// Compares what only rises in a program that works hard with what it says in between.
 ///
@@ -280,18 +299,26 @@ const MOMENT: u32 = 3;
 pub fn compare_busy(program: &mut RuntimeValues, rounds: u32) -> Result<()> {
     program.ask("busy")?;
     let mut last = program.snapshot()?;
-    let mut fallen = [0; FALLS_WHILE_A_THREAD_ENDS.len()];
-    for round in 0..rounds {
+    let mut falls: [Falls; FALLS_WHILE_A_THREAD_ENDS.len()] = Default::default();
+    let mut round = 0;
+    let mut next = |falls: &mut [Falls]| {
         let inside = program.ask("metrics")?;
         let after = program.snapshot()?;
-        rising(&last, &inside, &after, &mut fallen).with_context(|| format!("round {round}"))?;
+        rising(&last, &inside, &after, falls).with_context(|| format!("round {round}"))?;
         last = after;
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    Ok(())
+        round += 1;
+        std::thread::sleep(PAUSE);
+        anyhow::Ok(())
+    };
+    (0..rounds).try_for_each(|_| next(&mut falls))?;
+    until(PATIENCE, "sums over threads that are as high as before", || {
+        next(&mut falls)?;
+        Ok((falls.iter().all(|falls| falls.back), format!("{falls:?}")))
+    })
+    .map(drop)
 }
 
-fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, fallen: &mut [u32]) -> Result<()> {
+fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, falls: &mut [Falls]) -> Result<()> {
     nothing_absent(after)?;
     user_is_the_rest(after)?;
     let cycles = cycles(after)? - cycles(before)?;
@@ -319,15 +346,21 @@ fn rising(before: &Snapshot, inside: &Json, after: &Snapshot, fallen: &mut [u32]
             _ => false,
         };
         if let Some(which) = FALLS_WHILE_A_THREAD_ENDS.iter().position(|falls| *falls == name) {
-            fallen[which] = if between { 0 } else { fallen[which] + 1 };
-            if fallen[which] <= MOMENT {
-                continue;
-            }
+            falls[which].see(number(before)?, inside.as_f64().context("no number")?, between);
+            continue;
         }
         let (inside, after) = (short_json(inside), short(&metric.value));
         ensure!(between, "{name}: {inside} is not between {} and {after}", short(before));
     }
     Ok(())
+}
+
+fn number(value: &Value) -> Result<f64> {
+    match value {
+        Value::Unsigned(number) => Ok(*number as f64),
+        Value::Float(number) => Ok(*number),
+        Value::Histogram(_) => bail!("a histogram is no sum"),
+    }
 }
 
 fn cycles(snapshot: &Snapshot) -> Result<u64> {

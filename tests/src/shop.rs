@@ -213,9 +213,10 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
     let placed = sent(&summary, "POST /orders ")?.1 + 1;
     let cancelled = sent(&summary, "POST /orders/{id}/cancel ")?.0;
 
-    // What waits for the other end of its trace waits for two seconds; then nothing more comes.
+    // Who receives messages, and who was given up by its caller, may go on for a while after the load's end.
     let mut last = 0;
     let spans = until(PATIENCE, "all spans", || {
+        agent.settles()?;
         std::thread::sleep(Duration::from_secs(3));
         let spans = receiver.spans();
         let done = spans.len() == last && last > 0;
@@ -239,9 +240,12 @@ pub fn agrees(stores: &Stores, work: &Path) -> Result<()> {
         *served.entry((span.trace_id.as_slice(), span.parent_span_id.as_slice())).or_default() += 1;
     }
     let calls = spans.iter().filter(|(service, span)| service == "front" && span.kind == SpanKind::Client as i32);
-    let ends: Vec<_> =
-        calls.map(|(_, call)| served.get(&(call.trace_id.as_slice(), call.span_id.as_slice()))).collect();
-    assert!(ends.len() > 500 && ends.iter().all(|end| *end == Some(&1)), "{} calls", ends.len());
+    let ends: Vec<_> = calls
+        .map(|(_, call)| (served.get(&(call.trace_id.as_slice(), call.span_id.as_slice())).copied(), call))
+        .collect();
+    let others: Vec<_> = ends.iter().filter(|(end, _)| *end != Some(1)).collect();
+    // How many calls there are is the machine's affair.
+    assert!(ends.len() > 100 && others.is_empty(), "of {} calls: {others:#?}; lost: {dropped:?}", ends.len());
     let requests = page.sum("http_server_request_duration_seconds_count", &[("service_name", "front")]);
     let roots = spans.iter().filter(|(service, span)| service == "front" && span.parent_span_id.is_empty()).count();
     assert_eq!(roots as f64, requests);

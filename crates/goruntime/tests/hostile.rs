@@ -29,8 +29,8 @@ func main() {
 	fmt.Scanln()
 }
 "#;
-/// More than any snapshot takes, also of memory that leads astray.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// More than any snapshot takes, also of memory that leads astray: work without a bound would take longer than anybody waits.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What was read of a real process.
 struct Image {

@@ -61,12 +61,12 @@ func locks() {
 	start(func(reached func()) { reached(); readWrite.Lock() })
 	start(func(reached func()) { reached(); read.Lock() })
 	var one sync.Once
-	inside := make(chan int)
+	first, inside := make(chan int), make(chan int)
 	start(func(reached func()) {
-		one.Do(func() { reached(); <-inside })
+		one.Do(func() { reached(); close(first); <-inside })
 	})
 	// Its first one waits inside; the second one waits for the first.
-	start(func(reached func()) { time.Sleep(200 * time.Millisecond); reached(); one.Do(func() {}) })
+	start(func(reached func()) { <-first; reached(); one.Do(func() {}) })
 }
 
 func waits() {

@@ -133,11 +133,23 @@ func (s *server) retried(ctx context.Context) error {
 	return find(ctx, s.flaky.Database("shop").Collection("flaky"), filter)
 }
 
-// canceled: insert that is given up before its answer.
+// canceled: insert that is given up before its answer, when the server has it: how long the way there is nobody knows.
 func (s *server) canceled(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer time.AfterFunc(60*time.Millisecond, cancel).Stop()
-	return wanted(insert(ctx, s.slow.Database("shop").Collection("slow")))
+	defer cancel()
+	there := make(chan struct{})
+	go func() {
+		<-arrived
+		close(there)
+		cancel()
+	}()
+	err := insert(ctx, s.slow.Database("shop").Collection("slow"))
+	select {
+	case <-there:
+		givenUp <- struct{}{}
+	default:
+	}
+	return wanted(err)
 }
 
 // finds: 10 find. For measuring.

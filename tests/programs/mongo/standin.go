@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 )
 
 // Of MongoDB's wire protocol.
@@ -14,6 +13,9 @@ const (
 	opQuery = 2004
 	opMsg   = 2013
 )
+
+// A command in the collection "slow" is there, and its answer is waited for no more.
+var arrived, givenUp = make(chan struct{}), make(chan struct{})
 
 // standIn listens where the driver finds a server that speaks MongoDB's protocol, and returns its address. It is no database:
 // what it answers depends on the command and on the collection's name alone.
@@ -145,7 +147,8 @@ func answerTo(raw []byte) ([]byte, bool) {
 			return nil, false
 		}
 	case "slow":
-		time.Sleep(300 * time.Millisecond)
+		arrived <- struct{}{}
+		<-givenUp
 	}
 	return mustMarshal(append(answer, doc{{Key: "ok", Value: float64(1)}}...)), true
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use trigon_export::otlp::{Compression, Counters, Destination, Exporter, HistogramForm, OtlpConfig, Protocol};
 use trigon_model::{
     Data, ExplicitHistogram, ExponentialHistogram, Family, HistogramPoint, NumberPoint, Resource, Snapshot, Span,
@@ -128,15 +128,24 @@ pub(crate) fn one_drop(reason: &str, count: u64) -> BTreeMap<String, u64> {
     [(reason.to_owned(), count)].into()
 }
 
+/// Bounds a failing test only.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port on which nobody listens, nor will: it is taken.
+pub(crate) fn reserved() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    socket
+}
+
 /// Waits until it is so.
 pub(crate) async fn until(what: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if what() {
-            return;
+    let so = async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("not within 5 s");
+    };
+    tokio::time::timeout(PATIENCE, so).await.expect("it is not so");
 }
 
 pub(crate) fn sent(counters: &Counters) -> u64 {
@@ -241,7 +250,9 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start(script: impl IntoIterator<Item = Answer>) -> Self {
-        let (receiver, listener) = Self::bind(script).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let script = Arc::new(Mutex::new(script.into_iter().collect()));
+        let receiver = Self { address: listener.local_addr().unwrap(), got: Arc::default(), script };
         let shared = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -249,12 +260,6 @@ impl Receiver {
             }
         });
         receiver
-    }
-
-    pub(crate) async fn bind(script: impl IntoIterator<Item = Answer>) -> (Self, TcpListener) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let script = Arc::new(Mutex::new(script.into_iter().collect()));
-        (Self { address: listener.local_addr().unwrap(), got: Arc::default(), script }, listener)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -221,9 +221,8 @@ static __always_inline __u32 call_due(const struct process *p, const struct call
 	return due;
 }
 
-/* Counts the call, sends its span if it is due, and gives its place back. */
-static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
-					struct call_end *e)
+/* Counts the call, and says why its span is due; 0: it is not. */
+static __always_inline __u32 count_call(const struct process *p, struct call *c, struct call_end *e)
 {
 	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
 	__u32 due, kind = library_kind(c->library);
@@ -239,13 +238,28 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 		red_count_call(&e->key, duration, 1, 0);
 	}
 	due = call_due(p, c, e->failed, duration);
-	if (due) {
+	if (due)
 		count_due();
-		if (e->long_text && e->text.len > CALL_TEXT_MAX)
-			emit_long_call(p, c, e, due);
-		else
-			emit_call(p, c, e, due);
-	}
+	return due;
+}
+
+static __always_inline void send_call(const struct process *p, const struct call *c, const struct call_end *e,
+				      __u32 due)
+{
+	if (e->long_text && e->text.len > CALL_TEXT_MAX)
+		emit_long_call(p, c, e, due);
+	else
+		emit_call(p, c, e, due);
+}
+
+/* Counts the call, sends its span if it is due, and gives its place back. */
+static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
+					struct call_end *e)
+{
+	__u32 due = count_call(p, c, e);
+
+	if (due)
+		send_call(p, c, e, due);
 	forget_call(c, key);
 }
 

@@ -187,6 +187,9 @@ struct pgx_layout {
 	__u16 results_error;
 	__u16 pipeline_conn; /* of pipelineBatchResults */
 	__u16 pipeline_error;
+	__u16 copy_conn; /* of copyFrom */
+	__u16 copy_table;
+	__u16 pad[2];
 	struct error_wrapper wrappers[PGX_WRAPPERS];
 };
 

@@ -112,6 +112,7 @@ enum trigon_store_operation {
 	STORE_PIPELINE = 5, /* several commands at once */
 	STORE_MULTI = 6,    /* as a transaction */
 	STORE_BATCH = 7,    /* several statements at once */
+	STORE_COPY = 8,     /* rows are copied into a table, which is the text */
 };
 
 /* Why a span crosses the ring. */

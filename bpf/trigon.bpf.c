@@ -42,6 +42,7 @@
 #include "sql_client.h"
 #include "redis_client.h"
 #include "pgx_client.h"
+#include "pgx_copy.h"
 #include "mongo_client.h"
 #include "messages.h"
 #include "kafka_go_client.h"

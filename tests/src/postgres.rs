@@ -13,6 +13,12 @@ const SQL: &str = "other_sql";
 const SYNTAX: &str = "42601";
 /// And for what is divided by zero.
 const ZERO: &str = "22012";
+/// And for a table that is not there.
+const NO_TABLE: &str = "42P01";
+/// And for bytes that are no text.
+const NO_TEXT: &str = "22021";
+/// And for what the client gave up.
+const GIVEN_UP: &str = "57014";
 
 const fn made(operation: &'static str) -> Operation {
     (PGX, operation, "", "context")
@@ -31,7 +37,7 @@ const fn sql(operation: &'static str) -> Operation {
 }
 
 /// What each path does.
-const PATHS: [Path; 10] = [
+const PATHS: [Path; 11] = [
     ("/statements", &[made("INSERT"), made("INSERT"), made("UPDATE")]),
     ("/queries", &[made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT")]),
     (
@@ -60,6 +66,21 @@ const PATHS: [Path; 10] = [
     ("/background", &[by_goroutine("SELECT"), by_goroutine("UPDATE")]),
     ("/spawned", &[made("SELECT"), made("UPDATE")]),
     ("/batches", &[made("BATCH"), failed("BATCH", ZERO), failed("BATCH", SYNTAX)]),
+    (
+        "/copies",
+        &[
+            made("COPY"),
+            made("COPY"),
+            by_goroutine("COPY"),
+            made("BEGIN"),
+            made("COPY"),
+            made("COMMIT"),
+            failed("COPY", NO_TABLE),
+            failed("COPY", NO_TEXT),
+            failed("COPY", GIVEN_UP),
+            failed("COPY", "_OTHER"),
+        ],
+    ),
     ("/canceled", &[failed("INSERT", "_OTHER"), failed("SELECT", "_OTHER")]),
     (
         "/standard",
@@ -73,6 +94,7 @@ const PATHS: [Path; 10] = [
             sql("UPDATE"),
             sql("COMMIT"),
             made("SELECT"),
+            made("COPY"),
         ],
     ),
 ];
@@ -118,6 +140,18 @@ fn check(span: &Span, own_port: bool) {
             assert_eq!(span.name, "BATCH postgres");
             let expected = if of("error.type").is_some() { "2" } else { "3" };
             assert_eq!(of("db.operation.batch.size").as_deref(), Some(expected));
+        }
+        Some("COPY") => {
+            let table = of("db.collection.name").unwrap_or_default();
+            let known = match of("error.type").as_deref() {
+                Some(NO_TABLE) => table == "nowhere",
+                Some(_) => table == "things",
+                None => ["things", "public.things"].contains(&&*table),
+            };
+            assert!(known, "{span:#?}");
+            assert_eq!(span.name, format!("COPY {table}"));
+            assert_eq!(of("db.query.summary").as_deref(), Some(&*span.name), "{span:#?}");
+            assert_eq!(of("db.query.text"), None, "{span:#?}");
         }
         _ => assert!(of("db.query.text").is_some_and(|text| !text.contains('\'')), "{span:#?}"),
     }

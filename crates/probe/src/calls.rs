@@ -70,9 +70,9 @@ impl CallFacts {
         let fasthttp_client = fasthttp::client(fields).map(|layout| facts.layout.fasthttp_client = layout);
         facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
         if pgx::is_linked(fields) {
-            let start_nano = facts.layout.start_nano;
-            let pgx = pgx::layout(binary, fields, start_nano).map(|layout| facts.layout.pgx = layout);
+            let pgx = pgx::layout(binary, fields).map(|layout| facts.layout.pgx = layout);
             facts.note([(Structs::Pgx, pgx)]);
+            facts.note(pgx::missing_by_kind(fields, facts.layout.start_nano));
         }
         let (mongo, missing) = mongo::layout(binary, fields, facts.layout.start_nano);
         facts.layout.mongo = mongo;

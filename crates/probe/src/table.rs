@@ -158,6 +158,8 @@ pub enum Calls {
     PgxQuery,
     /// Batches of pgx.
     PgxBatch,
+    /// Copies of pgx.
+    PgxCopy,
     /// Commands of the MongoDB driver's first major.
     Mongo1,
     /// Commands of its second.
@@ -193,7 +195,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -206,6 +208,7 @@ impl Calls {
         Self::PgxExec,
         Self::PgxQuery,
         Self::PgxBatch,
+        Self::PgxCopy,
         Self::Mongo1,
         Self::Mongo2,
         Self::KafkaGoWrite,
@@ -236,6 +239,7 @@ impl Calls {
             | Self::PgxExec
             | Self::PgxQuery
             | Self::PgxBatch
+            | Self::PgxCopy
             | Self::Mongo1
             | Self::Mongo2 => CallSignal::DbClient,
             Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
@@ -254,7 +258,7 @@ impl Calls {
             Self::GrpcClient => Operations::RPC_CLIENT,
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
-            Self::PgxExec | Self::PgxQuery | Self::PgxBatch => Operations::PGX,
+            Self::PgxExec | Self::PgxQuery | Self::PgxBatch | Self::PgxCopy => Operations::PGX,
             Self::Mongo1 | Self::Mongo2 => Operations::MONGO,
             Self::KafkaGoWrite
             | Self::KafkaGoRead
@@ -349,8 +353,14 @@ pub enum Structs {
     Fiber,
     /// Those of fiber v2.
     FiberV2,
-    /// Connections, rows and batches of pgx.
+    /// Connections of pgx.
     Pgx,
+    /// Its rows.
+    PgxRows,
+    /// Its batches.
+    PgxBatch,
+    /// Its copies.
+    PgxCopy,
     /// What the MongoDB driver's first major tells of a command.
     Mongo1,
     /// What its second does.

@@ -29,6 +29,8 @@ type postgres struct {
 
 func exec(_ any, err error) error { return err }
 
+func copied(_ int64, err error) error { return err }
+
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
@@ -174,6 +176,44 @@ func (s *postgres) batches(ctx context.Context) error {
 	return err
 }
 
+// copies: COPY of three rows, one into a schema's table, one with a context of nobody on the request's own goroutine, and one
+// within a transaction; and others that fail: into a table that is not there, of bytes that are no text, of rows that give
+// up, and with a context that is done.
+func (s *postgres) copies(ctx context.Context) error {
+	rows := func(last string) pgx.CopyFromSource {
+		return pgx.CopyFromRows([][]any{{secret}, {"b"}, {last}})
+	}
+	copyTo := func(ctx context.Context, source pgx.CopyFromSource, table ...string) error {
+		return copied(s.pool.CopyFrom(ctx, table, []string{"a"}, source))
+	}
+	err := first(
+		copyTo(ctx, rows("c"), "things"),
+		copyTo(ctx, rows("c"), "public", "things"),
+		copyTo(context.Background(), rows("c"), "things"),
+		pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			return copied(tx.CopyFrom(ctx, pgx.Identifier{"things"}, []string{"a"}, rows("c")))
+		}),
+	)
+	done, cancel := context.WithCancel(ctx)
+	conn, failed := s.calm.Acquire(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer conn.Release()
+	cancel()
+	return first(err,
+		wanted(copyTo(ctx, rows("c"), "nowhere")),
+		wanted(copyTo(ctx, rows("wr\x00ng"), "things")),
+		wanted(copyTo(ctx, pgx.CopyFromSlice(3, func(i int) ([]any, error) {
+			if i == 2 {
+				return nil, fmt.Errorf("no more")
+			}
+			return []any{secret}, nil
+		}), "things")),
+		wanted(copied(conn.Conn().CopyFrom(done, pgx.Identifier{"things"}, []string{"a"}, rows("c")))),
+	)
+}
+
 // canceled: INSERT and SELECT with a context that is done before them.
 func (s *postgres) canceled(ctx context.Context) error {
 	conn, err := s.calm.Acquire(ctx)
@@ -190,7 +230,7 @@ func (s *postgres) canceled(ctx context.Context) error {
 }
 
 // standard: database/sql over pgx, whose own calls are not told: 2 SELECT, INSERT, BEGIN, UPDATE, COMMIT, and a DELETE and a
-// SELECT that fail. And a SELECT that is asked of pgx itself, past database/sql.
+// SELECT that fail. And a SELECT and a COPY that are asked of pgx itself, past database/sql.
 func (s *postgres) standard(ctx context.Context) error {
 	read := func(rows *sql.Rows, err error) error {
 		if err != nil {
@@ -222,7 +262,11 @@ func (s *postgres) standard(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return first(err, conn.Raw(func(driver any) error {
-		return rows(driver.(*stdlib.Conn).Conn().Query(ctx, "SELECT a FROM things LIMIT 3"))
+		conn := driver.(*stdlib.Conn).Conn()
+		return first(
+			rows(conn.Query(ctx, "SELECT a FROM things LIMIT 3")),
+			copied(conn.CopyFrom(ctx, pgx.Identifier{"things"}, []string{"a"}, pgx.CopyFromRows([][]any{{secret}}))),
+		)
 	}))
 }
 
@@ -266,7 +310,7 @@ func main() {
 	s := &postgres{pool: pool, calm: calm, db: db}
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/queries": s.queries, "/failing": s.failing, "/transaction": s.transaction,
-		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches,
+		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches, "/copies": s.copies,
 		"/canceled": s.canceled, "/standard": s.standard, "/selects": s.selects,
 	} {
 		run := run

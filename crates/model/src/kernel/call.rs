@@ -94,6 +94,8 @@ pub enum StoreOperation {
     Multi,
     /// Several statements at once.
     Batch,
+    /// Rows are copied into a table.
+    Copy,
 }
 
 impl StoreOperation {
@@ -106,6 +108,7 @@ impl StoreOperation {
             5 => Self::Pipeline,
             6 => Self::Multi,
             7 => Self::Batch,
+            8 => Self::Copy,
             _ => Self::Statement,
         }
     }
@@ -121,6 +124,7 @@ impl StoreOperation {
             Self::Pipeline => Some("PIPELINE"),
             Self::Multi => Some("MULTI"),
             Self::Batch => Some("BATCH"),
+            Self::Copy => Some("COPY"),
         }
     }
 }

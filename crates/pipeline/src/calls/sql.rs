@@ -23,6 +23,12 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
         StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback | StoreOperation::Batch => {
             Statement::default()
         }
+        // Its text is the table's name, as the program gave it.
+        StoreOperation::Copy => {
+            let collection = database::whole(&record.text);
+            let summary = collection.as_ref().map(|table| format!("COPY {table}"));
+            Statement { collection, summary, ..Statement::default() }
+        }
         _ => {
             let quotes = if record.system == system::POSTGRESQL { DoubleQuotes::Names } else { DoubleQuotes::Unknown };
             statements.sql_quoted(&record.text.bytes, record.text.is_cut(), quotes)
@@ -31,7 +37,7 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     let summary = told.summary.as_deref();
     // A statement that was only prepared was not made.
     let name = match (word, summary) {
-        (Some(word), Some(summary)) => Some(format!("{word} {summary}")),
+        (Some(word), Some(summary)) if record.operation == StoreOperation::Prepare => Some(format!("{word} {summary}")),
         _ => None,
     };
     let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), namespace.as_deref(), system);

@@ -195,10 +195,10 @@ impl<'b, 'd> Finder<'b, 'd> {
                 self.after_call_with_variable(probe, (function, callee), passed_to, *argument)
             }
             Target::AtReturn { function, result } => self.at_return(probe, function, *result),
-            Target::AfterCallFailed { function, callee, error } => {
+            Target::AfterCallFailed { function, callee, error, needs } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
-                let want =
-                    Want::OnError { callee: callee_at, which: Which::All, error: *error, needs: Registers::default() };
+                let needs = Registers::of(needs);
+                let want = Want::OnError { callee: callee_at, which: Which::All, error: *error, needs };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
                 self.planned(probe, outer, sites)
             }

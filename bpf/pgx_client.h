@@ -150,6 +150,7 @@ __noinline int emit_copy(const struct process *p, const struct call *c, const st
 enum pgx_state {
 	PGX_STATEMENT = 0,
 	PGX_COPY = 1,
+	PGX_WAIT = 2,
 };
 
 /* What a call's end has found. */

@@ -1,6 +1,6 @@
 //! What the program `postgres` does, whichever server it uses.
 
-use crate::databases::{Operation, Path, observe};
+use crate::databases::{ACQUIRE, Operation, Path, observe};
 use crate::golang::{Build, build};
 use crate::programs::Server;
 use crate::receiver::attribute;
@@ -36,7 +36,13 @@ const fn sql(operation: &'static str) -> Operation {
     (SQL, operation, "", "context")
 }
 
-/// What each path does.
+/// What one does that waits for a connection.
+const WAITING: Path =
+    ("/waiting", &[made(ACQUIRE), made("INSERT"), made(ACQUIRE), made("SELECT"), failed(ACQUIRE, "_OTHER")]);
+/// What is seen of it where the pool has other code.
+const WAITING_UNSEEN: Path = ("/waiting", &[made("INSERT"), made("SELECT")]);
+
+/// What each other path does.
 const PATHS: [Path; 11] = [
     ("/statements", &[made("INSERT"), made("INSERT"), made("UPDATE")]),
     ("/queries", &[made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT"), made("SELECT")]),
@@ -108,10 +114,12 @@ pub fn run(toolchain: &'static str, flags: &[&str], address: Option<&str>) -> Re
     let program = build("postgres", &with)?;
     let service = format!("postgres-{toolchain}-{}", flags.len());
     let arguments: Vec<_> = address.into_iter().collect();
+    let is_first = flags.iter().any(|flag| flag.contains("pgx5.0"));
+    let paths = [&PATHS[..], &[if is_first { WAITING_UNSEEN } else { WAITING }]].concat();
     observe(
         || Server::start(&program, &arguments, &[("OTEL_SERVICE_NAME", &service)]),
         &service,
-        &PATHS,
+        &paths,
         if address.is_some() {
             |calls| calls.iter().for_each(|span| check(span, false))
         } else {
@@ -126,6 +134,15 @@ fn check(span: &Span, own_port: bool) {
     if of("db.system.name").as_deref() != Some(PGX) {
         return;
     }
+    let wait = of("trigon.db.client.connection.wait_time").and_then(|wait| wait.parse::<f64>().ok());
+    if span.name == ACQUIRE {
+        let duration = (span.end_time_unix_nano - span.start_time_unix_nano) as f64;
+        // All of it is the wait, and nothing is said of an operation.
+        assert!(wait.is_some_and(|wait| wait > 0.0 && (wait * 1e9 - duration).abs() < 1.0), "{span:#?}");
+        assert_eq!([of("db.operation.name"), of("db.query.text"), of("db.response.status_code")], [None, None, None]);
+        return;
+    }
+    assert_eq!(wait, None, "{span:#?}");
     assert_eq!(of("server.address").as_deref(), Some("127.0.0.1"), "{span:#?}");
     assert_ne!(of("server.port").as_deref(), Some(if own_port { "5432" } else { "0" }), "{span:#?}");
     assert_eq!(of("db.namespace").as_deref(), Some("postgres"), "{span:#?}");

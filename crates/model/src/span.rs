@@ -13,6 +13,8 @@ pub enum SpanKind {
     Client,
     /// The sending of messages.
     Producer,
+    /// What a program does by itself.
+    Internal,
 }
 
 /// OpenTelemetry's span status.

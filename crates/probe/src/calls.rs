@@ -170,6 +170,8 @@ impl CallFacts {
         layout.pgx.wrappers.iter_mut().for_each(|wrapper| shift(&mut wrapper.itab));
         shift(&mut layout.pgx.sql_start);
         shift(&mut layout.pgx.sql_end);
+        shift(&mut layout.pgx.pool_start);
+        shift(&mut layout.pgx.pool_end);
         shift(&mut layout.mongo.error_itab);
         shift(&mut layout.mongo.write_error_itab);
         layout.mongo.commands.iter_mut().for_each(|command| shift(&mut command.code));

@@ -24,7 +24,7 @@ pub(crate) use kafka_go::KAFKA_GO;
 pub(crate) use mongo::{
     MONGO_1, MONGO_1_DRIVER, MONGO_1_OPERATIONS, MONGO_2, MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS,
 };
-pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
+pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_POOL_ACQUIRE, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
@@ -160,6 +160,8 @@ pub enum Calls {
     PgxBatch,
     /// Copies of pgx.
     PgxCopy,
+    /// What waits for a connection of its pool.
+    PgxPool,
     /// Commands of the MongoDB driver's first major.
     Mongo1,
     /// Commands of its second.
@@ -195,7 +197,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -209,6 +211,7 @@ impl Calls {
         Self::PgxQuery,
         Self::PgxBatch,
         Self::PgxCopy,
+        Self::PgxPool,
         Self::Mongo1,
         Self::Mongo2,
         Self::KafkaGoWrite,
@@ -240,6 +243,7 @@ impl Calls {
             | Self::PgxQuery
             | Self::PgxBatch
             | Self::PgxCopy
+            | Self::PgxPool
             | Self::Mongo1
             | Self::Mongo2 => CallSignal::DbClient,
             Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
@@ -258,7 +262,7 @@ impl Calls {
             Self::GrpcClient => Operations::RPC_CLIENT,
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
-            Self::PgxExec | Self::PgxQuery | Self::PgxBatch | Self::PgxCopy => Operations::PGX,
+            Self::PgxExec | Self::PgxQuery | Self::PgxBatch | Self::PgxCopy | Self::PgxPool => Operations::PGX,
             Self::Mongo1 | Self::Mongo2 => Operations::MONGO,
             Self::KafkaGoWrite
             | Self::KafkaGoRead

@@ -1,3 +1,5 @@
+//go:build !few
+
 // Postgres is an HTTP server whose handlers make statements in PostgreSQL by pgx, each a known number of them. With an address
 // it uses the server there, in which it makes a table; without, a stand-in of its own that speaks the protocol.
 package main
@@ -11,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +27,7 @@ const secret = "s3cr3tValue"
 type postgres struct {
 	pool *pgxpool.Pool
 	calm *pgxpool.Pool // on which no statement fails that the server has seen
+	one  *pgxpool.Pool // of one connection
 	db   *sql.DB
 }
 
@@ -214,6 +218,44 @@ func (s *postgres) copies(ctx context.Context) error {
 	)
 }
 
+// waiter is a context that does something once it is waited for: once the pool, which asks for its end first, has asked its
+// semaphore in vain, and that one asks again.
+type waiter struct {
+	context.Context
+	asked int32
+	then  func()
+}
+
+func (w *waiter) Done() <-chan struct{} {
+	if atomic.AddInt32(&w.asked, 1) == 2 {
+		go w.then()
+	}
+	return w.Context.Done()
+}
+
+// waiting: INSERT and SELECT that wait for the only connection of a pool, which nobody waits for before; and an INSERT that
+// gives up waiting.
+func (s *postgres) waiting(ctx context.Context) error {
+	conn, err := s.one.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	err = exec(s.one.Exec(&waiter{Context: ctx, then: conn.Release}, "INSERT INTO things (a) VALUES ($1)", secret))
+	if conn, failed := s.one.Acquire(ctx); failed != nil {
+		err = first(err, failed)
+	} else {
+		err = first(err, rows(s.one.Query(&waiter{Context: ctx, then: conn.Release}, "SELECT a FROM things LIMIT 3")))
+	}
+	conn, failed := s.one.Acquire(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer conn.Release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return first(err, wanted(exec(s.one.Exec(&waiter{Context: ctx, then: cancel}, "INSERT INTO things (a) VALUES ('x')"))))
+}
+
 // canceled: INSERT and SELECT with a context that is done before them.
 func (s *postgres) canceled(ctx context.Context) error {
 	conn, err := s.calm.Acquire(ctx)
@@ -303,14 +345,18 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	one, err := pgxpool.New(ctx, url+"?pool_max_conns=1")
+	if err != nil {
+		panic(err)
+	}
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		panic(err)
 	}
-	s := &postgres{pool: pool, calm: calm, db: db}
+	s := &postgres{pool: pool, calm: calm, one: one, db: db}
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/queries": s.queries, "/failing": s.failing, "/transaction": s.transaction,
-		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches, "/copies": s.copies,
+		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches, "/copies": s.copies, "/waiting": s.waiting,
 		"/canceled": s.canceled, "/standard": s.standard, "/selects": s.selects,
 	} {
 		run := run

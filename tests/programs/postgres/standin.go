@@ -1,3 +1,5 @@
+//go:build !few
+
 package main
 
 import (

@@ -95,6 +95,7 @@ fn span_len(span: &Span) -> usize {
 fn kind(kind: SpanKind) -> u64 {
     // `Span.SpanKind`
     match kind {
+        SpanKind::Internal => 1,
         SpanKind::Server => 2,
         SpanKind::Client => 3,
         SpanKind::Producer => 4,

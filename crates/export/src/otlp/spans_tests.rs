@@ -43,6 +43,7 @@ fn expected(span: &Span) -> t::Span {
         flags: u32::from(span.trace_flags) | if span.parent_span_id.is_some() { 0x300 } else { 0 },
         name: span.name.clone(),
         kind: match span.kind {
+            SpanKind::Internal => t::span::SpanKind::Internal,
             SpanKind::Server => t::span::SpanKind::Server,
             SpanKind::Client => t::span::SpanKind::Client,
             SpanKind::Producer => t::span::SpanKind::Producer,

@@ -96,6 +96,8 @@ pub enum StoreOperation {
     Batch,
     /// Rows are copied into a table.
     Copy,
+    /// None: the wait for a connection of a pool.
+    Acquire,
 }
 
 impl StoreOperation {
@@ -109,6 +111,7 @@ impl StoreOperation {
             6 => Self::Multi,
             7 => Self::Batch,
             8 => Self::Copy,
+            9 => Self::Acquire,
             _ => Self::Statement,
         }
     }
@@ -116,7 +119,7 @@ impl StoreOperation {
     /// What it is called, if the text has no say.
     pub fn word(self) -> Option<&'static str> {
         match self {
-            Self::Statement => None,
+            Self::Statement | Self::Acquire => None,
             Self::Prepare => Some("PREPARE"),
             Self::Begin => Some("BEGIN"),
             Self::Commit => Some("COMMIT"),

@@ -20,9 +20,11 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
         set.one("db.operation.name", operation.clone());
     }
     let told = match record.operation {
-        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback | StoreOperation::Batch => {
-            Statement::default()
-        }
+        StoreOperation::Begin
+        | StoreOperation::Commit
+        | StoreOperation::Rollback
+        | StoreOperation::Batch
+        | StoreOperation::Acquire => Statement::default(),
         // Its text is the table's name, as the program gave it.
         StoreOperation::Copy => {
             let collection = database::whole(&record.text);
@@ -60,9 +62,14 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     if let Some(wait) = record.wait_ns {
         set.one("trigon.db.client.connection.wait_time", wait as f64 / 1e9);
     }
+    // The server has no part in it.
+    let (name, kind) = match record.operation {
+        StoreOperation::Acquire => ("pool.acquire".to_owned(), SpanKind::Internal),
+        _ => (name, SpanKind::Client),
+    };
     Shape {
         name,
-        kind: SpanKind::Client,
+        kind,
         error: database::error(&mut set, record.outcome == Outcome::Error, record.code),
         attributes: set,
         description: Cow::Borrowed(""),

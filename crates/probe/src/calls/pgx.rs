@@ -2,7 +2,7 @@
 
 use crate::layout::{ABSENT, Fields, MissingField};
 use crate::skeleton::types::{error_wrapper, pgx_layout};
-use crate::table::{PGX, PGX_CONNECTION, PGX_STDLIB, Structs};
+use crate::table::{PGX, PGX_CONNECTION, PGX_POOL_ACQUIRE, PGX_STDLIB, Structs};
 use std::ops::Range;
 use trigon_gobin::GoBinary;
 
@@ -38,6 +38,8 @@ pub(super) fn is_linked(fields: &Fields) -> bool {
 /// What its calls are read with. A program that makes no batches, say, need not describe them.
 pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> Result<pgx_layout, MissingField> {
     let stdlib = code_of(binary, PGX_STDLIB).map_err(|why| missing(PGX_STDLIB, "", why))?;
+    let acquire = binary.functions_named(&[PGX_POOL_ACQUIRE]).into_iter().flatten().next();
+    let acquire = acquire.map_or(0..0, |function| function.entry..function.end);
     let errors = binary.interface_tables("", "error");
     let error = |package: &str, name: &str| {
         errors.iter().find(|itab| itab.package == package && itab.name == name).map_or(0, |itab| itab.vaddr)
@@ -58,6 +60,8 @@ pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> Result<pgx_layou
         error_itab: error(PGX_CONNECTION, "*PgError"),
         sql_start: stdlib.start,
         sql_end: stdlib.end,
+        pool_start: acquire.start,
+        pool_end: acquire.end,
         error_code: fields.offset(PGX_CONNECTION, "PgError", "Code")?,
         config: fields.offset(PGX, "Conn", "config")?,
         host: of_config("Host")?,

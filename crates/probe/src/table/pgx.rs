@@ -2,7 +2,8 @@
 //!
 //! Sites and registers: `conn.go`, `rows.go` and `batch.go` of 5.0.0 to 5.13.0. A query keeps its start in its rows, whose end
 //! is the one hit that it takes. A batch ends in the deferred function of its `Close`, on each of its paths. A copy is seen in
-//! `copy_from.go`: what `CopyFrom` calls starts a goroutine, so that no compiler inlines it.
+//! `copy_from.go`: what `CopyFrom` calls starts a goroutine, so that no compiler inlines it. Who waits for
+//! a connection of a pool is seen in `pool.go` of puddle 2.1.2 to 2.2.3.
 
 use super::{CallPlace, Calls, Library, Probe, Program, Step, Structs, Target, When, Within, call};
 use trigon_gobin::site::Register::{Ax, Bx, Cx, Di, Dx, Si};
@@ -14,6 +15,13 @@ pub(crate) const PGX_CONNECTION: &str = "github.com/jackc/pgx/v5/pgconn";
 /// By which `database/sql` uses it.
 pub(crate) const PGX_STDLIB: &str = "github.com/jackc/pgx/v5/stdlib";
 
+/// Where its pool gives a connection.
+pub(crate) const PGX_POOL_ACQUIRE: &str = "github.com/jackc/pgx/v5/pgxpool.(*Pool).Acquire";
+
+const PUDDLE: &str = "github.com/jackc/puddle/v2";
+/// Of a pool of pointers, which pgxpool's is.
+const PUDDLE_ACQUIRE: &str = "github.com/jackc/puddle/v2.(*Pool[go.shape.*uint8]).acquire";
+const WAIT: &str = "golang.org/x/sync/semaphore.(*Weighted).Acquire";
 const EXEC: &str = "github.com/jackc/pgx/v5.(*Conn).Exec";
 const COPY: &str = "github.com/jackc/pgx/v5.(*copyFrom).run";
 
@@ -49,18 +57,24 @@ const fn copy(id: &'static str, purpose: &'static str, step: Step, program: Prog
     }
 }
 
-pub(super) const PROBES: &[Probe] = &[
+const fn pool(id: &'static str, purpose: &'static str, step: Step, program: Program, target: Target) -> Probe {
     Probe {
-        misses: "what the program waits for a connection of a pool",
-        ..row(
-            Calls::PgxExec,
-            "pgx.exec.begin",
-            "a statement without rows is to be made",
-            Step::Begin,
-            Program::PgxExecBegin,
-            Target::Entries { functions: &[EXEC], needs: &[Ax, Bx, Cx, Di, Si] },
-        )
-    },
+        when: When::Module { path: PUDDLE, major: 2, first: 1, last: 2 },
+        hits: "1 a wait for a connection of a pool",
+        versions: "puddle 2.1 and 2.2: pgx 5.1 to 5.13",
+        ..row(Calls::PgxPool, id, purpose, step, program, target)
+    }
+}
+
+pub(super) const PROBES: &[Probe] = &[
+    row(
+        Calls::PgxExec,
+        "pgx.exec.begin",
+        "a statement without rows is to be made",
+        Step::Begin,
+        Program::PgxExecBegin,
+        Target::Entries { functions: &[EXEC], needs: &[Ax, Bx, Cx, Di, Si] },
+    ),
     row(
         Calls::PgxExec,
         "pgx.exec.end",
@@ -92,7 +106,7 @@ pub(super) const PROBES: &[Probe] = &[
     },
     Probe {
         hits: "1 each time that a query's rows are closed: at their end, and by the program",
-        misses: "errors of a query whose rows the program closes before their end; what it waits for a connection of a pool",
+        misses: "errors of a query whose rows the program closes before their end",
         ..query(
             "pgx.query.end",
             "a query's rows are at their end, or closed, or the query failed",
@@ -136,7 +150,7 @@ pub(super) const PROBES: &[Probe] = &[
         )
     },
     Probe {
-        misses: "what the program waits for a connection of a pool; how many rows; copies in a mode that pgx does not know, which \
+        misses: "how many rows; copies in a mode that pgx does not know, which \
                  are counted as lost",
         ..copy(
             "pgx.copy.begin",
@@ -193,4 +207,24 @@ pub(super) const PROBES: &[Probe] = &[
             },
         )
     },
+    Probe {
+        misses: "dialling a new connection; pgx 5.0, whose pool has other code",
+        ..pool(
+            "pgx.pool.wait",
+            "all connections of a pool are in use, and one is waited for",
+            Step::Begin,
+            Program::PgxPoolWait,
+            Target::AtCall { function: PUDDLE_ACQUIRE, callee: WAIT },
+        )
+    },
+    pool(
+        "pgx.pool.waited",
+        "one has been released, or the context is done",
+        Step::End,
+        Program::PgxPoolWaited,
+        Target::AfterCalls {
+            places: &[CallPlace { within: Within::Function(PUDDLE_ACQUIRE), callees: &[WAIT] }],
+            needs: &[Ax, Bx],
+        },
+    ),
 ];

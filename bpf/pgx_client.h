@@ -223,11 +223,13 @@ int pgx_exec_begin(struct go_registers *regs)
 	return 0;
 }
 
-/* In (*Conn).Exec, behind what may answer: an error */
-static __always_inline int pgx_exec_answer(struct go_registers *regs, __u64 type, __u64 data)
+/* In (*Conn).Exec, behind exec: CX:DI error. Or where deallocateInvalidatedCachedStatements failed, before the
+ * statement was made: what the error is may no longer be in registers there. */
+SEC("uprobe")
+int pgx_exec_end(struct go_registers *regs)
 {
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
-	struct pgx_end end = {.error = {.type = type, .data = data}};
+	struct pgx_end end = {.error = {.type = GO_ARG3(regs), .data = GO_ARG4(regs)}};
 	const struct process *p;
 	const struct call_layout *l;
 	struct call *c;
@@ -239,25 +241,14 @@ static __always_inline int pgx_exec_answer(struct go_registers *regs, __u64 type
 			lose(LOSS_CALL_END_WITHOUT_START);
 		return 0;
 	}
+	if (bpf_get_attach_cookie(regs) & COOKIE_FAILED) {
+		end.error.type = 1;
+		end.error.data = 0;
+	}
 	end.conn = c->client;
 	end.text.ptr = c->object;
 	end.text.len = c->aux;
 	return pgx_settle(p, l, c, &key, &end);
-}
-
-/* Behind exec: CX:DI error */
-SEC("uprobe")
-int pgx_exec_end(struct go_registers *regs)
-{
-	return pgx_exec_answer(regs, GO_ARG3(regs), GO_ARG4(regs));
-}
-
-/* Where deallocateInvalidatedCachedStatements failed, before the statement was made: what the error is may no longer be
- * in registers. */
-SEC("uprobe")
-int pgx_exec_failed(struct go_registers *regs)
-{
-	return pgx_exec_answer(regs, 1, 0);
 }
 
 /* What tells a query's rows from those of a batch, and from rows that no Conn has asked for. */

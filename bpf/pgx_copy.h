@@ -45,72 +45,43 @@ int pgx_copy_begin(struct go_registers *regs)
 	return 0;
 }
 
-/* The copy that is under way on this goroutine. */
-static __always_inline struct call *open_copy(struct call_key *key, const struct process **p,
-					      const struct call_layout **l)
+/* Whether a function has been called by the copy itself, or is the copy. In between and long after it others may call
+ * the same function on this goroutine. */
+static __always_inline int in_copy(struct go_registers *regs, const struct call *c)
 {
-	struct call *c = open_call(key, p, l);
+	__u64 frame;
 
-	return c && c->state == PGX_COPY ? c : 0;
+	if (!c->stack)
+		return 0;
+	if (stack_in_use(GO_G(regs), GO_ENTRY_SP(regs)) == c->stack)
+		return 1;
+	return !read_user(&frame, sizeof(frame), GO_FRAME(regs)) && stack_in_use(GO_G(regs), frame + 8) == c->stack;
 }
 
-static __always_inline int pgx_copy_answer(const struct process *p, const struct call_layout *l, struct call *c,
-					   const struct call_key *key, __u64 type, __u64 data)
-{
-	struct pgx_end end = {.conn = c->client, .error = {.type = type, .data = data}, .operation = STORE_COPY};
-
-	return pgx_settle(p, l, c, key, &end);
-}
-
-/* In it, behind pgconn's CopyFrom: CX:DI error */
+/* In it, behind pgconn's CopyFrom: CX:DI error. Or where the columns could not be asked for, up to 5.2 in
+ * (*Conn).Prepare, which others call as well: BX:CX error */
 SEC("uprobe")
 int pgx_copy_end(struct go_registers *regs)
 {
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
+	struct pgx_end end = {.operation = STORE_COPY};
 	const struct process *p;
 	const struct call_layout *l;
-	struct call *c = open_copy(&key, &p, &l);
+	struct call *c = open_call(&key, &p, &l);
+	int failed = bpf_get_attach_cookie(regs) & COOKIE_FAILED;
+	__u64 second = GO_ARG2(regs), third = GO_ARG3(regs), fourth = GO_ARG4(regs);
 
-	if (!c) {
-		lose_call_end(key.tgid);
+	/* Each from its own register: the verifier refuses an address that is chosen among them. */
+	asm volatile("" : "+r"(second), "+r"(third), "+r"(fourth));
+	if (!c || c->state != PGX_COPY || !in_copy(regs, c)) {
+		if (!failed)
+			lose_call_end(key.tgid);
 		return 0;
 	}
-	return pgx_copy_answer(p, l, c, &key, GO_ARG3(regs), GO_ARG4(regs));
-}
-
-/* In it, where the columns could not be asked for: BX:CX error */
-SEC("uprobe")
-int pgx_copy_failed(struct go_registers *regs)
-{
-	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
-	const struct process *p;
-	const struct call_layout *l;
-	struct call *c = open_copy(&key, &p, &l);
-
-	return c ? pgx_copy_answer(p, l, c, &key, GO_ARG2(regs), GO_ARG3(regs)) : 0;
-}
-
-/* In (*Conn).Prepare, where the server could not be asked: BX:CX error. Whether the copy has called it, or somebody
- * else within the copy or long after it, its frame says. */
-SEC("uprobe")
-int pgx_copy_unprepared(struct go_registers *regs)
-{
-	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
-	const struct process *p;
-	const struct call_layout *l;
-	__u64 frame, stack;
-	struct call *c = open_copy(&key, &p, &l);
-
-	if (!c)
-		return 0;
-	if (read_user(&frame, sizeof(frame), GO_FRAME(regs))) {
-		lose(LOSS_CALL_UNREADABLE);
-		return 0;
-	}
-	stack = stack_in_use(GO_G(regs), frame + 8);
-	if (!stack || stack != c->stack)
-		return 0;
-	return pgx_copy_answer(p, l, c, &key, GO_ARG2(regs), GO_ARG3(regs));
+	end.conn = c->client;
+	end.error.type = failed ? second : third;
+	end.error.data = failed ? third : fourth;
+	return pgx_settle(p, l, c, &key, &end);
 }
 
 #endif

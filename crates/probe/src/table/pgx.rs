@@ -95,7 +95,7 @@ pub(super) const PROBES: &[Probe] = &[
             "pgx.exec.failed",
             "statements that are no longer valid could not be given up before",
             Step::Between,
-            Program::PgxExecFailed,
+            Program::PgxExecEnd,
             Target::AfterCallFailed {
                 function: EXEC,
                 callee: "github.com/jackc/pgx/v5.(*Conn).deallocateInvalidatedCachedStatements",
@@ -181,7 +181,7 @@ pub(super) const PROBES: &[Probe] = &[
             "pgx.copy.failed",
             "the table's columns could not be asked for",
             Step::Between,
-            Program::PgxCopyFailed,
+            Program::PgxCopyEnd,
             Target::AfterCallFailed {
                 function: COPY,
                 callee: "github.com/jackc/pgx/v5.(*Conn).getStatementDescription",
@@ -198,7 +198,7 @@ pub(super) const PROBES: &[Probe] = &[
             "pgx.copy.unprepared",
             "the table's columns could not be asked for",
             Step::Between,
-            Program::PgxCopyUnprepared,
+            Program::PgxCopyEnd,
             Target::AfterCallFailed {
                 function: "github.com/jackc/pgx/v5.(*Conn).Prepare",
                 callee: "github.com/jackc/pgx/v5/pgconn.(*PgConn).Prepare",

@@ -225,16 +225,26 @@ static __always_inline __u32 call_due(const struct process *p, const struct call
 	return wants_spans(p, library_kind(c->library)) ? why_due(p, c->sampled, failed, duration) : 0;
 }
 
-/* Counts the call, sends its span if it is due, and gives its place back. */
-static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
-					struct call_end *e)
+/* Why the span of what ends is due, which counts it as such; 0: it is not. */
+static __always_inline __u32 span_due(const struct process *p, const struct call *c, const struct call_end *e,
+				      __u64 duration)
 {
-	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
-	__u32 due, kind = library_kind(c->library);
+	__u32 due = call_due(p, c, e->failed, duration);
 
 	/* Said once a call, however often it was looked for, and only where its span would have said it. */
-	if (c->source == PARENT_NONE && wants_spans(p, kind))
+	if (c->source == PARENT_NONE && wants_spans(p, library_kind(c->library)))
 		lose(LOSS_PARENT_UNKNOWN);
+	if (due)
+		count_due();
+	return due;
+}
+
+/* Counts the call, and says why its span is due; 0: it is not. */
+static __always_inline __u32 count_call(const struct process *p, struct call *c, struct call_end *e)
+{
+	__u64 duration = e->now > c->start_ns ? e->now - c->start_ns : 0;
+	__u32 kind = library_kind(c->library);
+
 	e->key.process = c->process;
 	if (wants_metrics(p, kind)) {
 		/* An HTTP call has its target as its route. */
@@ -242,14 +252,26 @@ static __always_inline void settle_call(const struct process *p, struct call *c,
 			find_target(&e->key, e->target);
 		red_count_call(&e->key, duration, 1, 0);
 	}
-	due = call_due(p, c, e->failed, duration);
-	if (due) {
-		count_due();
-		if (e->long_text && e->text.len > CALL_TEXT_MAX)
-			emit_long_call(p, c, e, due);
-		else
-			emit_call(p, c, e, due);
-	}
+	return span_due(p, c, e, duration);
+}
+
+static __always_inline void send_call(const struct process *p, const struct call *c, const struct call_end *e,
+				      __u32 due)
+{
+	if (e->long_text && e->text.len > CALL_TEXT_MAX)
+		emit_long_call(p, c, e, due);
+	else
+		emit_call(p, c, e, due);
+}
+
+/* Counts the call, sends its span if it is due, and gives its place back. */
+static __always_inline void settle_call(const struct process *p, struct call *c, const struct call_key *key,
+					struct call_end *e)
+{
+	__u32 due = count_call(p, c, e);
+
+	if (due)
+		send_call(p, c, e, due);
 	forget_call(c, key);
 }
 

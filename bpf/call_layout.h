@@ -164,6 +164,8 @@ struct pgx_layout {
 	__u64 error_itab; /* of *pgconn.PgError as error; 0: not linked */
 	__u64 sql_start;  /* run-time addresses of what database/sql calls pgx through; 0: not linked */
 	__u64 sql_end;
+	__u64 pool_start; /* of (*Pool).Acquire; 0: not linked */
+	__u64 pool_end;
 	__u16 error_code; /* of PgError */
 	__u16 config;     /* of Conn */
 	__u16 host;       /* of ConnConfig */
@@ -188,6 +190,9 @@ struct pgx_layout {
 	__u16 results_error;
 	__u16 pipeline_conn; /* of pipelineBatchResults */
 	__u16 pipeline_error;
+	__u16 copy_conn; /* of copyFrom */
+	__u16 copy_table;
+	__u16 pad[2];
 	struct error_wrapper wrappers[PGX_WRAPPERS];
 };
 

@@ -116,6 +116,8 @@ enum trigon_store_operation {
 	STORE_PIPELINE = 5, /* several commands at once */
 	STORE_MULTI = 6,    /* as a transaction */
 	STORE_BATCH = 7,    /* several statements at once */
+	STORE_COPY = 8,     /* rows are copied into a table, which is the text */
+	STORE_ACQUIRE = 9,  /* no operation, but the wait for a connection of a pool */
 };
 
 /* Why a span crosses the ring. */

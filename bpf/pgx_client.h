@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Calls of github.com/jackc/pgx/v5: statements without rows (Exec), statements with rows (Query) and batches. A query
- * keeps its own start, so that it needs one hit, at its rows' end. What database/sql asks pgx for is database/sql's
- * call, and passed over here: it is told by who called, since its rows may be read long after its own call's end.
+ * Calls of github.com/jackc/pgx/v5: statements without rows (Exec), statements with rows (Query), batches and copies
+ * (CopyFrom). A query keeps its own start, so that it needs one hit, at its rows' end. What database/sql asks pgx for
+ * is database/sql's call, and passed over here: it is told by who called, since its rows may be read long after its own
+ * call's end. It never asks for a copy.
  */
 #ifndef TRIGON_PGX_CLIENT_H
 #define TRIGON_PGX_CLIENT_H
@@ -94,6 +95,64 @@ static __always_inline void pgx_server(const struct call_layout *of, struct call
 	}
 }
 
+#define PGX_NAME_PARTS 3   /* catalogue, schema, table */
+#define PGX_NAME_PART  127 /* bytes; PostgreSQL itself keeps 63 */
+#define PGX_PARTS_ROOM 128 /* of a record's text, before its last part */
+_Static_assert(PGX_PARTS_ROOM + PGX_NAME_PART < CALL_TEXT_MAX, "a name ends within its text");
+
+/* A table's name, whose parts lie one by one, with dots in between. What there is no room for is absent, not cut: it
+ * would name another table. */
+__noinline int pgx_table_name(struct call_event *event, const struct call *c)
+{
+	__u32 at = 0;
+
+	if (!event || !c)
+		return 0;
+	event->text_len = 0;
+	if (!c->aux || c->aux > PGX_NAME_PARTS)
+		return -1;
+	for (__u32 i = 0; i < PGX_NAME_PARTS && i < c->aux; i++) {
+		struct go_string part;
+
+		if (at > PGX_PARTS_ROOM || read_user(&part, sizeof(part), c->object + i * sizeof(part)) ||
+		    part.len > PGX_NAME_PART)
+			return -1;
+		if (i)
+			event->text[at++] = '.';
+		if (read_text(event->text + at, PGX_NAME_PART, part.ptr, part.len) < 0)
+			return -1;
+		at += (__u32)part.len & PGX_NAME_PART;
+	}
+	event->text_len = (__u16)at;
+	return 0;
+}
+
+/* The span of a copy. */
+__noinline int emit_copy(const struct process *p, const struct call *c, const struct call_end *e, __u32 due)
+{
+	struct call_event *event;
+
+	if (!p || !c || !e)
+		return 0;
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	if (!event) {
+		lose(LOSS_SPAN_RING_FULL);
+		return 0;
+	}
+	describe_call(event, c, e, due);
+	if (pgx_table_name(event, c) < 0)
+		lose(LOSS_SPAN_TEXT_UNREADABLE);
+	bpf_ringbuf_submit(event, wake_up());
+	return 0;
+}
+
+/* Of call.state: what is under way on a goroutine. */
+enum pgx_state {
+	PGX_STATEMENT = 0,
+	PGX_COPY = 1,
+	PGX_WAIT = 2,
+};
+
 /* What a call's end has found. */
 struct pgx_end {
 	__u64 conn;
@@ -109,6 +168,7 @@ __noinline int pgx_settle(const struct process *p, const struct call_layout *l, 
 	struct call_end e = {};
 	struct word word = {};
 	struct go_interface error;
+	__u32 due;
 
 	if (!p || !l || !c || !key || !ended)
 		return 0;
@@ -124,13 +184,20 @@ __noinline int pgx_settle(const struct process *p, const struct call_layout *l, 
 	e.long_text = 1;
 	if (ended->operation == STORE_BATCH)
 		set_word(&word, "BATCH", 5);
+	else if (ended->operation == STORE_COPY)
+		set_word(&word, "COPY", 4);
 	else if (statement_word(&word, &e.text) < 0)
 		lose(LOSS_CALL_UNREADABLE);
 	if (e.failed)
 		note_sql_state(l, &e.key, &error);
 	pgx_server(l, &e, ended->conn);
 	word_route(&e.key, &word);
-	settle_call(p, c, key, &e);
+	due = count_call(p, c, &e);
+	if (due && ended->operation == STORE_COPY)
+		emit_copy(p, c, &e, due);
+	else if (due)
+		send_call(p, c, &e, due);
+	forget_call(c, key);
 	return 0;
 }
 
@@ -156,41 +223,32 @@ int pgx_exec_begin(struct go_registers *regs)
 	return 0;
 }
 
-/* In (*Conn).Exec, behind what may answer: an error */
-static __always_inline int pgx_exec_answer(struct go_registers *regs, __u64 type, __u64 data)
+/* In (*Conn).Exec, behind exec: CX:DI error. Or where deallocateInvalidatedCachedStatements failed, before the
+ * statement was made: what the error is may no longer be in registers there. */
+SEC("uprobe")
+int pgx_exec_end(struct go_registers *regs)
 {
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_PGX};
-	struct pgx_end end = {.error = {.type = type, .data = data}};
+	struct pgx_end end = {.error = {.type = GO_ARG3(regs), .data = GO_ARG4(regs)}};
 	const struct process *p;
 	const struct call_layout *l;
 	struct call *c;
 	__u32 slot;
 
 	c = open_call(&key, &p, &l);
-	if (!c) {
+	if (!c || c->state != PGX_STATEMENT) {
 		if (calling(key.tgid, &slot, &l) && !database_sql_calls(l, 0, GO_FRAME(regs)))
 			lose(LOSS_CALL_END_WITHOUT_START);
 		return 0;
+	}
+	if (bpf_get_attach_cookie(regs) & COOKIE_FAILED) {
+		end.error.type = 1;
+		end.error.data = 0;
 	}
 	end.conn = c->client;
 	end.text.ptr = c->object;
 	end.text.len = c->aux;
 	return pgx_settle(p, l, c, &key, &end);
-}
-
-/* Behind exec: CX:DI error */
-SEC("uprobe")
-int pgx_exec_end(struct go_registers *regs)
-{
-	return pgx_exec_answer(regs, GO_ARG3(regs), GO_ARG4(regs));
-}
-
-/* Where deallocateInvalidatedCachedStatements failed, before the statement was made: what the error is may no longer be
- * in registers. */
-SEC("uprobe")
-int pgx_exec_failed(struct go_registers *regs)
-{
-	return pgx_exec_answer(regs, 1, 0);
 }
 
 /* What tells a query's rows from those of a batch, and from rows that no Conn has asked for. */

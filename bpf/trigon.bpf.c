@@ -42,6 +42,8 @@
 #include "sql_client.h"
 #include "redis_client.h"
 #include "pgx_client.h"
+#include "pgx_copy.h"
+#include "pgx_pool.h"
 #include "mongo_client.h"
 #include "messages.h"
 #include "kafka_go_client.h"

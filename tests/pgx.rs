@@ -4,6 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use anyhow::Result;
+use std::collections::BTreeSet;
+use std::fs::File;
+use trigon_gobin::GoBinary;
+use trigon_probe::{Calls, Kernel, Plan, copy_file};
+use trigon_tests::golang::{Build, build};
 use trigon_tests::postgres::run;
 
 #[test]
@@ -30,4 +35,16 @@ fn of_the_newest_go_with_the_newest_release() -> Result<()> {
 #[test]
 fn of_a_stripped_program() -> Result<()> {
     run("go1.27.4", &["-modfile=go.pgx5.13.mod", "-ldflags=-s -w"], None)
+}
+
+/// The linker leaves out the types of what a program does not do.
+#[test]
+fn what_a_program_does_not_do_hides_nothing() -> Result<()> {
+    for (toolchain, modules) in [("go1.21.13", "go.pgx5.0.mod"), ("go1.27.4", "go.pgx5.13.mod")] {
+        let with = Build::with(toolchain).flag(format!("-modfile={modules}")).flag("-tags=few");
+        let program = copy_file(&File::open(build("postgres", &with)?)?)?;
+        let plan = Plan::of(&GoBinary::parse(&program)?, &Kernel::detect().policy(false));
+        assert_eq!(plan.calls.seen, BTreeSet::from([Calls::PgxExec, Calls::PgxQuery]));
+    }
+    Ok(())
 }

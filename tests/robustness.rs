@@ -105,6 +105,11 @@ fn what_is_loaded_is_what_executables_need_and_costs_the_verifier_little() -> Re
     let _mongo = probes.attach(&path, &plan, Part::Calls)?;
     let of_mongo = probes.verified_instructions() - with_stores;
     assert!((500..200_000).contains(&of_mongo), "{of_mongo} for MongoDB");
+    let (path, plan) = of("postgres")?;
+    let _postgres = probes.attach(&path, &plan, Part::Calls)?;
+    let of_pgx = probes.verified_instructions() - with_stores - of_mongo;
+    assert!(loaded("pgx_copy_begin") && loaded("pgx_pool_wait"));
+    assert!((500..250_000).contains(&of_pgx), "{of_pgx} for pgx");
     Ok(())
 }
 

@@ -78,9 +78,9 @@ impl CallFacts {
         let fasthttp_client = fasthttp::client(fields).map(|layout| facts.layout.fasthttp_client = layout);
         facts.layout.start_nano = clock::start_nano(binary).unwrap_or_default();
         if pgx::is_linked(fields) {
-            let start_nano = facts.layout.start_nano;
-            let pgx = pgx::layout(binary, fields, start_nano).map(|layout| facts.layout.pgx = layout);
+            let pgx = pgx::layout(binary, fields).map(|layout| facts.layout.pgx = layout);
             facts.note([(Structs::Pgx, pgx)]);
+            facts.note(pgx::missing_by_kind(fields, facts.layout.start_nano));
         }
         let (mongo, missing) = mongo::layout(binary, fields, facts.layout.start_nano);
         facts.layout.mongo = mongo;
@@ -188,6 +188,8 @@ impl CallFacts {
         layout.pgx.wrappers.iter_mut().for_each(|wrapper| shift(&mut wrapper.itab));
         shift(&mut layout.pgx.sql_start);
         shift(&mut layout.pgx.sql_end);
+        shift(&mut layout.pgx.pool_start);
+        shift(&mut layout.pgx.pool_end);
         shift(&mut layout.mongo.error_itab);
         shift(&mut layout.mongo.write_error_itab);
         layout.mongo.commands.iter_mut().for_each(|command| shift(&mut command.code));

@@ -156,6 +156,8 @@ pub const FIELDS: &[FieldRef] = &[
     field(PGX, "batchResults", "err"),
     field(PGX, "pipelineBatchResults", "conn"),
     field(PGX, "pipelineBatchResults", "err"),
+    field(PGX, "copyFrom", "conn"),
+    field(PGX, "copyFrom", "tableName"),
     field(MONGO_1_DRIVER, "Operation", ""),
     field(MONGO_1_DRIVER, "Operation", "CommandFn"),
     field(MONGO_1_DRIVER, "Operation", "Database"),

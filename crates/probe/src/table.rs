@@ -26,7 +26,7 @@ pub(crate) use kafka_go::KAFKA_GO;
 pub(crate) use mongo::{
     MONGO_1, MONGO_1_DRIVER, MONGO_1_OPERATIONS, MONGO_2, MONGO_2_CLIENT, MONGO_2_DRIVER, MONGO_2_OPERATIONS,
 };
-pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_STDLIB};
+pub(crate) use pgx::{PGX, PGX_CONNECTION, PGX_POOL_ACQUIRE, PGX_STDLIB};
 pub(crate) use redis::GO_REDIS;
 pub(crate) use router::{CHI, ECHO, GIN, GORILLA};
 pub(crate) use runtime::START_WORLD;
@@ -162,6 +162,10 @@ pub enum Calls {
     PgxQuery,
     /// Batches of pgx.
     PgxBatch,
+    /// Copies of pgx.
+    PgxCopy,
+    /// What waits for a connection of its pool.
+    PgxPool,
     /// Commands of the MongoDB driver's first major.
     Mongo1,
     /// Commands of its second.
@@ -199,7 +203,7 @@ pub enum Step {
 
 impl Calls {
     /// All.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Http1,
         Self::Http2,
         Self::GrpcServer,
@@ -212,6 +216,8 @@ impl Calls {
         Self::PgxExec,
         Self::PgxQuery,
         Self::PgxBatch,
+        Self::PgxCopy,
+        Self::PgxPool,
         Self::Mongo1,
         Self::Mongo2,
         Self::KafkaGoWrite,
@@ -244,6 +250,8 @@ impl Calls {
             | Self::PgxExec
             | Self::PgxQuery
             | Self::PgxBatch
+            | Self::PgxCopy
+            | Self::PgxPool
             | Self::Mongo1
             | Self::Mongo2 => CallSignal::DbClient,
             Self::KafkaGoWrite | Self::FranzProduce | Self::SaramaSend => CallSignal::MessagingPublish,
@@ -262,7 +270,7 @@ impl Calls {
             Self::GrpcClient => Operations::RPC_CLIENT,
             Self::Sql => Operations::SQL,
             Self::Redis | Self::RedisPipeline => Operations::REDIS,
-            Self::PgxExec | Self::PgxQuery | Self::PgxBatch => Operations::PGX,
+            Self::PgxExec | Self::PgxQuery | Self::PgxBatch | Self::PgxCopy | Self::PgxPool => Operations::PGX,
             Self::Mongo1 | Self::Mongo2 => Operations::MONGO,
             Self::KafkaGoWrite
             | Self::KafkaGoRead
@@ -358,8 +366,14 @@ pub enum Structs {
     Fiber,
     /// Those of fiber v2.
     FiberV2,
-    /// Connections, rows and batches of pgx.
+    /// Connections of pgx.
     Pgx,
+    /// Its rows.
+    PgxRows,
+    /// Its batches.
+    PgxBatch,
+    /// Its copies.
+    PgxCopy,
     /// What the MongoDB driver's first major tells of a command.
     Mongo1,
     /// What its second does.

@@ -1,3 +1,5 @@
+//go:build !few
+
 // Postgres is an HTTP server whose handlers make statements in PostgreSQL by pgx, each a known number of them. With an address
 // it uses the server there, in which it makes a table; without, a stand-in of its own that speaks the protocol.
 package main
@@ -11,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -24,10 +27,13 @@ const secret = "s3cr3tValue"
 type postgres struct {
 	pool *pgxpool.Pool
 	calm *pgxpool.Pool // on which no statement fails that the server has seen
+	one  *pgxpool.Pool // of one connection
 	db   *sql.DB
 }
 
 func exec(_ any, err error) error { return err }
+
+func copied(_ int64, err error) error { return err }
 
 func first(errs ...error) error {
 	for _, err := range errs {
@@ -174,6 +180,82 @@ func (s *postgres) batches(ctx context.Context) error {
 	return err
 }
 
+// copies: COPY of three rows, one into a schema's table, one with a context of nobody on the request's own goroutine, and one
+// within a transaction; and others that fail: into a table that is not there, of bytes that are no text, of rows that give
+// up, and with a context that is done.
+func (s *postgres) copies(ctx context.Context) error {
+	rows := func(last string) pgx.CopyFromSource {
+		return pgx.CopyFromRows([][]any{{secret}, {"b"}, {last}})
+	}
+	copyTo := func(ctx context.Context, source pgx.CopyFromSource, table ...string) error {
+		return copied(s.pool.CopyFrom(ctx, table, []string{"a"}, source))
+	}
+	err := first(
+		copyTo(ctx, rows("c"), "things"),
+		copyTo(ctx, rows("c"), "public", "things"),
+		copyTo(context.Background(), rows("c"), "things"),
+		pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			return copied(tx.CopyFrom(ctx, pgx.Identifier{"things"}, []string{"a"}, rows("c")))
+		}),
+	)
+	done, cancel := context.WithCancel(ctx)
+	conn, failed := s.calm.Acquire(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer conn.Release()
+	cancel()
+	return first(err,
+		wanted(copyTo(ctx, rows("c"), "nowhere")),
+		wanted(copyTo(ctx, rows("wr\x00ng"), "things")),
+		wanted(copyTo(ctx, pgx.CopyFromSlice(3, func(i int) ([]any, error) {
+			if i == 2 {
+				return nil, fmt.Errorf("no more")
+			}
+			return []any{secret}, nil
+		}), "things")),
+		wanted(copied(conn.Conn().CopyFrom(done, pgx.Identifier{"things"}, []string{"a"}, rows("c")))),
+	)
+}
+
+// waiter is a context that does something once it is waited for: once the pool, which asks for its end first, has asked its
+// semaphore in vain, and that one asks again.
+type waiter struct {
+	context.Context
+	asked int32
+	then  func()
+}
+
+func (w *waiter) Done() <-chan struct{} {
+	if atomic.AddInt32(&w.asked, 1) == 2 {
+		go w.then()
+	}
+	return w.Context.Done()
+}
+
+// waiting: INSERT and SELECT that wait for the only connection of a pool, which nobody waits for before; and an INSERT that
+// gives up waiting.
+func (s *postgres) waiting(ctx context.Context) error {
+	conn, err := s.one.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	err = exec(s.one.Exec(&waiter{Context: ctx, then: conn.Release}, "INSERT INTO things (a) VALUES ($1)", secret))
+	if conn, failed := s.one.Acquire(ctx); failed != nil {
+		err = first(err, failed)
+	} else {
+		err = first(err, rows(s.one.Query(&waiter{Context: ctx, then: conn.Release}, "SELECT a FROM things LIMIT 3")))
+	}
+	conn, failed := s.one.Acquire(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer conn.Release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return first(err, wanted(exec(s.one.Exec(&waiter{Context: ctx, then: cancel}, "INSERT INTO things (a) VALUES ('x')"))))
+}
+
 // canceled: INSERT and SELECT with a context that is done before them.
 func (s *postgres) canceled(ctx context.Context) error {
 	conn, err := s.calm.Acquire(ctx)
@@ -190,7 +272,7 @@ func (s *postgres) canceled(ctx context.Context) error {
 }
 
 // standard: database/sql over pgx, whose own calls are not told: 2 SELECT, INSERT, BEGIN, UPDATE, COMMIT, and a DELETE and a
-// SELECT that fail. And a SELECT that is asked of pgx itself, past database/sql.
+// SELECT that fail. And a SELECT and a COPY that are asked of pgx itself, past database/sql.
 func (s *postgres) standard(ctx context.Context) error {
 	read := func(rows *sql.Rows, err error) error {
 		if err != nil {
@@ -222,7 +304,11 @@ func (s *postgres) standard(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return first(err, conn.Raw(func(driver any) error {
-		return rows(driver.(*stdlib.Conn).Conn().Query(ctx, "SELECT a FROM things LIMIT 3"))
+		conn := driver.(*stdlib.Conn).Conn()
+		return first(
+			rows(conn.Query(ctx, "SELECT a FROM things LIMIT 3")),
+			copied(conn.CopyFrom(ctx, pgx.Identifier{"things"}, []string{"a"}, pgx.CopyFromRows([][]any{{secret}}))),
+		)
 	}))
 }
 
@@ -259,14 +345,18 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	one, err := pgxpool.New(ctx, url+"?pool_max_conns=1")
+	if err != nil {
+		panic(err)
+	}
 	db, err := sql.Open("pgx", url)
 	if err != nil {
 		panic(err)
 	}
-	s := &postgres{pool: pool, calm: calm, db: db}
+	s := &postgres{pool: pool, calm: calm, one: one, db: db}
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/queries": s.queries, "/failing": s.failing, "/transaction": s.transaction,
-		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches,
+		"/nested": s.nested, "/background": s.background, "/spawned": s.spawned, "/batches": s.batches, "/copies": s.copies, "/waiting": s.waiting,
 		"/canceled": s.canceled, "/standard": s.standard, "/selects": s.selects,
 	} {
 		run := run

@@ -1,3 +1,5 @@
+//go:build !few
+
 package main
 
 import (
@@ -8,7 +10,8 @@ import (
 )
 
 // standIn listens where pgx finds a server that speaks PostgreSQL's protocol, and returns its address. It is no database: each
-// query has rows by its text alone. A text with "SELEKT" fails to be parsed, one with "/ 0" fails when it is made.
+// query has rows by its text alone. A text with "SELEKT" fails to be parsed, one of "nowhere" as well, one with "/ 0" fails when it
+// is made; and so does a copy of a text with a zero byte, or one that the client gives up.
 func standIn() string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,6 +36,7 @@ type session struct {
 	portal   string
 	failed   bool // until the next Sync everything is passed over
 	status   byte
+	copying  bool
 }
 
 func serve(conn net.Conn) {
@@ -104,6 +108,21 @@ func (s *session) run(text string) bool {
 	return true
 }
 
+// endCopy ends one that is under way; what still comes of one that has failed is passed over.
+func (s *session) endCopy(code string) {
+	if !s.copying {
+		return
+	}
+	s.copying = false
+	if code != "" {
+		s.fail(code)
+		s.failed = false
+	} else {
+		s.send(&pgproto3.CommandComplete{CommandTag: []byte("COPY 3")})
+	}
+	s.send(s.ready())
+}
+
 // answer says whether the connection stays.
 func (s *session) answer(message pgproto3.FrontendMessage) bool {
 	if _, ok := message.(*pgproto3.Sync); !ok && s.failed {
@@ -121,6 +140,11 @@ func (s *session) answer(message pgproto3.FrontendMessage) bool {
 				s.fail("42601")
 				break
 			}
+			if strings.HasPrefix(text, "copy ") {
+				s.copying = true
+				s.send(&pgproto3.CopyInResponse{OverallFormat: 1, ColumnFormatCodes: []uint16{1}})
+				return true
+			}
 			if rowsOf(text) {
 				s.send(columns)
 			}
@@ -133,6 +157,10 @@ func (s *session) answer(message pgproto3.FrontendMessage) bool {
 	case *pgproto3.Parse:
 		if strings.Contains(message.Query, "SELEKT") {
 			s.fail("42601")
+			return true
+		}
+		if strings.Contains(message.Query, "nowhere") {
+			s.fail("42P01")
 			return true
 		}
 		s.prepared[message.Name] = message.Query
@@ -157,6 +185,14 @@ func (s *session) answer(message pgproto3.FrontendMessage) bool {
 		s.send(&pgproto3.BindComplete{})
 	case *pgproto3.Execute:
 		s.run(s.portal)
+	case *pgproto3.CopyData:
+		if strings.Contains(string(message.Data), "wr\x00ng") {
+			s.endCopy("22021")
+		}
+	case *pgproto3.CopyFail:
+		s.endCopy("57014")
+	case *pgproto3.CopyDone:
+		s.endCopy("")
 	case *pgproto3.Close:
 		s.send(&pgproto3.CloseComplete{})
 	case *pgproto3.Sync:

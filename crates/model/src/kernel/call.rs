@@ -94,6 +94,10 @@ pub enum StoreOperation {
     Multi,
     /// Several statements at once.
     Batch,
+    /// Rows are copied into a table.
+    Copy,
+    /// None: the wait for a connection of a pool.
+    Acquire,
 }
 
 impl StoreOperation {
@@ -106,6 +110,8 @@ impl StoreOperation {
             5 => Self::Pipeline,
             6 => Self::Multi,
             7 => Self::Batch,
+            8 => Self::Copy,
+            9 => Self::Acquire,
             _ => Self::Statement,
         }
     }
@@ -113,7 +119,7 @@ impl StoreOperation {
     /// What it is called, if the text has no say.
     pub fn word(self) -> Option<&'static str> {
         match self {
-            Self::Statement => None,
+            Self::Statement | Self::Acquire => None,
             Self::Prepare => Some("PREPARE"),
             Self::Begin => Some("BEGIN"),
             Self::Commit => Some("COMMIT"),
@@ -121,6 +127,7 @@ impl StoreOperation {
             Self::Pipeline => Some("PIPELINE"),
             Self::Multi => Some("MULTI"),
             Self::Batch => Some("BATCH"),
+            Self::Copy => Some("COPY"),
         }
     }
 }

@@ -20,8 +20,16 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
         set.one("db.operation.name", operation.clone());
     }
     let told = match record.operation {
-        StoreOperation::Begin | StoreOperation::Commit | StoreOperation::Rollback | StoreOperation::Batch => {
-            Statement::default()
+        StoreOperation::Begin
+        | StoreOperation::Commit
+        | StoreOperation::Rollback
+        | StoreOperation::Batch
+        | StoreOperation::Acquire => Statement::default(),
+        // Its text is the table's name, as the program gave it.
+        StoreOperation::Copy => {
+            let collection = database::whole(&record.text);
+            let summary = collection.as_ref().map(|table| format!("COPY {table}"));
+            Statement { collection, summary, ..Statement::default() }
         }
         _ => {
             let quotes = if record.system == system::POSTGRESQL { DoubleQuotes::Names } else { DoubleQuotes::Unknown };
@@ -31,7 +39,7 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     let summary = told.summary.as_deref();
     // A statement that was only prepared was not made.
     let name = match (word, summary) {
-        (Some(word), Some(summary)) => Some(format!("{word} {summary}")),
+        (Some(word), Some(summary)) if record.operation == StoreOperation::Prepare => Some(format!("{word} {summary}")),
         _ => None,
     };
     let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), namespace.as_deref(), system);
@@ -54,9 +62,14 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     if let Some(wait) = record.wait_ns {
         set.one("trigon.db.client.connection.wait_time", wait as f64 / 1e9);
     }
+    // The server has no part in it.
+    let (name, kind) = match record.operation {
+        StoreOperation::Acquire => ("pool.acquire".to_owned(), SpanKind::Internal),
+        _ => (name, SpanKind::Client),
+    };
     Shape {
         name,
-        kind: SpanKind::Client,
+        kind,
         error: database::error(&mut set, record.outcome == Outcome::Error, record.code),
         attributes: set,
         description: Cow::Borrowed(""),

@@ -9,6 +9,8 @@ use trigon_gobin::{Function, GoBinary};
 const COOKIE_STACK_CHECK: u64 = 1;
 /// `COOKIE_NO_FRAME` of `bpf/hit.h`.
 const COOKIE_NO_FRAME: u64 = 2;
+/// `COOKIE_FAILED` of `bpf/hit.h`.
+const COOKIE_FAILED: u64 = 4;
 
 /// Why a row has no place.
 pub(super) struct NoPlace {
@@ -195,12 +197,14 @@ impl<'b, 'd> Finder<'b, 'd> {
                 self.after_call_with_variable(probe, (function, callee), passed_to, *argument)
             }
             Target::AtReturn { function, result } => self.at_return(probe, function, *result),
-            Target::AfterCallFailed { function, callee, error } => {
+            Target::AfterCallFailed { function, callee, error, needs } => {
                 let (outer, callee_at) = self.caller(function, callee)?;
-                let want =
-                    Want::OnError { callee: callee_at, which: Which::All, error: *error, needs: Registers::default() };
+                let needs = Registers::of(needs);
+                let want = Want::OnError { callee: callee_at, which: Which::All, error: *error, needs };
                 let sites = self.find(outer, &want).map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
-                self.planned(probe, outer, sites)
+                let mut planned = self.planned(probe, outer, sites)?;
+                planned.iter_mut().for_each(|site| site.cookie |= COOKIE_FAILED);
+                Ok(planned)
             }
             Target::AfterCallIfInlined { inlined, function, callee, needs } => {
                 let (outer, callee_at) = self.inlined_into(inlined, function, callee)?;

@@ -32,6 +32,7 @@ pub(super) const PROBES: &[Probe] = &[
             function: TRANSPORT_ROUND_TRIP,
             callee: "net/http.(*Transport).getConn",
             error: Register::Bx,
+            needs: &[],
         },
         hits: "1 a call that got no connection",
         versions: "Go 1.21 to 1.27",

@@ -154,6 +154,8 @@ pub enum Target {
         callee: &'static str,
         /// The result with the error's first word.
         error: Register,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
     },
     /// Where `inlined` was inlined into `function`: behind the call of `callee`, with results in these registers.
     AfterCallIfInlined {

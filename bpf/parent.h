@@ -44,14 +44,17 @@ struct value_context {
 	struct go_interface value;
 };
 
-/* Goes on to the parent. Returns -1 if that cannot be read; 1 if what is left holds a value that only contexts of
- * requests hold. */
-static __always_inline int context_step(const struct call_layout *l, const struct context_type *type,
-					struct go_interface *at)
+/* Goes on to the parent of a context of this type. Returns -1 if that cannot be read; 1 if what is left holds a value
+ * that only contexts of requests hold. */
+__noinline int context_step(const struct call_layout *l, __u32 which, struct go_interface *at)
 {
+	const struct context_type *type;
 	struct value_context holds;
 	int is_request = 0;
 
+	if (!l || !at || which >= CONTEXT_TYPES)
+		return -1;
+	type = &l->contexts[which];
 	if (!type->has_value)
 		return read_user(at, sizeof(*at), at->data + type->parent) ? -1 : 0;
 	if (read_user(&holds, sizeof(holds), at->data + type->parent))
@@ -106,7 +109,7 @@ __noinline __u64 context_goroutine(const struct call_layout *l, __u32 tgid, cons
 		}
 		if (type->parent == OFFSET_ABSENT)
 			return none;
-		passed = context_step(l, type, &at);
+		passed = context_step(l, i, &at);
 		if (passed < 0) {
 			lose(LOSS_CONTEXT_UNREADABLE);
 			return none;

@@ -94,11 +94,20 @@ struct Group {
     drops: bool,
     /// The table of an insert has just been named.
     inserted: bool,
+    /// It has said what it reads: only then can something be joined. `STRAIGHT_JOIN` behind `SELECT` joins nothing.
+    reads: bool,
 }
 
 impl Group {
     fn new(start: Start) -> Self {
-        Self { verb: Verb::Start(start), next: Await::Nothing, list: Await::Nothing, drops: false, inserted: false }
+        Self {
+            verb: Verb::Start(start),
+            next: Await::Nothing,
+            list: Await::Nothing,
+            drops: false,
+            inserted: false,
+            reads: false,
+        }
     }
 }
 
@@ -345,7 +354,7 @@ impl Walk<'_> {
             // `IS DISTINCT FROM` compares.
             Some(Keyword::From) if reads && self.keyword(self.before(at)) != Some(Keyword::Distinct) => self.sources(),
             Some(Keyword::Using) if matches!(verb, Verb::Delete | Verb::Merge) => self.sources(),
-            Some(Keyword::Join) if reads || verb == Verb::Tables => self.sources(),
+            Some(Keyword::Join) if reads && self.group().reads || verb == Verb::Tables => self.sources(),
             Some(Keyword::Into) if verb == Verb::Select => self.expect(Await::Named(Target::Table)),
             Some(Keyword::Ends) => self.change(|group| group.list = Await::Nothing),
             _ => {}
@@ -354,7 +363,7 @@ impl Walk<'_> {
 
     fn sources(&mut self) {
         self.change(|group| {
-            (group.next, group.list) = (Await::Source, Await::Source);
+            (group.next, group.list, group.reads) = (Await::Source, Await::Source, true);
         });
     }
 
@@ -387,6 +396,7 @@ impl Walk<'_> {
         self.change(|group| {
             group.verb = verb;
             group.next = next;
+            group.reads = matches!(verb, Verb::Update | Verb::Delete);
             group.list =
                 if matches!(verb, Verb::Update | Verb::Delete | Verb::Tables) { Await::Source } else { Await::Nothing };
             group.drops = drops;

@@ -8,6 +8,8 @@
 //!   Else, and where comments are read differently (nested, `#`, `--` without a blank behind it), and a quote may be at stake,
 //!   the rest of the statement counts as one literal.
 //! - A table in single quotes, which SQLite takes, is a literal; `TRUE` and `FALSE` are, `NULL` is none.
+//! - What stands without quotes where a password, a key or a setting is told (`IDENTIFIED BY x`, `PASSWORD x`, `PRAGMA key = x`,
+//!   `SET a = x`) is one literal with all that follows it in its statement.
 //! - What is longer than any identifier, or not UTF-8, is no identifier.
 //! - A statement that ends within quotes and was not cut, or has a word hang on a literal (`'O'Brien'`), is taken by no
 //!   database: from its first quote on it is one literal.
@@ -32,6 +34,7 @@ mod known;
 mod lexer;
 mod names;
 mod quoted;
+mod secret;
 mod steps;
 mod summary;
 mod text;
@@ -91,6 +94,7 @@ fn counted(bytes: &[u8], cut: bool, quotes: DoubleQuotes, steps: &Steps) -> Stat
     let cut = cut || bytes.len() > STATEMENT_MAX;
     let bytes = bytes.get(..STATEMENT_MAX).unwrap_or(bytes);
     let mut lexed = read(bytes, cut, steps);
+    secret::hide(bytes, &mut lexed.tokens, steps);
     let summary = grammar::analyse(bytes, cut, quotes, &mut lexed.tokens, steps);
     let text = text::write(bytes, &lexed.tokens, steps);
     let cut = cut || lexed.gave_up;

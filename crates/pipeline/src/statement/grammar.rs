@@ -5,7 +5,7 @@ use super::keyword::Keyword;
 use super::lexer::{Kind, Token};
 use super::steps::Steps;
 use super::summary::{Summary, Target};
-use super::{DoubleQuotes, shown};
+use super::{DoubleQuotes, shown, sql_operation};
 use std::collections::BTreeSet;
 
 /// Deepest parentheses that are looked into.
@@ -409,7 +409,7 @@ impl Walk<'_> {
         at + 1
     }
 
-    /// As written; upper-cased if nothing is known of the word, so that no more names come of it than need be.
+    /// As written; upper-cased if nothing else is known of the word, or that it is none.
     fn operation(&self, at: usize, token: Token, keyword: Option<Keyword>) -> Option<String> {
         let word = self.text(token);
         let kind = |at| self.token(at).map(|token| (token, self.keyword(Some(token))));
@@ -438,7 +438,7 @@ impl Walk<'_> {
             },
             None => {
                 let is_word = word.len() <= UNKNOWN_MAX && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-                (is_word && !self.is_cut(token)).then(|| word.to_ascii_uppercase())
+                (is_word && !self.is_cut(token)).then(|| sql_operation(&word).to_owned())
             }
             Some(_) => Some(word),
         }

@@ -20,8 +20,8 @@
 //! lists, as of several rows of `VALUES`, are left. A statement with placeholders goes the same way; the convention would
 //! leave it unsanitised, but that it has no literal beside them nobody knows.
 //!
-//! Operations and targets are as written, in no other case, as the convention asks; only a word that is not known as an
-//! operation is upper-cased. For SQL, the convention would not have `db.operation.name` and `db.collection.name` taken from
+//! Operations and targets are as written, in no other case, as the convention asks; only those whose form is not known here
+//! are upper-cased, and what is no operation of a database is `_OTHER`. For SQL, the convention would not have `db.operation.name` and `db.collection.name` taken from
 //! the text, as it may have several: so the first is that of the outermost statement, and the second is absent if there are
 //! several or if the statement was cut.
 //!
@@ -33,6 +33,7 @@ mod keyword;
 mod known;
 mod lexer;
 mod names;
+mod operations;
 mod quoted;
 mod secret;
 mod steps;
@@ -44,9 +45,11 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use names::{database_span_name, redis_operation};
+pub use names::database_span_name;
+pub use operations::redis_operation;
 
 pub(crate) use known::Statements;
+pub(crate) use operations::{OTHER, mongodb_operation, sql_operation};
 
 use lexer::{Backslash, Lexed, lex};
 use std::borrow::Cow;

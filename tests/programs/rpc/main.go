@@ -87,7 +87,10 @@ func serve(listener net.Listener) {
 	log.Fatal(server.Serve(listener))
 }
 
-// edge calls the echo: /say/WORD unary, /chat/N streaming with so many messages, /traced/PARENT with a traceparent.
+// thoughtUp are methods that the echo does not have.
+var thoughtUp atomic.Int64
+
+// edge calls the echo: /say/WORD unary, /unknown a method that it has not, each time another, /chat/N streaming with so many messages, /traced/PARENT with a traceparent.
 type edge struct{ connection *grpc.ClientConn }
 
 func (e edge) say(ctx context.Context, word string) error {
@@ -132,6 +135,9 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Millisecond)
 		defer cancel()
 		err = e.say(ctx, "slow")
+	case "unknown":
+		method := fmt.Sprintf("/thought.Up%d/Method", thoughtUp.Add(1))
+		err = e.connection.Invoke(r.Context(), method, wrapperspb.String("word"), new(wrapperspb.StringValue))
 	case "traced":
 		err = e.say(metadata.AppendToOutgoingContext(r.Context(), "traceparent", word), "word")
 	}

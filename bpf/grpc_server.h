@@ -94,11 +94,13 @@ int grpc_server_begin(struct go_registers *regs)
 	return 0;
 }
 
+#define GRPC_UNIMPLEMENTED 12
+
 /* What the convention calls an error of the server: Unknown, DeadlineExceeded, Unimplemented, Internal, Unavailable,
  * DataLoss (semantic conventions, gRPC). */
 static __always_inline int grpc_server_failed(__u32 code)
 {
-	return code == 2 || code == 4 || code == 12 || code == 13 || code == 14 || code == 15;
+	return code == 2 || code == 4 || code == GRPC_UNIMPLEMENTED || code == 13 || code == 14 || code == 15;
 }
 
 __noinline int grpc_settle(const struct process *p, const struct call_layout *l, struct request *r, __u32 code)
@@ -120,7 +122,10 @@ __noinline int grpc_settle(const struct process *p, const struct call_layout *l,
 	e.text.ptr = r->uri;
 	e.text.len = r->uri_len;
 	if (wants_metrics(p, OWN_RPC_SERVER)) {
-		find_route(p, &e.key, e.text);
+		/* Who calls can think up methods without end, and each would be an entry of the one table that all
+		 * share. */
+		if (code != GRPC_UNIMPLEMENTED)
+			find_route(p, &e.key, e.text);
 		red_count(&e.key, duration);
 	}
 	if (!wants_spans(p, OWN_RPC_SERVER))

@@ -163,6 +163,30 @@ fn calls_that_fail_are_told_with_their_code() -> Result<()> {
 }
 
 #[test]
+fn methods_that_callers_think_up_fill_no_table() -> Result<()> {
+    for of in builds() {
+        let two = Two::start(&of)?;
+        two.load(r#"[{"weight":1,"path":"/unknown","expect":[200]}]"#, 1500, 8)?;
+        two.load(r#"[{"weight":1,"path":"/say/word","expect":[200]}]"#, 20, 4)?;
+        let page = two.agent.scrape()?;
+        let mut served = counted(&page, "rpc_server_call_duration_seconds_count");
+        assert_eq!(served.remove("_OTHER Unimplemented"), Some(1500), "{of:?}: {served:?}");
+        assert_eq!(served.remove("echo.Echo/Say OK"), Some(20), "{of:?}: {served:?}");
+        assert!(served.is_empty(), "{of:?}: {served:?}");
+        let spans = until(PATIENCE, "the spans of what is served", || {
+            let spans = two.receiver.spans();
+            let other = |span: &Span| attribute(span, "rpc.method").as_deref() == Some("_OTHER");
+            let spans: Vec<_> = spans.into_iter().map(|(_, span)| span).filter(other).collect();
+            Ok((spans.len() >= 1500, spans))
+        })?;
+        let thought_up = |span: &Span| attribute(span, "rpc.method_original").unwrap().starts_with("thought.Up");
+        assert!(spans.iter().all(|span| span.name == "grpc" && thought_up(span)), "{of:?}");
+        two.agent.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_parent_in_the_metadata_wins() -> Result<()> {
     for of in builds() {
         let two = Two::start(&of)?;

@@ -8,7 +8,7 @@ mod redis;
 mod rpc;
 mod sql;
 
-pub(crate) use database::system as database_system;
+pub(crate) use database::{operation as database_operation, system as database_system};
 pub(crate) use rpc::authority;
 
 use crate::attributes::Setter;

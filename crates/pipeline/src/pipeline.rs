@@ -65,6 +65,10 @@ const INVALID_ID: LossPoint = loss("spans", "invalid_id");
 const BAD_SDK_SPAN: LossPoint = loss("spans", "sdk_malformed");
 /// Requests that were counted for a process that is not there (any more).
 const UNKNOWN_REQUESTS: LossPoint = loss("requests", "unknown_process");
+/// Requests of processes that ended and were forgotten before their time, for want of room: no longer shown.
+const FORGOTTEN_REQUESTS: LossPoint = loss("requests", "process_forgotten");
+/// Calls of such processes.
+const FORGOTTEN_CALLS: LossPoint = loss("calls", "process_forgotten");
 /// Requests that are counted without their attributes.
 const OVERFLOW: LossPoint = loss("attributes", "max_series_per_process");
 /// Entries that were replaced unsaid: what the old one counted after its last reading is missing.
@@ -126,6 +130,7 @@ pub struct Pipeline {
     samples: Samples,
     /// Requests already counted as lost, by kernel entries whose process is not known.
     strangers: HashMap<RedKey, u64>,
+    forgotten_requests: u64,
     own: Arc<Resource>,
     since_unix_nano: u64,
 }
@@ -139,6 +144,8 @@ impl Pipeline {
             INVALID_ID,
             BAD_SDK_SPAN,
             UNKNOWN_REQUESTS,
+            FORGOTTEN_REQUESTS,
+            FORGOTTEN_CALLS,
             OVERFLOW,
             REPLACED,
             BAD_TRACE_STATE,
@@ -163,6 +170,7 @@ impl Pipeline {
             table: Table::default(),
             samples: Samples::new(config.max_samples),
             strangers: HashMap::new(),
+            forgotten_requests: 0,
             own,
             since_unix_nano: now_unix_nano,
         }
@@ -174,12 +182,17 @@ impl Pipeline {
     }
 
     /// A process is observed from now on. Where there is no room, the one that ended first is forgotten before its
-    /// time; if none has ended, the new one is refused and counted: `false`.
+    /// time, and what it had counted as lost; if none has ended, the new one is refused and counted: `false`.
     pub fn insert_process(&mut self, id: ProcessId, info: ProcessInfo, switches: Switches) -> bool {
         if self.processes.is_full()
             && self.processes.get(id).is_none()
             && let Some(oldest) = self.processes.oldest_ended()
         {
+            if self.processes.switches(oldest).emit_metrics {
+                let (requests, calls) = self.metrics.counted(oldest);
+                self.losses.add(FORGOTTEN_REQUESTS, requests);
+                self.losses.add(FORGOTTEN_CALLS, calls);
+            }
             self.forget(oldest);
         }
         let inserted = self.processes.insert_with(id, info, switches);
@@ -218,6 +231,7 @@ impl Pipeline {
     }
 
     fn forget(&mut self, id: ProcessId) {
+        self.forgotten_requests = self.forgotten_requests.saturating_add(self.metrics.counted(id).0);
         self.metrics.forget(id);
         self.graph.forget(id);
         self.gc.forget(id);
@@ -450,6 +464,11 @@ impl Pipeline {
     /// The same since the beginning.
     pub fn total_rows(&self) -> Vec<Row> {
         self.table.totals(&self.metrics, &self.processes)
+    }
+
+    /// Requests of processes that are forgotten: what was counted beside [`Self::total_rows`].
+    pub fn forgotten_requests(&self) -> u64 {
+        self.forgotten_requests
     }
 
     /// The last spans.

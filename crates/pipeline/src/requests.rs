@@ -164,6 +164,18 @@ impl RequestMetrics {
         self.per_process.remove(&process);
     }
 
+    /// What a process is shown to have: requests that it served, and calls that it made.
+    pub(crate) fn counted(&self, process: ProcessId) -> (u64, u64) {
+        let (mut requests, mut calls) = (0_u64, 0_u64);
+        for ((of, series), id) in &self.ids {
+            let Some(totals) = self.totals.get(id).filter(|_| *of == process) else { continue };
+            let is_served = matches!(series.signal(), CallSignal::HttpServer | CallSignal::RpcServer);
+            let sum = if is_served { &mut requests } else { &mut calls };
+            *sum = sum.saturating_add(totals.count());
+        }
+        (requests, calls)
+    }
+
     /// Requests whose series found no room here: they are in the overflow, without their attributes. Those that found
     /// none in the kernel are counted there.
     pub fn overflowed(&self) -> u64 {

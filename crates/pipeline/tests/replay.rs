@@ -347,6 +347,27 @@ fn a_process_ends_is_shown_a_while_and_gives_way_when_there_is_no_room() {
 }
 
 #[test]
+fn what_is_forgotten_before_its_time_is_a_loss_and_stays_in_the_sum() {
+    let config = PipelineConfig { max_processes: 2, afterlife_ns: 100, ..PipelineConfig::default() };
+    let mut pipeline = pipeline(config);
+    let info = || ProcessInfo { resource: resource("new"), since_unix_nano: NOW };
+    let sum = |pipeline: &Pipeline| {
+        pipeline.forgotten_requests() + pipeline.total_rows().iter().map(|row| row.total).sum::<u64>()
+    };
+    read(&mut pipeline, &[(Request::default(), &[MS, MS, MS])]);
+    pipeline.process_ended(ProcessId(1), NOW);
+    assert!(pipeline.insert_process(ProcessId(7), info(), Switches::default()));
+    let lost = dropped(&pipeline.snapshot(NOW));
+    assert_eq!((lost, sum(&pipeline)), ([("requests/pipeline/process_forgotten".to_owned(), 3)].into(), 3));
+    // What was shown as long as it was to be is no loss.
+    read(&mut pipeline, &[(Request { process: 7, ..Request::default() }, &[MS])]);
+    pipeline.process_ended(ProcessId(7), NOW);
+    assert!(pipeline.expire(NOW + 100).contains(&ProcessId(7)));
+    let lost = dropped(&pipeline.snapshot(NOW));
+    assert_eq!((lost, sum(&pipeline)), ([("requests/pipeline/process_forgotten".to_owned(), 3)].into(), 4));
+}
+
+#[test]
 fn what_is_switched_off_is_silent_and_no_loss() {
     let mut pipeline = pipeline(PipelineConfig::default());
     let info = ProcessInfo { resource: resource("sdk"), since_unix_nano: NOW };

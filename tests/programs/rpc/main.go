@@ -114,8 +114,11 @@ func serve(listener net.Listener) {
 	log.Fatal(server.Serve(listener))
 }
 
-// edge calls the echo: /say/WORD unary, /chat/N streaming with so many messages, /traced/PARENT with a traceparent; /exit
-// where the handler's goroutine ends without an answer.
+// thoughtUp are methods that the echo does not have.
+var thoughtUp atomic.Int64
+
+// edge calls the echo: /say/WORD unary, /unknown a method that it has not, each time another, /chat/N streaming with so many
+// messages, /traced/PARENT with a traceparent; /exit where the handler's goroutine ends without an answer.
 type edge struct{ connection *grpc.ClientConn }
 
 func (e edge) say(ctx context.Context, word string) error {
@@ -164,6 +167,9 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
 		defer cancel()
 		err = e.say(ctx, "exit")
+	case "unknown":
+		method := fmt.Sprintf("/thought.Up%d/Method", thoughtUp.Add(1))
+		err = e.connection.Invoke(r.Context(), method, wrapperspb.String("word"), new(wrapperspb.StringValue))
 	case "traced":
 		err = e.say(metadata.AppendToOutgoingContext(r.Context(), "traceparent", word), "word")
 	}

@@ -3,6 +3,7 @@
 use crate::attributes::Setter;
 use crate::endpoint;
 use crate::requests::CallSeries;
+use crate::statement::{OTHER, mongodb_operation, redis_operation, sql_operation};
 use std::borrow::Cow;
 use trigon_model::Attributes;
 use trigon_model::kernel::{CallRecord, ErrorCode, Text, system};
@@ -18,6 +19,15 @@ pub(crate) fn system(number: u8) -> &'static str {
         system::MONGODB => "mongodb",
         // Some database with SQL: which one only its driver knows.
         _ => "other_sql",
+    }
+}
+
+/// `db.operation.name` by the word that the kernel side counts by.
+pub(crate) fn operation(system: u8, word: &str) -> &'static str {
+    match system {
+        system::REDIS => redis_operation(word.as_bytes()).unwrap_or(OTHER),
+        system::MONGODB => mongodb_operation(word),
+        _ => sql_operation(word),
     }
 }
 

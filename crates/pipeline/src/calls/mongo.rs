@@ -3,7 +3,7 @@
 use super::{Shape, database};
 use crate::attributes::Setter;
 use crate::endpoint;
-use crate::statement::database_span_name;
+use crate::statement::{database_span_name, mongodb_operation};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
 use trigon_model::kernel::{CallRecord, Outcome};
@@ -16,9 +16,9 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     let mut set = Setter::with_capacity(10);
     let system = database::system(record.system);
     set.one("db.system.name", system);
-    let operation = record.command.as_deref();
+    let operation = record.command.as_deref().map(mongodb_operation);
     if let Some(operation) = operation {
-        set.one("db.operation.name", operation.to_owned());
+        set.one("db.operation.name", operation);
     }
     let collection = database::whole(&record.text);
     let namespace = database::whole(&record.namespace);

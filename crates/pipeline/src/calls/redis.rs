@@ -15,9 +15,9 @@ const PORT: u16 = 6379;
 pub(super) fn span(record: &CallRecord) -> Shape {
     let mut set = Setter::with_capacity(10);
     set.one("db.system.name", database::system(record.system));
-    let name = record.operation.word().map(str::to_owned).or_else(|| redis_operation(&record.text.bytes));
-    if let Some(name) = &name {
-        set.one("db.operation.name", name.clone());
+    let name = record.operation.word().or_else(|| redis_operation(&record.text.bytes));
+    if let Some(name) = name {
+        set.one("db.operation.name", name);
     }
     // One command is no batch (semantic conventions, db.operation.batch.size).
     if let Some(size) = record.batch.filter(|size| *size > 1) {
@@ -31,7 +31,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
         set.one("server.port", i64::from(port.unwrap_or(PORT)));
     }
     Shape {
-        name: database_span_name(None, name.as_deref(), None, database::system(record.system)),
+        name: database_span_name(None, name, None, database::system(record.system)),
         kind: SpanKind::Client,
         attributes: set,
         error: (record.outcome == Outcome::Error).then_some(Cow::Borrowed("_OTHER")),

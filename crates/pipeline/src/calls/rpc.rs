@@ -4,6 +4,7 @@ use super::Shape;
 use crate::attributes::Setter;
 use crate::endpoint;
 use crate::requests::CallSeries;
+use crate::statement::OTHER;
 use std::borrow::Cow;
 use trigon_model::kernel::{CallRecord, CallSignal, Outcome};
 use trigon_model::{Attributes, SpanKind};
@@ -29,14 +30,26 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// A method that a server answers so is none of its own, as far as one can tell.
+const UNIMPLEMENTED: u16 = 12;
+
+/// Whether the method is one that a caller thought up: without bound, and so no label (semantic conventions, rpc.method).
+fn is_other(signal: CallSignal, status: u16) -> bool {
+    signal == CallSignal::RpcServer && status == UNIMPLEMENTED
+}
+
 /// The span of an RPC.
 pub(super) fn span(record: &CallRecord) -> Shape {
     let mut set = Setter::with_capacity(8);
     set.one("rpc.system.name", "grpc");
+    let other = is_other(record.signal, record.status);
+    if other {
+        set.one("rpc.method", OTHER);
+    }
     let method = record.text.to_text();
     let method = method.as_deref().map(full_method);
     if let Some(method) = method {
-        set.one("rpc.method", method.to_owned());
+        set.one(if other { "rpc.method_original" } else { "rpc.method" }, method.to_owned());
         if record.text.is_cut() {
             set.one("trigon.rpc.method.cut", true);
         }
@@ -54,7 +67,7 @@ pub(super) fn span(record: &CallRecord) -> Shape {
     }
     let kind = if record.signal == CallSignal::RpcServer { SpanKind::Server } else { SpanKind::Client };
     Shape {
-        name: method.unwrap_or("grpc").to_owned(),
+        name: method.filter(|_| !other).unwrap_or("grpc").to_owned(),
         kind,
         attributes: set,
         error: (record.outcome == Outcome::Error).then_some(code),
@@ -66,7 +79,9 @@ pub(super) fn span(record: &CallRecord) -> Shape {
 pub(super) fn attributes(series: &CallSeries) -> Attributes {
     let mut set = Setter::with_capacity(4);
     set.one("rpc.system.name", "grpc");
-    if let Some(method) = &series.text {
+    if is_other(series.signal, series.status.unwrap_or_default()) {
+        set.one("rpc.method", OTHER);
+    } else if let Some(method) = &series.text {
         set.one("rpc.method", full_method(method).to_owned());
     }
     let code = code(series.status.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use super::{Shape, database};
 use crate::attributes::Setter;
-use crate::statement::{DoubleQuotes, Statement, Statements, database_span_name};
+use crate::statement::{DoubleQuotes, Statement, Statements, database_span_name, sql_operation};
 use std::borrow::Cow;
 use trigon_model::SpanKind;
 use trigon_model::kernel::{CallRecord, Outcome, StoreOperation, system};
@@ -15,9 +15,9 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     let namespace = database::server(&mut set, record);
     let word = record.operation.word();
     // As the metric has it, whose kernel side knows no more than the first word.
-    let operation = word.map(Cow::Borrowed).or_else(|| first_word(&record.text.bytes).map(Cow::Owned));
-    if let Some(operation) = &operation {
-        set.one("db.operation.name", operation.clone());
+    let operation = word.or_else(|| first_word(&record.text.bytes).map(sql_operation));
+    if let Some(operation) = operation {
+        set.one("db.operation.name", operation);
     }
     let told = match record.operation {
         StoreOperation::Begin
@@ -42,7 +42,7 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
         (Some(word), Some(summary)) if record.operation == StoreOperation::Prepare => Some(format!("{word} {summary}")),
         _ => None,
     };
-    let name = database_span_name(name.as_deref().or(summary), operation.as_deref(), namespace.as_deref(), system);
+    let name = database_span_name(name.as_deref().or(summary), operation, namespace.as_deref(), system);
     // One statement is no batch (semantic conventions, db.operation.batch.size).
     if let Some(size) = record.batch.filter(|size| *size > 1) {
         set.one("db.operation.batch.size", i64::from(size));
@@ -76,9 +76,9 @@ pub(super) fn span(record: &CallRecord, statements: &mut Statements) -> Shape {
     }
 }
 
-/// The first word behind blanks, parentheses and comments, in capitals, if it is one: as `statement_word` of `bpf/word.h`
+/// The first word behind blanks, parentheses and comments, if it is one: as `statement_word` of `bpf/word.h`
 /// finds it.
-fn first_word(text: &[u8]) -> Option<String> {
+fn first_word(text: &[u8]) -> Option<&str> {
     const GAP: usize = 64;
     const MAX: usize = 16;
     let mut rest = text;
@@ -96,8 +96,7 @@ fn first_word(text: &[u8]) -> Option<String> {
     if text.len() - rest.len() > GAP || len == 0 || len > MAX || !ends {
         return None;
     }
-    let word = rest.get(..len).and_then(|word| std::str::from_utf8(word).ok())?;
-    Some(word.to_ascii_uppercase())
+    rest.get(..len).and_then(|word| std::str::from_utf8(word).ok())
 }
 
 fn behind<'t>(text: &'t [u8], end: &[u8]) -> Option<&'t [u8]> {
@@ -111,16 +110,18 @@ mod tests {
 
     #[test]
     fn the_first_word_is_letters_or_none() {
-        let word = |text: &str| first_word(text.as_bytes());
+        fn word(text: &str) -> Option<&str> {
+            first_word(text.as_bytes())
+        }
         for (text, expected) in [
-            ("select 1", "SELECT"),
+            ("select 1", "select"),
             ("  \n( SELECT*FROM t)", "SELECT"),
-            ("-- a comment\nInsert into t", "INSERT"),
-            ("/* a */ /*/ b */delete from t", "DELETE"),
+            ("-- a comment\nInsert into t", "Insert"),
+            ("/* a */ /*/ b */delete from t", "delete"),
             ("COMMIT", "COMMIT"),
-            ("begin;", "BEGIN"),
+            ("begin;", "begin"),
         ] {
-            assert_eq!(word(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(word(text), Some(expected), "{text}");
         }
         let far = format!("{}SELECT 1", " ".repeat(65));
         for text in

@@ -56,6 +56,11 @@ impl Series {
         if key.signal != CallSignal::HttpServer {
             let is_messaging = key.signal.is_messaging();
             let text = routes.text(key.process, key.route, source);
+            // Words that are none of a database's operations are one series, whatever a program makes of them.
+            let text = match key.signal {
+                CallSignal::DbClient => text.map(|word| calls::database_operation(key.system, &word).into()),
+                _ => text,
+            };
             return Self::Calls(CallSeries {
                 signal: key.signal,
                 system: key.system,

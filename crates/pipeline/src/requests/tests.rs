@@ -170,6 +170,41 @@ fn keys_with_the_same_attributes_are_one_series() {
 }
 
 #[test]
+fn words_that_are_no_operation_are_one_series_and_all_are_counted() {
+    struct Words;
+    impl RouteSource for Words {
+        fn literal(&mut self, _: ProcessId, _: u64, _: u16) -> Option<Vec<u8>> {
+            None
+        }
+        fn heap(&mut self, route: RouteRef) -> Option<Vec<u8>> {
+            match route {
+                RouteRef::Heap { hash: 0, .. } => Some(b"GET".to_vec()),
+                RouteRef::Heap { hash, .. } => Some(format!("SECRET{}", char::from(b'A' + hash as u8)).into_bytes()),
+                _ => None,
+            }
+        }
+    }
+    let (mut metrics, mut routes) = (RequestMetrics::new(3), Routes::new(2));
+    for round in 1..=3 {
+        for hash in 0..20 {
+            let of = key(RouteRef::Heap { hash, len: 7 });
+            let of = RedKey { signal: CallSignal::DbClient, system: trigon_model::kernel::system::REDIS, ..of };
+            metrics.observe(of, value(round), &mut routes, &mut Words);
+        }
+    }
+    let families = metrics.families(&processes());
+    let Data::Histogram(points) = &families[1].data else { panic!("no histogram") };
+    let named = |point: &HistogramPoint| {
+        let name = point.attributes.iter().find(|(key, _)| key == "db.operation.name");
+        (name.map(|(_, name)| name.to_string()).unwrap(), point.count)
+    };
+    let mut named: Vec<_> = points.iter().map(named).collect();
+    named.sort();
+    assert_eq!(named, [("GET".to_owned(), 3), ("_OTHER".to_owned(), 57)]);
+    assert_eq!(metrics.overflowed(), 0);
+}
+
+#[test]
 fn attributes_are_of_the_convention() {
     let all = RedKey {
         process: ProcessId(1),

@@ -5,7 +5,7 @@ use super::keyword::Keyword;
 use super::lexer::{Kind, Token};
 use super::steps::Steps;
 use super::summary::{Summary, Target};
-use super::{DoubleQuotes, shown};
+use super::{DoubleQuotes, shown, sql_operation};
 use std::collections::BTreeSet;
 
 /// Deepest parentheses that are looked into.
@@ -94,11 +94,20 @@ struct Group {
     drops: bool,
     /// The table of an insert has just been named.
     inserted: bool,
+    /// It has said what it reads: only then can something be joined. `STRAIGHT_JOIN` behind `SELECT` joins nothing.
+    reads: bool,
 }
 
 impl Group {
     fn new(start: Start) -> Self {
-        Self { verb: Verb::Start(start), next: Await::Nothing, list: Await::Nothing, drops: false, inserted: false }
+        Self {
+            verb: Verb::Start(start),
+            next: Await::Nothing,
+            list: Await::Nothing,
+            drops: false,
+            inserted: false,
+            reads: false,
+        }
     }
 }
 
@@ -345,7 +354,7 @@ impl Walk<'_> {
             // `IS DISTINCT FROM` compares.
             Some(Keyword::From) if reads && self.keyword(self.before(at)) != Some(Keyword::Distinct) => self.sources(),
             Some(Keyword::Using) if matches!(verb, Verb::Delete | Verb::Merge) => self.sources(),
-            Some(Keyword::Join) if reads || verb == Verb::Tables => self.sources(),
+            Some(Keyword::Join) if reads && self.group().reads || verb == Verb::Tables => self.sources(),
             Some(Keyword::Into) if verb == Verb::Select => self.expect(Await::Named(Target::Table)),
             Some(Keyword::Ends) => self.change(|group| group.list = Await::Nothing),
             _ => {}
@@ -354,7 +363,7 @@ impl Walk<'_> {
 
     fn sources(&mut self) {
         self.change(|group| {
-            (group.next, group.list) = (Await::Source, Await::Source);
+            (group.next, group.list, group.reads) = (Await::Source, Await::Source, true);
         });
     }
 
@@ -387,6 +396,7 @@ impl Walk<'_> {
         self.change(|group| {
             group.verb = verb;
             group.next = next;
+            group.reads = matches!(verb, Verb::Update | Verb::Delete);
             group.list =
                 if matches!(verb, Verb::Update | Verb::Delete | Verb::Tables) { Await::Source } else { Await::Nothing };
             group.drops = drops;
@@ -399,7 +409,7 @@ impl Walk<'_> {
         at + 1
     }
 
-    /// As written; upper-cased if nothing is known of the word, so that no more names come of it than need be.
+    /// As written; upper-cased if nothing else is known of the word, or that it is none.
     fn operation(&self, at: usize, token: Token, keyword: Option<Keyword>) -> Option<String> {
         let word = self.text(token);
         let kind = |at| self.token(at).map(|token| (token, self.keyword(Some(token))));
@@ -428,7 +438,7 @@ impl Walk<'_> {
             },
             None => {
                 let is_word = word.len() <= UNKNOWN_MAX && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-                (is_word && !self.is_cut(token)).then(|| word.to_ascii_uppercase())
+                (is_word && !self.is_cut(token)).then(|| sql_operation(&word).to_owned())
             }
             Some(_) => Some(word),
         }

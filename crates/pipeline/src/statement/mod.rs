@@ -8,6 +8,8 @@
 //!   Else, and where comments are read differently (nested, `#`, `--` without a blank behind it), and a quote may be at stake,
 //!   the rest of the statement counts as one literal.
 //! - A table in single quotes, which SQLite takes, is a literal; `TRUE` and `FALSE` are, `NULL` is none.
+//! - What stands without quotes where a password, a key or a setting is told (`IDENTIFIED BY x`, `PASSWORD x`, `PRAGMA key = x`,
+//!   `SET a = x`) is one literal with all that follows it in its statement.
 //! - What is longer than any identifier, or not UTF-8, is no identifier.
 //! - A statement that ends within quotes and was not cut, or has a word hang on a literal (`'O'Brien'`), is taken by no
 //!   database: from its first quote on it is one literal.
@@ -18,8 +20,8 @@
 //! lists, as of several rows of `VALUES`, are left. A statement with placeholders goes the same way; the convention would
 //! leave it unsanitised, but that it has no literal beside them nobody knows.
 //!
-//! Operations and targets are as written, in no other case, as the convention asks; only a word that is not known as an
-//! operation is upper-cased. For SQL, the convention would not have `db.operation.name` and `db.collection.name` taken from
+//! Operations and targets are as written, in no other case, as the convention asks; only those whose form is not known here
+//! are upper-cased, and what is no operation of a database is `_OTHER`. For SQL, the convention would not have `db.operation.name` and `db.collection.name` taken from
 //! the text, as it may have several: so the first is that of the outermost statement, and the second is absent if there are
 //! several or if the statement was cut.
 //!
@@ -31,7 +33,9 @@ mod keyword;
 mod known;
 mod lexer;
 mod names;
+mod operations;
 mod quoted;
+mod secret;
 mod steps;
 mod summary;
 mod text;
@@ -41,9 +45,11 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use names::{database_span_name, redis_operation};
+pub use names::database_span_name;
+pub use operations::redis_operation;
 
 pub(crate) use known::Statements;
+pub(crate) use operations::{OTHER, mongodb_operation, sql_operation};
 
 use lexer::{Backslash, Lexed, lex};
 use std::borrow::Cow;
@@ -91,6 +97,7 @@ fn counted(bytes: &[u8], cut: bool, quotes: DoubleQuotes, steps: &Steps) -> Stat
     let cut = cut || bytes.len() > STATEMENT_MAX;
     let bytes = bytes.get(..STATEMENT_MAX).unwrap_or(bytes);
     let mut lexed = read(bytes, cut, steps);
+    secret::hide(bytes, &mut lexed.tokens, steps);
     let summary = grammar::analyse(bytes, cut, quotes, &mut lexed.tokens, steps);
     let text = text::write(bytes, &lexed.tokens, steps);
     let cut = cut || lexed.gave_up;

@@ -1,15 +1,4 @@
-//! Operations of Redis, and the names of spans.
-
-/// Most bytes of a command's name that the kernel copies.
-const COMMAND_MAX: usize = 32;
-
-/// `db.operation.name` of a Redis command: upper-cased, since clients write commands either way and the server does not
-/// care. `None` if it cannot be a command's name.
-pub fn redis_operation(command: &[u8]) -> Option<String> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    let is_name = (1..=COMMAND_MAX).contains(&command.len()) && command.iter().all(allowed);
-    is_name.then(|| command.iter().map(|byte| char::from(byte.to_ascii_uppercase())).collect())
-}
+//! Names of spans.
 
 /// The name of a database call's span: the summary, else operation and target, else one of them, else the system.
 ///

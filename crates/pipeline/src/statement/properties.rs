@@ -154,6 +154,12 @@ const PIECES: &[&[u8]] = &[
     b"ONLY ",
     b"{",
     b"=",
+    b"PASSWORD ",
+    b"IDENTIFIED ",
+    b"BY ",
+    b"PRAGMA ",
+    b"ALTER USER ",
+    b"STRAIGHT_JOIN ",
 ];
 
 fn junk() -> impl Strategy<Value = Vec<u8>> {

@@ -74,6 +74,68 @@ fn what_dialects_read_differently_is_a_literal() {
 }
 
 #[test]
+fn secrets_without_quotes_are_literals() {
+    texts(&[
+        ("ALTER USER bob IDENTIFIED BY SECRET08", "ALTER USER bob IDENTIFIED BY ?"),
+        ("create user bob identified with sha256 by SECRET", "create user bob identified with ?"),
+        ("CREATE USER bob IDENTIFIED WITH p AS SECRET", "CREATE USER bob IDENTIFIED WITH ?"),
+        ("ALTER USER bob IDENTIFIED BY VALUES SECRET", "ALTER USER bob IDENTIFIED BY VALUES ?"),
+        ("ALTER USER bob IDENTIFIED BY SECRET REPLACE OLDSECRET", "ALTER USER bob IDENTIFIED BY ?"),
+        ("ALTER TABLE t MODIFY (a ENCRYPT IDENTIFIED BY SECRET)", "ALTER TABLE t MODIFY (a ENCRYPT IDENTIFIED BY ?"),
+        ("GRANT ALL ON d TO bob IDENTIFIED BY SECRET WITH GRANT OPTION", "GRANT ALL ON d TO bob IDENTIFIED BY ?"),
+        (
+            "CREATE DATABASE LINK l CONNECT TO u IDENTIFIED BY SECRET USING x",
+            "CREATE DATABASE LINK l CONNECT TO u IDENTIFIED BY ?",
+        ),
+        ("ALTER ROLE bob PASSWORD SECRET", "ALTER ROLE bob PASSWORD ?"),
+        ("ALTER LOGIN bob WITH PASSWORD = SECRET, CHECK_POLICY = OFF", "ALTER LOGIN bob WITH PASSWORD = ?"),
+        ("ALTER ROLE bob PASSWORD \"SECRET\"", "ALTER ROLE bob PASSWORD ?"),
+        ("SET PASSWORD = SECRET", "SET PASSWORD = ?"),
+        ("SET PASSWORD FOR bob = SECRET; SELECT a FROM t", "SET PASSWORD ?; SELECT a FROM t"),
+        ("CREATE SECRET s (TYPE s3, KEY_ID SECRETID)", "CREATE SECRET ?"),
+        ("CREATE DATABASE d ENCRYPTION KEY SECRET", "CREATE DATABASE d ENCRYPTION KEY ?"),
+        ("ATTACH DATABASE f AS g KEY SECRET", "ATTACH DATABASE f AS g KEY ?"),
+        ("PRAGMA key = SECRET05", "PRAGMA key = ?"),
+        ("pragma main.rekey=SECRET; SELECT a", "pragma main.rekey=?; SELECT a"),
+        ("PRAGMA hexkey(SECRET)", "PRAGMA hexkey(?)"),
+        ("SET app.token = SECRET, b = SECRET", "SET app.token = ?"),
+        ("SET LOCAL app.token TO SECRET", "SET LOCAL app.token TO ?"),
+        ("ALTER ROLE bob SET app.token TO SECRET", "ALTER ROLE bob SET app.token TO ?"),
+        ("SELECT 1; ALTER USER bob IDENTIFIED BY SECRET", "SELECT ?; ALTER USER bob IDENTIFIED BY ?"),
+    ]);
+    // In statements of data, and of its shape, it is a column.
+    for text in [
+        "SELECT a, password, secret FROM users WHERE password = $1",
+        "INSERT INTO users (name, password) VALUES ($1, $2)",
+        "UPDATE users SET password = $1, secret = $2 WHERE id = $3",
+        "EXPLAIN SELECT identified FROM t",
+        "CREATE TABLE users (name text, password text, secret text)",
+        "CREATE INDEX i ON users (password)",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "PRAGMA foreign_keys",
+    ] {
+        texts(&[(text, text)]);
+    }
+}
+
+#[test]
+fn a_straight_join_behind_select_joins_nothing() {
+    for (statement, text, summary) in [
+        ("SELECT STRAIGHT_JOIN \"SECRETJ4\" FROM t", "SELECT STRAIGHT_JOIN ? FROM t", "SELECT t"),
+        (
+            "SELECT DISTINCT HIGH_PRIORITY STRAIGHT_JOIN \"SECRET\", a FROM t",
+            "SELECT DISTINCT HIGH_PRIORITY STRAIGHT_JOIN ?, a FROM t",
+            "SELECT t",
+        ),
+        ("SELECT a FROM t STRAIGHT_JOIN \"u\" ON b", "SELECT a FROM t STRAIGHT_JOIN \"u\" ON b", "SELECT t \"u\""),
+        ("UPDATE t STRAIGHT_JOIN u SET a = 1", "UPDATE t STRAIGHT_JOIN u SET a = ?", "UPDATE t u"),
+    ] {
+        let told = whole(statement);
+        assert_eq!((told.text.as_str(), told.summary.as_deref()), (text, Some(summary)));
+    }
+}
+
+#[test]
 fn placeholders_stay() {
     let text = "SELECT * FROM t WHERE a = $1 AND b = ? AND c = :name AND d = @p1 AND e = ?12 AND f = :3 AND g = $name AND h = @@v";
     texts(&[(text, text), ("a::int = $1::int", "a::int = $1::int"), ("a ?| b ?& c", "a ?| b ?& c")]);
@@ -126,7 +188,7 @@ fn double_quotes_hold_names_only_where_nothing_else_can_stand() {
             "SELECT a AS \"b c\", TRIM(\"x\" FROM \"y\"), CAST(a AS \"z\") FROM \"song list\", \"artists\"",
             "SELECT a AS \"b c\", TRIM(? FROM ?), CAST(a AS ?) FROM \"song list\", \"artists\"",
         ),
-        ("CREATE USER 'a' IDENTIFIED WITH p AS \"hash\"", "CREATE USER ? IDENTIFIED WITH p AS ?"),
+        ("CREATE USER 'a' IDENTIFIED WITH p AS \"hash\"", "CREATE USER ? IDENTIFIED WITH ?"),
         ("PREPARE s FROM \"SELECT secret\"", "PREPARE s FROM ?"),
         ("EXECUTE IMMEDIATE \"SELECT secret\"", "EXECUTE IMMEDIATE ?"),
         ("SELECT a IS DISTINCT FROM \"x\"", "SELECT a IS DISTINCT FROM ?"),
@@ -265,6 +327,7 @@ fn summaries_of_changes() {
         ("SET search_path = a, b", "SET"),
         ("GRANT SELECT ON t TO u", "GRANT"),
         ("checkpoint", "CHECKPOINT"),
+        ("SECRETTOKEN a", "_OTHER"),
         ("averyveryverylongword a", ""),
         ("w\u{f6}rd a", ""),
         ("'x' y", ""),
@@ -310,20 +373,6 @@ fn texts_are_bounded_and_say_so() {
         sql(b"SELECT \xff\xfe, `\xff`, \"\xff\", @\xff FROM w\xc3\xb6rd", false).text,
         "SELECT ?, ?, ?, ? FROM w\u{f6}rd"
     );
-}
-
-#[test]
-fn redis_operations() {
-    assert_eq!(redis_operation(b"hmset").as_deref(), Some("HMSET"));
-    assert_eq!(redis_operation(b"JSON.GET").as_deref(), Some("JSON.GET"));
-    assert_eq!(redis_operation(b"get").as_deref(), Some("GET"));
-    assert_eq!(redis_operation(b"ft.search").as_deref(), Some("FT.SEARCH"));
-    for bytes in [b"a b".as_slice(), b"key:1", b""] {
-        assert_eq!(redis_operation(bytes), None);
-    }
-    for bytes in [&b""[..], b"get x", b"g\xc3\xa4t", b"\0", &[b'a'; 33]] {
-        assert_eq!(redis_operation(bytes), None);
-    }
 }
 
 #[test]

@@ -272,6 +272,7 @@ impl Agent {
             spans_sent: sent.0,
             spans_dropped: dropped,
             rows: self.pipeline.total_rows(),
+            forgotten: self.pipeline.forgotten_requests(),
         });
         Ok(())
     }

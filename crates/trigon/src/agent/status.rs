@@ -37,6 +37,8 @@ pub(super) struct Summary {
     pub(super) spans_sent: u64,
     pub(super) spans_dropped: u64,
     pub(super) rows: Vec<Row>,
+    /// Requests of processes that ended and are in no row any more.
+    pub(super) forgotten: u64,
 }
 
 pub(super) struct Status {
@@ -258,7 +260,8 @@ impl Status {
     }
 
     pub(super) fn summary(&mut self, summary: &Summary) {
-        let requests: u64 = summary.rows.iter().map(|row| row.total).sum();
+        let shown: u64 = summary.rows.iter().map(|row| row.total).sum();
+        let requests = shown.saturating_add(summary.forgotten);
         match self.format {
             Format::Json => {
                 let rows: Vec<_> = summary

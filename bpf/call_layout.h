@@ -33,6 +33,8 @@ struct http_client_layout {
 	__u16 want_ctx; /* of wantConn */
 	__u16 want_address;
 	__u16 want_scheme;
+	__u16 transport_call; /* of transportRequest: what all attempts of a call have in common, and no other call */
+	__u16 pad[3];
 };
 
 /* Of net's connections. */

@@ -39,8 +39,9 @@ struct http_client_layout {
 
 /* Of net's connections. */
 struct net_layout {
-	__u64 tcp_itab; /* of *net.TCPConn as net.Conn; 0: not linked */
-	__u64 tls_itab; /* of *tls.Conn as net.Conn */
+	__u64 tcp_itab;  /* of *net.TCPConn as net.Conn; 0: not linked */
+	__u64 tls_itab;  /* of *tls.Conn as net.Conn */
+	__u64 dump_itab; /* of *httputil.dumpConn, which leads nowhere; 0: not linked */
 	__u16 tls_conn;
 	__u16 conn_fd;  /* of net.TCPConn */
 	__u16 fd_laddr; /* of net.netFD; raddr is behind it */

@@ -14,6 +14,7 @@ enum http_call_state {
 	HTTP_CALL_FAILED = 2,      /* an attempt did, and may be made again */
 	HTTP_CALL_AGAIN = 3,       /* it is */
 	HTTP_CALL_WAITS_AGAIN = 4, /* and waits for a connection */
+	HTTP_CALL_NONE = 5,        /* it only looked like one */
 };
 
 static __always_inline int http_call_waits(const struct call *c)
@@ -97,9 +98,15 @@ int http_client_begin(struct go_registers *regs)
 	c->object = request;
 	c->aux = GO_ARG2(regs);
 	c->state = HTTP_CALL_PLAIN;
-	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
-	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
+	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn)) {
 		lose(LOSS_CONNECTION_UNREADABLE);
+	} else if (conn.type && conn.type == l->net.dump_itab) {
+		/* httputil.DumpRequestOut: nothing is sent. */
+		c->state = HTTP_CALL_NONE;
+		return 0;
+	} else if (read_connection(l, &c->connection, conn.type, conn.data, 0) < 0) {
+		lose(LOSS_CONNECTION_UNREADABLE);
+	}
 	/* Who has neither a span nor a parent is nobody's parent. */
 	c->heads = wants_spans(p, OWN_HTTP_CLIENT) || c->parent_id;
 	if (c->connection.port && (c->heads || service_graph))
@@ -230,6 +237,10 @@ static __always_inline int http_client_answer(struct go_registers *regs, __u32 l
 	c = open_call(&key, &p, &l);
 	if (!c) {
 		lose_call_end(key.tgid);
+		return 0;
+	}
+	if (c->state == HTTP_CALL_NONE) {
+		forget_call(c, &key);
 		return 0;
 	}
 	e.now = bpf_ktime_get_ns();

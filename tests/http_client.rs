@@ -148,6 +148,28 @@ fn statuses_and_redirects_are_told() -> Result<()> {
     Ok(())
 }
 
+/// It is made by a Transport, over a connection that leads nowhere.
+#[test]
+fn a_request_that_is_only_dumped_is_no_call() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+        let scene = Scene::start(toolchain)?;
+        let url = format!("http://{}/hello", server.address);
+        for _ in 0..3 {
+            assert_ne!(get(&scene.caller.address, "/dump")?, "", "{toolchain}");
+        }
+        assert_eq!(scene.call(&url)?, "HTTP/1.1 200", "{toolchain}");
+        let calls = scene.calls(1)?;
+        let urls: Vec<_> = calls.iter().map(|call| attribute(call, "url.full")).collect();
+        assert_eq!(urls, [Some(url)], "{toolchain}");
+        let page = scene.agent.scrape()?;
+        assert_eq!(page.sum(COUNT, &[]), 1.0, "{toolchain}");
+        assert_eq!(page.sum("trigon_dropped_total", &[("signal", "calls")]), 0.0, "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
 /// What requests of one connection, one after the other, are answered.
 fn keep_alive(address: &str, paths: &[String]) -> Result<()> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);

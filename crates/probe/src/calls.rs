@@ -170,6 +170,7 @@ impl CallFacts {
         layout.contexts.iter_mut().for_each(|context| shift(&mut context.itab));
         shift(&mut layout.net.tcp_itab);
         shift(&mut layout.net.tls_itab);
+        shift(&mut layout.net.dump_itab);
         shift(&mut layout.http2.client.body_itab);
         shift(&mut layout.http2.client.gzip_itab);
         shift(&mut layout.grpc.server_itab);

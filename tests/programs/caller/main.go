@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/signal"
 	"strings"
@@ -165,6 +166,19 @@ func main() {
 	}
 	mux.HandleFunc("/unseen", then(unseen))
 	mux.HandleFunc("/givenup", then(c.givenUp))
+	mux.HandleFunc("/dump", func(w http.ResponseWriter, r *http.Request) {
+		for _, url := range []string{"http://example.com/x", "https://example.com/x"} {
+			out, err := http.NewRequestWithContext(r.Context(), "POST", url, strings.NewReader("text"))
+			if err != nil {
+				panic(err)
+			}
+			dump, err := httputil.DumpRequestOut(out, true)
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintln(w, len(dump))
+		}
+	})
 	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
 	})

@@ -34,12 +34,15 @@ struct http_client_layout {
 	__u16 want_ctx; /* of wantConn */
 	__u16 want_address;
 	__u16 want_scheme;
+	__u16 transport_call; /* of transportRequest: what all attempts of a call have in common, and no other call */
+	__u16 pad[3];
 };
 
 /* Of net's connections. */
 struct net_layout {
-	__u64 tcp_itab; /* of *net.TCPConn as net.Conn; 0: not linked */
-	__u64 tls_itab; /* of *tls.Conn as net.Conn */
+	__u64 tcp_itab;  /* of *net.TCPConn as net.Conn; 0: not linked */
+	__u64 tls_itab;  /* of *tls.Conn as net.Conn */
+	__u64 dump_itab; /* of *httputil.dumpConn, which leads nowhere; 0: not linked */
 	__u16 tls_conn;
 	__u16 conn_fd;  /* of net.TCPConn */
 	__u16 fd_laddr; /* of net.netFD; raddr is behind it */

@@ -29,8 +29,9 @@ struct go_registers {
 /* The stack pointer at the entry of the function that is under way: behind its frame pointer. */
 #define GO_ENTRY_SP(regs) ((regs)->bp + 8)
 
-/* The arguments from the third on in their places on the stack: behind the caller's frame pointer, the return address
- * and two words. */
+/* The arguments from the second on in their places on the stack: behind the caller's frame pointer, the return address
+ * and one word for each before. */
+#define GO_SPILLED_ARG2(regs) ((regs)->bp + 24)
 #define GO_SPILLED_ARG3(regs) ((regs)->bp + 32)
 #define GO_SPILLED_ARG4(regs) ((regs)->bp + 40)
 

@@ -2,19 +2,28 @@
 /*
  * Calls of net/http's client. HTTP/1: two hits, around (*persistConn).roundTrip, where the connection is known. Who has
  * to wait for a connection pays one more, which takes the time before. A failed attempt that is made again is one call.
- * HTTP/2: two hits around (*ClientConn).roundTrip.
+ * An open call goes on only where it surely is the same one (http_attempt.h), or it is lost. HTTP/2: two hits around
+ * (*ClientConn).roundTrip.
  */
 #ifndef TRIGON_HTTP_CLIENT_H
 #define TRIGON_HTTP_CLIENT_H
 
 enum http_call_state {
 	HTTP_CALL_PLAIN = 0,
-	HTTP_CALL_WAITS = 1,  /* for a connection */
-	HTTP_CALL_FAILED = 2, /* an attempt did, and may be made again */
-	HTTP_CALL_AGAIN = 3,  /* it is */
+	HTTP_CALL_WAITS = 1,       /* for a connection */
+	HTTP_CALL_FAILED = 2,      /* an attempt did, and may be made again */
+	HTTP_CALL_AGAIN = 3,       /* it is */
+	HTTP_CALL_WAITS_AGAIN = 4, /* and waits for a connection */
+	HTTP_CALL_NONE = 5,        /* it only looked like one */
 };
 
-/* (*Transport).queueForDial(AX transport, BX *wantConn): no idle connection was there. */
+static __always_inline int http_call_waits(const struct call *c)
+{
+	return c->state == HTTP_CALL_WAITS || c->state == HTTP_CALL_WAITS_AGAIN;
+}
+
+/* (*Transport).queueForDial(AX transport, BX *wantConn): no idle connection was there. Called by getConn, whose second
+ * argument is the attempt. */
 SEC("uprobe")
 int http_client_wait(struct go_registers *regs)
 {
@@ -22,14 +31,20 @@ int http_client_wait(struct go_registers *regs)
 	struct go_interface ctx = {};
 	const struct process *p;
 	const struct call_layout *l;
+	__u64 attempt = 0;
 	struct call *c;
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
 	if (!p)
 		return 0;
+	/* Where getConn has not kept it there, no begin will know it again. */
+	if (read_user(&attempt, sizeof(attempt), GO_SPILLED_ARG2(regs)))
+		attempt = 0;
 	c = find_call(&key);
-	if (!c || !c->active || c->state != HTTP_CALL_AGAIN) {
+	if (c && c->active && c->state == HTTP_CALL_AGAIN && is_attempt_of(l, c, attempt)) {
+		c->state = HTTP_CALL_WAITS_AGAIN;
+	} else {
 		if (read_user(&ctx, sizeof(ctx), GO_ARG2(regs) + l->http.want_ctx))
 			lose(LOSS_CONTEXT_UNREADABLE);
 		c = call_open(p, slot, &key);
@@ -41,7 +56,16 @@ int http_client_wait(struct go_registers *regs)
 		c->state = HTTP_CALL_WAITS;
 	}
 	c->object = GO_ARG2(regs);
+	keep_attempt(l, c, attempt);
 	return 0;
+}
+
+/* Whether an attempt that has its connection goes on with the call that is open: surely, or not. */
+static __always_inline int http_call_goes_on(const struct call_layout *l, const struct call *c, __u64 attempt)
+{
+	if (http_call_waits(c) ? c->aux != attempt : c->state != HTTP_CALL_AGAIN)
+		return 0;
+	return is_attempt_of(l, c, attempt);
 }
 
 /* (*persistConn).roundTrip(AX connection, BX *transportRequest) */
@@ -65,17 +89,24 @@ int http_client_begin(struct go_registers *regs)
 		return 0;
 	}
 	c = find_call(&key);
-	if (!c || !c->active || (c->state != HTTP_CALL_AGAIN && c->state != HTTP_CALL_WAITS))
+	if (!c || !c->active || !http_call_goes_on(l, c, GO_ARG2(regs)))
 		c = call_open(p, slot, &key);
 	if (!c)
 		return 0;
 	if (!c->span_id)
 		find_parent(p, l, c, GO_G(regs), &ctx);
 	c->object = request;
+	c->aux = GO_ARG2(regs);
 	c->state = HTTP_CALL_PLAIN;
-	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn) ||
-	    read_connection(l, &c->connection, conn.type, conn.data, 0) < 0)
+	if (read_user(&conn, sizeof(conn), GO_ARG1(regs) + l->http.conn)) {
 		lose(LOSS_CONNECTION_UNREADABLE);
+	} else if (conn.type && conn.type == l->net.dump_itab) {
+		/* httputil.DumpRequestOut: nothing is sent. */
+		c->state = HTTP_CALL_NONE;
+		return 0;
+	} else if (read_connection(l, &c->connection, conn.type, conn.data, 0) < 0) {
+		lose(LOSS_CONNECTION_UNREADABLE);
+	}
 	/* Who has neither a span nor a parent is nobody's parent. */
 	c->heads = wants_spans(p, OWN_HTTP_CLIENT) || c->parent_id;
 	if (c->connection.port && (c->heads || service_graph))
@@ -141,8 +172,8 @@ int http_client_not_connected(struct go_registers *regs)
 	struct call *c;
 
 	c = open_call(&key, &p, &l);
-	/* Without a wait it was given up before it began. */
-	if (!c || (c->state != HTTP_CALL_WAITS && c->state != HTTP_CALL_AGAIN))
+	/* Without a wait it was given up before it began, and what is open may be another one. */
+	if (!c || !http_call_waits(c) || !is_attempt_of(l, c, c->aux))
 		return 0;
 	e.now = bpf_ktime_get_ns();
 	e.failed = 1;
@@ -208,12 +239,17 @@ static __always_inline int http_client_answer(struct go_registers *regs, __u32 l
 		lose_call_end(key.tgid);
 		return 0;
 	}
+	if (c->state == HTTP_CALL_NONE) {
+		forget_call(c, &key);
+		return 0;
+	}
 	e.now = bpf_ktime_get_ns();
 	e.failed = GO_ARG2(regs) != 0;
 	if (e.failed && library == CALL_HTTP1) {
 		/* It may be made again: http_client_retry tells. */
 		c->state = HTTP_CALL_FAILED;
 		c->end_ns = e.now;
+		keep_attempt(l, c, c->aux);
 		leave_caller(c);
 		c->connection.port = 0;
 		return 0;
@@ -278,8 +314,11 @@ int http2_client_begin(struct go_registers *regs)
 		return 0;
 	waiting.tgid = key.tgid;
 	w = find_call(&waiting);
-	if (w && w->active && w->state == HTTP_CALL_WAITS) {
-		waited = w->start_ns;
+	if (w && w->active && (http_call_waits(w) || w->state == HTTP_CALL_AGAIN)) {
+		if (w->count && w->count == http_request_hash(l, w, GO_ARG2(regs), 1))
+			waited = w->start_ns;
+		else
+			lose(LOSS_CALL_START_WITHOUT_END);
 		forget_call(w, &waiting);
 	}
 	if (read_user(&ctx, sizeof(ctx), GO_ARG2(regs) + l->http.http2.ctx)) {

@@ -382,7 +382,7 @@ struct call {
 	struct connection_key connection;
 	__u64 end_ns; /* of an end that may not be the last */
 	__u64 caller; /* its connection, hashed, by which it is entered in `state_index` */
-	__u64 client; /* gRPC's ClientConn */
+	__u64 client; /* gRPC's ClientConn; of an HTTP attempt see http_attempt.h */
 	__u64 stack;  /* in use at the start, in bytes: tells the calls of a goroutine from those that they make
 			 themselves */
 	__u64 count;  /* of what is asked for at once */

@@ -30,6 +30,7 @@
 #include "router_chi.h"
 #include "router_gorilla.h"
 #include "call.h"
+#include "http_attempt.h"
 #include "http_client.h"
 #include "grpc.h"
 #include "grpc_server.h"

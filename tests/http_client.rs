@@ -6,7 +6,7 @@ use anyhow::Result;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 use trigon_tests::agent::Agent;
@@ -214,4 +214,96 @@ fn calls_over_http2_are_joined_with_what_xnet_serves() -> Result<()> {
         server.kill()?;
     }
     Ok(())
+}
+
+/// It is made by a Transport, over a connection that leads nowhere.
+#[test]
+fn a_request_that_is_only_dumped_is_no_call() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+        let scene = Scene::start(toolchain)?;
+        let url = format!("http://{}/hello", server.address);
+        for _ in 0..3 {
+            assert_ne!(get(&scene.caller.address, "/dump")?, "", "{toolchain}");
+        }
+        assert_eq!(scene.call(&url)?, "HTTP/1.1 200", "{toolchain}");
+        let calls = scene.calls(1)?;
+        let urls: Vec<_> = calls.iter().map(|call| attribute(call, "url.full")).collect();
+        assert_eq!(urls, [Some(url)], "{toolchain}");
+        let page = scene.agent.scrape()?;
+        assert_eq!(page.sum(COUNT, &[]), 1.0, "{toolchain}");
+        assert_eq!(page.sum("trigon_dropped_total", &[("signal", "calls")]), 0.0, "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+/// What requests of one connection, one after the other, are answered.
+fn keep_alive(address: &str, paths: &[String]) -> Result<()> {
+    let mut stream = BufReader::new(TcpStream::connect(address)?);
+    for path in paths {
+        write!(stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+        let (mut line, mut length) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            anyhow::ensure!(stream.read_line(&mut line)? > 0, "{path}: no answer");
+            anyhow::ensure!(!line.starts_with("HTTP") || line.contains(" 200 "), "{path}: {line}");
+            if let Some(value) = line.strip_prefix("Content-Length: ") {
+                length = value.trim().parse()?;
+            }
+        }
+        stream.read_exact(&mut vec![0; length])?;
+    }
+    Ok(())
+}
+
+/// A call that left its goroutine without a trace is not continued by the next one of that goroutine: neither in the same
+/// request, with the same context, nor in the next of the same connection.
+#[test]
+fn a_call_is_never_taken_for_another_that_was_left_open() -> Result<()> {
+    for toolchain in TOOLCHAINS {
+        let server = Server::start(&build("server", &Build::default())?, &[], &[])?;
+        let secure = Server::start(&build("server", &Build::default())?, &["-mode", "tls"], &[])?;
+        let scene = Scene::start(toolchain)?;
+        let fickle = get(&scene.caller.address, "/fickle")?;
+        let then = format!("then=http://{}/timed", server.address);
+        let unseen = format!("/unseen?url=https://{}/hello", secure.address);
+        let given_up = format!("/givenup?url=http://{fickle}/x");
+        let later = format!("/unseen?{then}");
+        let mut paths = vec![later.clone()];
+        for _ in 0..2 {
+            for left_open in [&unseen, &given_up] {
+                paths.extend([format!("{left_open}&{then}"), left_open.clone(), later.clone()]);
+            }
+        }
+        keep_alive(&scene.caller.address, &paths)?;
+        let spans = until(PATIENCE, "the timed calls", || {
+            let spans: Vec<_> = scene.receiver.spans().into_iter().map(|(_, span)| span).collect();
+            let timed = |span: &&Span| span.kind == SpanKind::Client as i32 && when(span).is_some();
+            let served = spans.iter().filter(|span| span.kind == SpanKind::Server as i32).count();
+            Ok((spans.iter().filter(timed).count() >= 9 && served >= paths.len(), spans))
+        })?;
+        let requests: Vec<_> = spans.iter().filter(|span| span.kind == SpanKind::Server as i32).collect();
+        for call in spans.iter().filter(|span| span.kind == SpanKind::Client as i32) {
+            let Some(made) = when(call) else { continue };
+            let request = requests.iter().find(|request| request.span_id == call.parent_span_id);
+            let request = request.unwrap_or_else(|| panic!("{toolchain}: {call:?} has no parent"));
+            assert!(call.start_time_unix_nano + CLOCKS >= made, "{toolchain}: {call:?} began before it was made");
+            let during = request.start_time_unix_nano..=request.end_time_unix_nano;
+            assert!(during.contains(&made), "{toolchain}: {call:?} is not of {request:?}");
+        }
+        // What is left open is counted: it may be that more was left than later calls have found.
+        let lost = [("signal", "calls"), ("reason", "start_without_end")];
+        assert!(scene.agent.scrape()?.sum("trigon_dropped_total", &lost) >= 4.0, "{toolchain}");
+        scene.agent.stop()?;
+    }
+    Ok(())
+}
+
+/// How far the clock that a program reads may be from the one of spans, in nanoseconds.
+const CLOCKS: u64 = 1_000_000;
+
+/// When the program made this call, as its path says.
+fn when(call: &Span) -> Option<u64> {
+    attribute(call, "url.full")?.split_once("/timed/")?.1.parse().ok()
 }

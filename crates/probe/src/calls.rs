@@ -177,6 +177,7 @@ impl CallFacts {
         layout.request_values.iter_mut().for_each(shift);
         shift(&mut layout.net.tcp_itab);
         shift(&mut layout.net.tls_itab);
+        shift(&mut layout.net.dump_itab);
         shift(&mut layout.http2.client.body_itab);
         shift(&mut layout.http2.client.gzip_itab);
         shift(&mut layout.grpc.server_itab);

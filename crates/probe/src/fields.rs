@@ -85,6 +85,8 @@ pub const FIELDS: &[FieldRef] = &[
     field(HTTP2, "ServerRequest", "Context"),
     field(HTTP, "conn", "rwc"),
     field(HTTP, "transportRequest", "Request"),
+    field(HTTP, "transportRequest", "ctx"),
+    field(HTTP, "transportRequest", "cancelKey.req"),
     field(HTTP, "persistConn", "conn"),
     field(HTTP, "wantConn", "ctx"),
     field(HTTP, "wantConn", "cm.targetAddr"),

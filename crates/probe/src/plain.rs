@@ -24,8 +24,8 @@ const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 128);
 unsafe impl Plain for types::gc_places {}
 const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 
-// A word, 2 half words, 3 double words, 4 half words; 16 types of a double word and 4 half words; of net 2 double words
-// and 4 half words; of HTTP 16 half words, of its streams 2 double words and 24 half words; of gRPC 3 double words and 20 half
+// A word, 2 half words, 3 double words, 4 half words; 16 types of a double word and 4 half words; of net 3 double words
+// and 4 half words; of HTTP 20 half words, of its streams 2 double words and 24 half words; of gRPC 3 double words and 20 half
 // words; of database/sql and of Redis 4 half words each; of fasthttp 12 and of its client 8, of both versions of fiber a double
 // word and 4; of pgx 5 double words, 28 half words and 2 wrappers of a double word and 4 half words; of MongoDB 2 double words,
 // 16 half words and 16 commands of a double word and 4 half words; of three clients of Kafka 12 half words each; of auto/sdk a
@@ -34,5 +34,5 @@ const _: () = assert!(size_of::<types::gc_places>() == 8 + 72);
 unsafe impl Plain for types::call_layout {}
 const _: () = assert!(
     size_of::<types::call_layout>()
-        == 8 + 24 + 8 + 16 * 16 + 16 + 24 + 32 + 64 + 64 + 16 + 24 + 16 + 32 + 128 + 16 + 32 + 16 * 16 + 72 + 152
+        == 8 + 24 + 8 + 16 * 16 + 16 + 32 + 40 + 64 + 64 + 16 + 24 + 16 + 32 + 128 + 16 + 32 + 16 * 16 + 72 + 152
 );

@@ -7,13 +7,16 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -47,6 +50,10 @@ func (c *caller) call(r *http.Request) string {
 	if parent := query.Get("traceparent"); parent != "" {
 		out.Header.Set("traceparent", parent)
 	}
+	return c.do(out)
+}
+
+func (c *caller) do(out *http.Request) string {
 	response, err := c.client.Do(out)
 	if err != nil {
 		return "error"
@@ -54,6 +61,61 @@ func (c *caller) call(r *http.Request) string {
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 	return fmt.Sprintf("%s %d", response.Proto, response.StatusCode)
+}
+
+// stranger answers for a connection that has spoken a protocol of its own.
+type stranger struct{ conn net.Conn }
+
+func (s stranger) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.conn.Close()
+	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
+}
+
+// unseen makes a call by a Transport that leaves its new connection to a stranger.
+func unseen(r *http.Request, url string) {
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}},
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{
+			"h2": func(_ string, conn *tls.Conn) http.RoundTripper { return stranger{conn} },
+		},
+	}
+	defer transport.CloseIdleConnections()
+	out, err := http.NewRequestWithContext(r.Context(), "GET", url, nil)
+	if err != nil {
+		panic(err)
+	}
+	if response, err := transport.RoundTrip(out); err != nil || response.StatusCode != 200 {
+		panic(err)
+	}
+}
+
+// givenUp makes a call over a connection that is closed instead of an answer, whose body cannot be had a second time.
+func (c *caller) givenUp(r *http.Request, url string) {
+	if answer := c.get(r, url); answer != "HTTP/1.1 200" {
+		panic(answer)
+	}
+	out, err := http.NewRequestWithContext(r.Context(), "POST", url, strings.NewReader("once"))
+	if err != nil {
+		panic(err)
+	}
+	out.Header.Set("Idempotency-Key", "1")
+	out.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("it is gone") }
+	if _, err := c.client.Do(out); err == nil {
+		panic("it was made again")
+	}
+}
+
+func (c *caller) get(r *http.Request, url string) string {
+	out, err := http.NewRequestWithContext(r.Context(), "GET", url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	return c.do(out)
+}
+
+// timed makes a call whose path says when that was.
+func (c *caller) timed(r *http.Request, url string) string {
+	return c.get(r, fmt.Sprintf("%s/%d", url, time.Now().UnixNano()))
 }
 
 func (c *caller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +168,33 @@ func main() {
 	mux.Handle("/call", c)
 	mux.HandleFunc("/keep", c.keep)
 	mux.HandleFunc("/fickle", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, fickle.Addr()) })
+	// Each makes the timed call only if it is to.
+	then := func(before func(*http.Request, string)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			query := r.URL.Query()
+			if url := query.Get("url"); url != "" {
+				before(r, url)
+			}
+			if url := query.Get("then"); url != "" {
+				fmt.Fprintln(w, c.timed(r, url))
+			}
+		}
+	}
+	mux.HandleFunc("/unseen", then(unseen))
+	mux.HandleFunc("/givenup", then(c.givenUp))
+	mux.HandleFunc("/dump", func(w http.ResponseWriter, r *http.Request) {
+		for _, url := range []string{"http://example.com/x", "https://example.com/x"} {
+			out, err := http.NewRequestWithContext(r.Context(), "POST", url, strings.NewReader("text"))
+			if err != nil {
+				panic(err)
+			}
+			dump, err := httputil.DumpRequestOut(out, true)
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintln(w, len(dump))
+		}
+	})
 	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
 	})

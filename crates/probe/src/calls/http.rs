@@ -20,6 +20,12 @@ pub(super) fn layout(fields: &Fields) -> Result<http_client_layout, MissingField
         want_ctx: fields.offset(P, "wantConn", "ctx")?,
         want_address: fields.offset(P, "wantConn", "cm.targetAddr")?,
         want_scheme: fields.offset(P, "wantConn", "cm.targetScheme")?,
+        // A context of its own; before Go 1.23 there is none, but the request that the program gave.
+        transport_call: match fields.offset(P, "transportRequest", "ctx") {
+            Ok(ctx) => ctx.saturating_add(8),
+            Err(_) => fields.offset(P, "transportRequest", "cancelKey.req")?,
+        },
+        pad: [0; 3],
     })
 }
 

@@ -14,6 +14,7 @@ pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> net_layout {
         Ok::<_, MissingField>(net_layout {
             tcp_itab: itab("net", "*TCPConn"),
             tls_itab: itab("crypto/tls", "*Conn"),
+            dump_itab: 0,
             tls_conn: fields.optional("crypto/tls", "Conn", "conn"),
             conn_fd: fields.offset("net", "TCPConn", "conn.fd")?,
             fd_laddr: fields.offset("net", "netFD", "laddr")?,
@@ -21,6 +22,7 @@ pub(super) fn layout(binary: &GoBinary<'_>, fields: &Fields) -> net_layout {
         })
     };
     let mut layout = read().unwrap_or_default();
+    layout.dump_itab = itab("net/http/httputil", "*dumpConn");
     if !is_as_expected(fields).unwrap_or(false) {
         layout.tcp_itab = 0;
     }

@@ -15,7 +15,7 @@ pub(super) const PROBES: &[Probe] = &[
         when: When::Always,
         reads: &[],
         program: Program::HttpClientWait,
-        target: Target::Entry { function: "net/http.(*Transport).queueForDial", needs: &[Register::Bx] },
+        target: Target::EntryBeforeFrame { function: "net/http.(*Transport).queueForDial", needs: &[Register::Bx] },
         hits: "1 a call that waits for a connection",
         versions: "Go 1.21 to 1.27",
         misses: "",

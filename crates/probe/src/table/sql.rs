@@ -8,7 +8,8 @@ use trigon_gobin::site::Register::{self, Ax, Bx, Cx, Di, Si};
 
 const CONTEXT_AND_TEXT: &[Register] = &[Ax, Bx, Cx, Di, Si];
 const CONTEXT: &[Register] = &[Ax, Bx, Cx];
-const CONNECTION: &str = "a connection of its own that is closed, and a transaction whose context is done: counted as lost";
+const CONNECTION: &str =
+    "a connection of its own that is closed, and a transaction whose context is done: counted as lost";
 
 const fn row(id: &'static str, purpose: &'static str, step: Step, program: Program, target: Target) -> Probe {
     Probe {

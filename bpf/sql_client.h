@@ -6,9 +6,11 @@
 #ifndef TRIGON_SQL_CLIENT_H
 #define TRIGON_SQL_CLIENT_H
 
-/* Of call.state: how often the call may still be made again, and what it is. */
+/* Of call.state: how often the call may still be made again, whether it takes a connection from the pool, and what it
+ * is. */
 #define SQL_RETRIES_LEFT 3
-#define SQL_OPERATION(c) ((c)->state >> 2)
+#define SQL_POOLED       4
+#define SQL_OPERATION(c) ((c)->state >> 3)
 #define SQL_RETRIES      2 /* database/sql.maxBadConnRetries */
 
 enum sql_answer {
@@ -29,7 +31,7 @@ static __always_inline enum sql_answer sql_answer(const struct go_interface *err
 	return SQL_ANSWER_LAST;
 }
 
-/* One begins on this goroutine. `retries`: DB and Stmt make it again if the connection is bad. */
+/* One begins on this goroutine. `retries`: DB and Stmt make it again if the connection is bad; those alone need one. */
 static __always_inline int sql_begin_call(struct go_registers *regs, const struct process *p,
 					  const struct call_layout *l, const struct call_key *key, __u32 slot,
 					  const struct go_interface *ctx, struct go_string query, __u8 operation,
@@ -41,7 +43,7 @@ static __always_inline int sql_begin_call(struct go_registers *regs, const struc
 		return 0;
 	c->object = query.ptr;
 	c->aux = query.len;
-	c->state = (__u8)(operation << 2 | retries);
+	c->state = (__u8)(operation << 3 | (retries ? SQL_POOLED : 0) | retries);
 	return 0;
 }
 
@@ -74,11 +76,44 @@ int sql_db_begin(struct go_registers *regs)
 	return sql_begin(regs, STORE_STATEMENT, SQL_RETRIES);
 }
 
-/* (*Tx) and (*Conn) */
+/* (*Conn) */
 SEC("uprobe")
 int sql_conn_begin(struct go_registers *regs)
 {
 	return sql_begin(regs, STORE_STATEMENT, 0);
+}
+
+/* One in a transaction: AX transaction. If that is done the driver hears nothing of it. */
+static __always_inline int sql_tx_call(struct go_registers *regs, __u8 operation)
+{
+	const struct process *p;
+	const struct call_layout *l;
+	struct call_key key = {};
+	__u32 slot;
+	__u8 done;
+
+	p = call_hit(regs, &key, &slot, &l);
+	if (!p)
+		return 0;
+	if (read_user(&done, sizeof(done), GO_ARG1(regs) + l->sql.tx_done)) {
+		lose(LOSS_CALL_UNREADABLE);
+		return 0;
+	}
+	return done ? 0 : sql_begin(regs, operation, 0);
+}
+
+/* (*Tx).QueryContext, ExecContext */
+SEC("uprobe")
+int sql_tx_begin(struct go_registers *regs)
+{
+	return sql_tx_call(regs, STORE_STATEMENT);
+}
+
+/* (*Tx).PrepareContext */
+SEC("uprobe")
+int sql_tx_prepare(struct go_registers *regs)
+{
+	return sql_tx_call(regs, STORE_PREPARE);
 }
 
 /* (*DB).PrepareContext */
@@ -88,7 +123,7 @@ int sql_db_prepare(struct go_registers *regs)
 	return sql_begin(regs, STORE_PREPARE, SQL_RETRIES);
 }
 
-/* (*Tx).PrepareContext, (*Conn).PrepareContext */
+/* (*Conn).PrepareContext */
 SEC("uprobe")
 int sql_conn_prepare(struct go_registers *regs)
 {
@@ -256,8 +291,8 @@ int sql_waited(struct go_registers *regs)
 	struct call *c;
 
 	c = open_call(&key, &p, &l);
-	/* (*DB).Conn and Ping wait as well, and are no calls. */
-	if (!c)
+	/* (*DB).Conn and Ping wait as well, and are no calls; a call that was left open elsewhere waits for nothing. */
+	if (!c || !(c->state & SQL_POOLED))
 		return 0;
 	since = monotonic(l, time);
 	if (!since)
@@ -279,12 +314,11 @@ int sql_failed(struct go_registers *regs)
 
 	c = open_call(&key, &p, &l);
 	/* An error-free call of errors.Is is not made here; other methods than those that begin calls get here as well.
-	 */
-	if (!c || !error.type)
+	 * A call that is made for the last time, or only once, does not get here: it was left open. */
+	if (!c || !error.type || !(c->state & SQL_RETRIES_LEFT))
 		return 0;
 	if (sql_answer(&error) == SQL_ANSWER_BAD_CONN) {
-		if (c->state & SQL_RETRIES_LEFT)
-			c->state--;
+		c->state--;
 		return 0;
 	}
 	sql_settle(p, l, c, &key, &error);

@@ -84,6 +84,8 @@ programs! {
     SqlStmtBegin => sql_stmt_begin,
     SqlDbPrepare => sql_db_prepare,
     SqlConnPrepare => sql_conn_prepare,
+    SqlTxBegin => sql_tx_begin,
+    SqlTxPrepare => sql_tx_prepare,
     SqlDbTransaction => sql_db_transaction,
     SqlConnTransaction => sql_conn_transaction,
     SqlCommit => sql_commit,

@@ -157,6 +157,22 @@ func (s *stores) canceled(ctx context.Context) error {
 	return wanted(s.rows(s.db.QueryContext(ctx, "SELECT a FROM t")))
 }
 
+// done: BEGIN and COMMIT; an INSERT in that transaction never gets to the driver, and the Ping that fails thereafter is
+// nobody's end.
+func (s *stores) done(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	err = tx.Commit()
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, prepared := tx.PrepareContext(ctx, "DELETE FROM t")
+	return first(err, wanted(prepared),
+		wanted(exec(tx.ExecContext(ctx, "INSERT INTO t VALUES (1)"))), wanted(s.db.PingContext(canceled)),
+	)
+}
+
 // cached: SET, 2 GET (one of a key that is not there), and an INCR that fails.
 func (s *stores) cached(ctx context.Context) error {
 	s.cache.Del(ctx, "gone")
@@ -259,6 +275,7 @@ func main() {
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/skipped": s.skipped, "/failing": s.failing, "/transaction": s.transaction,
 		"/waiting": s.waiting, "/prepared": s.prepared, "/lost": s.lost, "/background": s.background, "/canceled": s.canceled,
+		"/done":   s.done,
 		"/cached": s.cached, "/pipelined": s.pipelined, "/unreachable": s.unreachable,
 		"/selects": s.selects, "/gets": s.gets,
 	} {

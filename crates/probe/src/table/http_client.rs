@@ -18,7 +18,7 @@ pub(super) const PROBES: &[Probe] = &[
         target: Target::EntryBeforeFrame { function: "net/http.(*Transport).queueForDial", needs: &[Register::Bx] },
         hits: "1 a call that waits for a connection",
         versions: "Go 1.21 to 1.27",
-        misses: "",
+        misses: "a call whose new connection speaks another package's HTTP/2: counted as lost",
     },
     Probe {
         id: "net/http.client.connect.failed",
@@ -85,7 +85,7 @@ pub(super) const PROBES: &[Probe] = &[
         },
         hits: "1 an attempt that failed",
         versions: "Go 1.21 to 1.27",
-        misses: "",
+        misses: "one that is to be made again, and then cannot be: its call is counted as lost",
     },
     Probe {
         id: "net/http.client.http2.begin.go1.22",

@@ -8,7 +8,8 @@ use trigon_gobin::site::Register::{self, Ax, Bx, Cx, Di, Si};
 
 const CONTEXT_AND_TEXT: &[Register] = &[Ax, Bx, Cx, Di, Si];
 const CONTEXT: &[Register] = &[Ax, Bx, Cx];
-const CONNECTION: &str = "a transaction or a connection of its own with a context that is done";
+const CONNECTION: &str =
+    "a connection of its own that is closed, and a transaction whose context is done: counted as lost";
 
 const fn row(id: &'static str, purpose: &'static str, step: Step, program: Program, target: Target) -> Probe {
     Probe {
@@ -45,19 +46,28 @@ pub(super) const PROBES: &[Probe] = &[
         )
     },
     Probe {
+        reads: &[Structs::SqlTransaction],
+        misses: CONNECTION,
+        ..row(
+            "database/sql.tx.begin",
+            "a statement is to be made in a transaction that is not done",
+            Step::Begin,
+            Program::SqlTxBegin,
+            Target::Entries {
+                functions: &["database/sql.(*Tx).QueryContext", "database/sql.(*Tx).ExecContext"],
+                needs: CONTEXT_AND_TEXT,
+            },
+        )
+    },
+    Probe {
         misses: CONNECTION,
         ..row(
             "database/sql.conn.begin",
-            "a statement is to be made in a transaction, or over a connection of its own",
+            "a statement is to be made over a connection of its own",
             Step::Begin,
             Program::SqlConnBegin,
             Target::Entries {
-                functions: &[
-                    "database/sql.(*Tx).QueryContext",
-                    "database/sql.(*Tx).ExecContext",
-                    "database/sql.(*Conn).QueryContext",
-                    "database/sql.(*Conn).ExecContext",
-                ],
+                functions: &["database/sql.(*Conn).QueryContext", "database/sql.(*Conn).ExecContext"],
                 needs: CONTEXT_AND_TEXT,
             },
         )
@@ -83,16 +93,24 @@ pub(super) const PROBES: &[Probe] = &[
         Target::Entries { functions: &["database/sql.(*DB).PrepareContext"], needs: CONTEXT_AND_TEXT },
     ),
     Probe {
+        reads: &[Structs::SqlTransaction],
+        misses: CONNECTION,
+        ..row(
+            "database/sql.tx.prepare",
+            "a statement is to be prepared in a transaction that is not done",
+            Step::Begin,
+            Program::SqlTxPrepare,
+            Target::Entries { functions: &["database/sql.(*Tx).PrepareContext"], needs: CONTEXT_AND_TEXT },
+        )
+    },
+    Probe {
         misses: CONNECTION,
         ..row(
             "database/sql.conn.prepare",
-            "a statement is to be prepared in a transaction, or over a connection of its own",
+            "a statement is to be prepared over a connection of its own",
             Step::Begin,
             Program::SqlConnPrepare,
-            Target::Entries {
-                functions: &["database/sql.(*Tx).PrepareContext", "database/sql.(*Conn).PrepareContext"],
-                needs: CONTEXT_AND_TEXT,
-            },
+            Target::Entries { functions: &["database/sql.(*Conn).PrepareContext"], needs: CONTEXT_AND_TEXT },
         )
     },
     row(

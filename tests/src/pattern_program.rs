@@ -38,6 +38,7 @@ pub const PATTERNS: &[Pattern] = &[
             call("cancel", Context),
             call("timeout", Context),
             call("deep", Context),
+            call("two", Context),
         ]],
     ),
     edge("fanout", &[&[call("0", Context), call("1", Context), call("2", Context), call("3", Context)]]),

@@ -52,6 +52,33 @@ const NAME_HEADER: u64 = 16;
 /// Types of a wanted name that are looked at: types inside functions share the names of others.
 const MAX_CANDIDATES: usize = 4096;
 
+/// `Name.IsEmbedded`, in the flag byte of a field's name.
+const NAME_EMBEDDED: u8 = 8;
+/// Fields of one type that are looked at: of that many, one is none that a program means.
+const MAX_PLACES: usize = 64;
+
+/// A field of a struct.
+struct Field<'d> {
+    name: &'d str,
+    embedded: bool,
+    member: Member<u64>,
+}
+
+/// Where in a struct a field lies.
+struct Place {
+    offset: u64,
+    /// Structs around it.
+    depth: u8,
+    /// It is embedded, and so are the structs around it: its methods are the outermost one's.
+    embedded: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { offset: 0, depth: 0, embedded: true }
+    }
+}
+
 /// Finds the structs by (package, name) in one pass over all types. They share their part of the file with strings and
 /// embedded files, which may be most of it: so the pass keeps nothing but what it finds.
 pub(crate) fn structs(image: &Image<'_>, module: &ModuleData, wanted: &Wanted) -> Layouts {
@@ -201,17 +228,32 @@ impl<'i, 'd> Reader<'i, 'd> {
         (self.kind(at)? == KIND_POINTER).then(|| self.image.word(at.checked_add(ELEMENT)?)).flatten()
     }
 
-    /// Where a struct has a field of exactly this type: its own, or one of a struct that lies within it.
+    /// Where a struct has a field of exactly this type: its own, or one of a struct that lies within it. Of several, that
+    /// whose methods are the struct's own: the one that is embedded, and the least deeply. `None` if there is no such.
     pub(crate) fn offset_of_type(&self, of: u64, wanted: u64, depth: u8) -> Option<u64> {
-        let fields = self.fields(of)?;
-        if let Some((_, field)) = fields.iter().find(|(_, field)| field.ty == wanted) {
-            return Some(field.offset);
+        let mut found = Vec::new();
+        self.fields_of_type(of, wanted, depth, &Place::default(), &mut found);
+        if let [only] = found.as_slice() {
+            return Some(only.offset);
         }
-        let inner = |(_, field): &(&str, Member<u64>)| {
-            let inside = depth.checked_sub(1)?;
-            self.offset_of_type(field.ty, wanted, inside)?.checked_add(field.offset)
-        };
-        fields.iter().find_map(inner)
+        let depth = found.iter().filter(|place| place.embedded).map(|place| place.depth).min()?;
+        let mut nearest = found.iter().filter(|place| place.embedded && place.depth == depth);
+        nearest.next().filter(|_| nearest.next().is_none()).map(|place| place.offset)
+    }
+
+    fn fields_of_type(&self, of: u64, wanted: u64, depth: u8, at: &Place, found: &mut Vec<Place>) {
+        for field in self.all_fields(of).unwrap_or_default() {
+            let Some(offset) = at.offset.checked_add(field.member.offset) else { continue };
+            let place = Place { offset, depth: at.depth + 1, embedded: at.embedded && field.embedded };
+            if found.len() >= MAX_PLACES {
+                return;
+            }
+            if field.member.ty == wanted {
+                found.push(place);
+            } else if let Some(inside) = depth.checked_sub(1) {
+                self.fields_of_type(field.member.ty, wanted, inside, &place, found);
+            }
+        }
     }
 
     /// The name that an offset in a header leads to.
@@ -242,6 +284,10 @@ impl<'i, 'd> Reader<'i, 'd> {
     }
 
     fn fields(&self, at: u64) -> Option<Vec<(&'d str, Member<u64>)>> {
+        Some(self.all_fields(at)?.into_iter().map(|field| (field.name, field.member)).collect())
+    }
+
+    fn all_fields(&self, at: u64) -> Option<Vec<Field<'d>>> {
         let word = |offset: u64| self.image.word(at.checked_add(offset)?);
         let (size, fields_at, count) = (word(SIZE)?, word(FIELDS)?, word(FIELDS_LEN)?);
         if self.kind(at)? != KIND_STRUCT || count > MAX_FIELDS || fields_at % ALIGN as u64 != 0 {
@@ -259,8 +305,9 @@ impl<'i, 'd> Reader<'i, 'd> {
             }
             end = offset.checked_add(field_size).filter(|&end| end <= size)?;
             let bytes = self.image.up_to(name_at, MAX_NAME as u64 + NAME_HEADER)?;
+            let embedded = bytes.first()? & NAME_EMBEDDED != 0;
             let name = std::str::from_utf8(name(bytes, MAX_NAME)?).ok()?;
-            fields.push((name, Member { offset, size: field_size, ty }));
+            fields.push(Field { name, embedded, member: Member { offset, size: field_size, ty } });
         }
         Some(fields)
     }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,23 @@ type tenantContext struct {
 	tenant string
 	quota  int
 	context.Context
+}
+
+// twoContexts keeps another request's context besides, which lies before its own.
+type twoContexts struct {
+	origin context.Context
+	context.Context
+}
+
+// last is a context of another request, most likely one that is under way.
+var last atomic.Pointer[context.Context]
+
+func withOrigin(ctx context.Context) context.Context {
+	origin := last.Swap(&ctx)
+	if origin == nil {
+		origin = &ctx
+	}
+	return &twoContexts{*origin, ctx}
 }
 
 // traceContext is one that is always behind a pointer, with the embedded context first.
@@ -36,6 +54,7 @@ func wrapped(q *request) answer {
 		"struct":   plain(func(ctx context.Context) context.Context { return tenantContext{"t", 3, ctx} }),
 		"pointer":  plain(func(ctx context.Context) context.Context { return &tenantContext{"t", 3, ctx} }),
 		"override": plain(func(ctx context.Context) context.Context { return &traceContext{ctx, nil} }),
+		"two":      plain(withOrigin),
 		"cancel":   context.WithCancel,
 		"timeout": func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Minute)

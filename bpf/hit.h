@@ -7,6 +7,7 @@
 #define COOKIE_STACK_CHECK   1 /* the site is the stack check's jump: a hit that grows the stack is not one */
 #define COOKIE_NO_FRAME      2 /* the function has not made its frame yet: the stack's top is its return address */
 #define COOKIE_FAILED        4 /* the site is reached only if a call has failed */
+#define COOKIE_JOINED        8 /* other calls lead to the site, too */
 /* Of sites that need them: how far above the stack pointer a value lies, and how large a frame is, in bytes. */
 #define COOKIE_SLOT(cookie)  ((cookie) >> 8 & 0xffffff)
 #define COOKIE_FRAME(cookie) ((cookie) >> 32 & 0xffffff)

@@ -236,9 +236,13 @@ static __always_inline int http_client_answer(struct go_registers *regs, __u32 l
 
 	c = open_call(&key, &p, &l);
 	if (!c) {
-		lose_call_end(key.tgid);
+		if (!(bpf_get_attach_cookie(regs) & COOKIE_JOINED))
+			lose_call_end(key.tgid);
 		return 0;
 	}
+	/* An HTTP/2 that is not seen has led here. */
+	if (http_call_waits(c) || c->state == HTTP_CALL_AGAIN)
+		return 0;
 	if (c->state == HTTP_CALL_NONE) {
 		forget_call(c, &key);
 		return 0;

@@ -54,8 +54,8 @@ const MAX_CANDIDATES: usize = 4096;
 
 /// `Name.IsEmbedded`, in the flag byte of a field's name.
 const NAME_EMBEDDED: u8 = 8;
-/// Fields of one type that are looked at: of that many, one is none that a program means.
-const MAX_PLACES: usize = 64;
+/// Fields that are looked at for one type, with those of structs within it: one that has more is not described.
+const MAX_LOOKS: usize = 4096;
 
 /// A field of a struct.
 struct Field<'d> {
@@ -231,8 +231,8 @@ impl<'i, 'd> Reader<'i, 'd> {
     /// Where a struct has a field of exactly this type: its own, or one of a struct that lies within it. Of several, that
     /// whose methods are the struct's own: the one that is embedded, and the least deeply. `None` if there is no such.
     pub(crate) fn offset_of_type(&self, of: u64, wanted: u64, depth: u8) -> Option<u64> {
-        let mut found = Vec::new();
-        self.fields_of_type(of, wanted, depth, &Place::default(), &mut found);
+        let (mut found, mut looks) = (Vec::new(), MAX_LOOKS);
+        self.fields_of_type((of, wanted), depth, &Place::default(), &mut found, &mut looks)?;
         if let [only] = found.as_slice() {
             return Some(only.offset);
         }
@@ -241,19 +241,26 @@ impl<'i, 'd> Reader<'i, 'd> {
         nearest.next().filter(|_| nearest.next().is_none()).map(|place| place.offset)
     }
 
-    fn fields_of_type(&self, of: u64, wanted: u64, depth: u8, at: &Place, found: &mut Vec<Place>) {
+    /// Adds the places of all fields of a type. `None`: there is too much to look at.
+    fn fields_of_type(
+        &self,
+        (of, wanted): (u64, u64),
+        depth: u8,
+        at: &Place,
+        found: &mut Vec<Place>,
+        looks: &mut usize,
+    ) -> Option<()> {
         for field in self.all_fields(of).unwrap_or_default() {
-            let Some(offset) = at.offset.checked_add(field.member.offset) else { continue };
-            let place = Place { offset, depth: at.depth + 1, embedded: at.embedded && field.embedded };
-            if found.len() >= MAX_PLACES {
-                return;
-            }
+            *looks = looks.checked_sub(1)?;
+            let offset = at.offset.checked_add(field.member.offset)?;
+            let place = Place { offset, depth: at.depth.saturating_add(1), embedded: at.embedded && field.embedded };
             if field.member.ty == wanted {
                 found.push(place);
             } else if let Some(inside) = depth.checked_sub(1) {
-                self.fields_of_type(field.member.ty, wanted, inside, &place, found);
+                self.fields_of_type((field.member.ty, wanted), inside, &place, found, looks)?;
             }
         }
+        Some(())
     }
 
     /// The name that an offset in a header leads to.

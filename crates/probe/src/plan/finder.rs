@@ -11,6 +11,8 @@ const COOKIE_STACK_CHECK: u64 = 1;
 const COOKIE_NO_FRAME: u64 = 2;
 /// `COOKIE_FAILED` of `bpf/hit.h`.
 const COOKIE_FAILED: u64 = 4;
+/// `COOKIE_JOINED` of `bpf/hit.h`.
+const COOKIE_JOINED: u64 = 8;
 
 /// Why a row has no place.
 pub(super) struct NoPlace {
@@ -69,6 +71,7 @@ impl<'b, 'd> Finder<'b, 'd> {
                 | Target::BeforeHandler { function, callee }
                 | Target::BehindHandler { function, callee }
                 | Target::AfterCall { function, callee, .. }
+                | Target::AfterJoinedCall { function, callee, .. }
                 | Target::AfterCallFalse { function, callee }
                 | Target::AfterCallWithPlace { function, callee, .. }
                 | Target::AfterCallFailed { function, callee, .. }
@@ -176,6 +179,20 @@ impl<'b, 'd> Finder<'b, 'd> {
                     Ok(_) => Err(NoPlace::loss(format!("{function} calls {callee} more than once"))),
                     Err(why) => Err(NoPlace::loss(format!("{function}: {why}"))),
                 }
+            }
+            Target::AfterJoinedCall { function, callee, needs } => {
+                let (outer, callee_at) = self.caller(function, callee)?;
+                let (callee, needs) = (callee_at, Registers::of(needs));
+                let alone = Want::AfterCall { callee, which: Which::Only, needs, spilled: Registers::default() };
+                let joined = Want::AfterJoinedCall { callee, which: Which::Only, needs };
+                let (sites, cookie) = match self.find(outer, &alone) {
+                    Err(NoSite::Undecodable) => (self.find(outer, &joined), COOKIE_JOINED),
+                    found => (found, 0),
+                };
+                let sites = sites.map_err(|why| NoPlace::loss(format!("{function}: {why}")))?;
+                let mut planned = self.planned(probe, outer, sites)?;
+                planned.iter_mut().for_each(|site| site.cookie |= cookie);
+                Ok(planned)
             }
             Target::BeforeHandler { function, callee } => self.before_handler(probe, function, callee),
             Target::BehindHandler { function, callee } => {

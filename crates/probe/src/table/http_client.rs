@@ -59,13 +59,12 @@ pub(super) const PROBES: &[Probe] = &[
         when: When::Always,
         reads: &[],
         program: Program::HttpClientEnd,
-        target: Target::AfterCall {
+        target: Target::AfterJoinedCall {
             function: TRANSPORT_ROUND_TRIP,
             callee: PERSIST_ROUND_TRIP,
             needs: &[Register::Ax, Register::Bx],
-            spilled: &[],
         },
-        hits: "1 an HTTP/1 call",
+        hits: "1 an HTTP/1 call; in some releases (1.23.12, 1.25.14) also 1 an HTTP/2 call",
         versions: "Go 1.21 to 1.27",
         misses: "how long the body takes",
     },

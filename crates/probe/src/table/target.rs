@@ -94,6 +94,16 @@ pub enum Target {
         /// Arguments of `function` that must lie in their places on the stack.
         spilled: &'static [Register],
     },
+    /// The same, or, where there is no such site, behind where other calls lead in with their results in these registers: those
+    /// are hits as well.
+    AfterJoinedCall {
+        /// The function.
+        function: &'static str,
+        /// Whose call is behind.
+        callee: &'static str,
+        /// The registers that must still hold results.
+        needs: &'static [Register],
+    },
     /// The call of `callee` in `function` that comes right before the one of a handler, whose argument lies on the stack.
     BeforeHandler {
         /// The function.

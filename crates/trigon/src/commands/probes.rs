@@ -98,6 +98,7 @@ fn site(target: &Target) -> String {
             format!("where `{function}` goes when its call of `{callee}` has returned false")
         }
         Target::AfterCall { function, callee, .. }
+        | Target::AfterJoinedCall { function, callee, .. }
         | Target::AfterCallWithPlace { function, callee, .. }
         | Target::AfterCallWithVariable { function, callee, .. } => {
             format!("behind the call of `{callee}` in `{function}`")

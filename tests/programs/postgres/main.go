@@ -198,12 +198,12 @@ func (s *postgres) copies(ctx context.Context) error {
 			return copied(tx.CopyFrom(ctx, pgx.Identifier{"things"}, []string{"a"}, rows("c")))
 		}),
 	)
-	done, cancel := context.WithCancel(ctx)
 	conn, failed := s.calm.Acquire(ctx)
 	if failed != nil {
 		return failed
 	}
 	defer conn.Release()
+	done, cancel := context.WithCancel(ctx)
 	cancel()
 	return first(err,
 		wanted(copyTo(ctx, rows("c"), "nowhere")),

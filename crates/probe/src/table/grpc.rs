@@ -4,7 +4,7 @@ use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
 use trigon_gobin::site::Register;
 
 const RETRY: &str = "google.golang.org/grpc.(*clientStream).retryLocked";
-const VERSIONS: &str = "google.golang.org/grpc 1.64.1, 1.69.4, 1.82.1";
+const VERSIONS: &str = "tried with google.golang.org/grpc 1.64.1, 1.69.4, 1.82.1";
 
 pub(super) const PROBES: &[Probe] = &[
     Probe {

@@ -300,10 +300,16 @@ impl Agent {
                 // Only that it was lost is counted here; the reason is told.
                 let point = LossPoint { signal: "processes", stage: "attach", reason: "failed" };
                 self.pipeline.losses_mut().add(point, u64::from(failed));
-                self.status.refused(pid, &executable, &reason, failed);
+                self.status.refused(pid, &executable, &reason, (failed, self.is_named(pid)));
             }
-            Verdict::Other => {}
+            Verdict::NotGo if self.is_named(pid) => tracing::warn!(pid, "it is no Go program: nothing of it is seen"),
+            Verdict::NotGo | Verdict::Other => {}
         }
+    }
+
+    /// Whether somebody asked for this very process.
+    fn is_named(&self, pid: u32) -> bool {
+        self.config.discovery.include.iter().any(|rule| rule.pid == Some(pid))
     }
 
     fn read_ring(&mut self) {

@@ -43,7 +43,9 @@ pub(crate) enum Verdict {
     Later { pid: u32, age: Duration },
     /// It could be, and is not: `failed` if it was wanted.
     Refused { pid: u32, executable: PathBuf, reason: String, failed: bool },
-    /// It is none of ours: no Go program, or gone.
+    /// It is no Go program.
+    NotGo,
+    /// It is none of ours: known already, or gone.
     Other,
 }
 
@@ -59,6 +61,7 @@ enum Refusal {
 enum Found {
     Observed(Box<Observed>),
     Later,
+    NotGo,
     Nothing,
 }
 
@@ -226,6 +229,7 @@ impl Observer {
         match self.try_observe(&process) {
             Ok(Found::Observed(observed)) => Verdict::Observed(observed),
             Ok(Found::Later) => Verdict::Later { pid, age: process.age() },
+            Ok(Found::NotGo) => Verdict::NotGo,
             Ok(Found::Nothing) => Verdict::Other,
             // A process that ended meanwhile is no finding.
             Err(_) if !process.is_same() => Verdict::Other,
@@ -250,7 +254,7 @@ impl Observer {
         let copy = copy_file(&file).map_err(failed)?;
         let unreadable = |error: trigon_gobin::Error| copy.failure().map_or_else(|| failed(error), failed);
         if !GoBinary::is_go(&copy) {
-            return copy.failure().map_or(Ok(Found::Nothing), |error| Err(failed(error)));
+            return copy.failure().map_or(Ok(Found::NotGo), |error| Err(failed(error)));
         }
         let binary = GoBinary::parse(&copy).map_err(unreadable)?;
         let resource = resource(process, binary.build_info(), &self.host);

@@ -121,13 +121,14 @@ impl Status {
         }
     }
 
-    pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str, failed: bool) {
+    /// `failed`: it could not be observed; `named`: it was asked for by its id.
+    pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str, (failed, named): (bool, bool)) {
         match self.format {
             Format::Json => self.event(&json!({
                 "event": "refused", "pid": pid, "executable": executable.display().to_string(), "reason": reason,
                 "failed": failed,
             })),
-            Format::Text if failed => {
+            Format::Text if failed || named => {
                 let line = format!("! {} (pid {pid}) is not observed: {reason}", executable.display());
                 self.line(&line);
             }

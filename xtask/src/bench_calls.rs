@@ -99,20 +99,23 @@ pub(crate) fn run(seconds: u64, chosen: impl Fn(&str) -> bool, against: Option<&
         settings.push(Setting { name: "the other, 1 %".to_owned(), ratio: "0.01", executable });
     }
     for (_, name, workload) in WORKLOADS.into_iter().filter(|(argument, ..)| chosen(argument)) {
-        let mut without = Vec::new();
-        let mut with: Vec<Vec<Figures>> = settings.iter().map(|_| Vec::new()).collect();
-        for _ in 0..ROUNDS {
-            without.push(measure(workload, seconds, None)?);
-            for (setting, results) in settings.iter().zip(&mut with) {
-                results.push(measure(workload, seconds, Some(setting))?);
+        // Each round begins with another one: what ran before a measurement is part of what it finds.
+        let ways: Vec<_> = std::iter::once(None).chain(settings.iter().map(Some)).collect();
+        let mut results = vec![Vec::new(); ways.len()];
+        for round in 0..ROUNDS {
+            let mut order: Vec<_> = ways.iter().zip(&mut results).collect();
+            order.rotate_left(round % ways.len());
+            for (way, found) in order {
+                found.push(measure(workload, seconds, *way)?);
             }
         }
-        let base = median(&without);
+        let (without, with) = results.split_first().context("there is nothing to measure")?;
+        let base = median(without);
         println!(
             "{name:<21} {:<16} {:>8.2} {:>7} {:>7} {:>7} {:>9.0}",
             "none", base.app_micros, "", "", "", base.per_second
         );
-        for (setting, results) in settings.iter().zip(&with) {
+        for (setting, results) in settings.iter().zip(with) {
             let found = median(results);
             let added = found.app_micros - base.app_micros;
             println!(

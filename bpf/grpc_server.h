@@ -130,8 +130,7 @@ __noinline int grpc_settle(const struct process *p, const struct call_layout *l,
 	}
 	if (!wants_spans(p, OWN_RPC_SERVER))
 		return 0;
-	due = (r->sampled ? DUE_SAMPLED : 0) | (p->errors && e.failed ? DUE_ERROR : 0) |
-	      (duration >= p->slow_ns ? DUE_SLOW : 0);
+	due = why_due(p, r->sampled, e.failed, duration);
 	if (!due)
 		return 0;
 	grpc_server_connection(l, r->writer, r);

@@ -47,26 +47,31 @@ static __always_inline int sql_begin_call(struct go_registers *regs, const struc
 	return 0;
 }
 
-/* AX receiver; BX:CX context; DI:SI statement, if there is one */
+/* The same of a method: BX:CX context; DI:SI statement, if there is one */
+static __always_inline int sql_begin_method(struct go_registers *regs, const struct process *p,
+					    const struct call_layout *l, const struct call_key *key, __u32 slot,
+					    __u8 operation, __u8 retries)
+{
+	struct go_interface ctx = {.type = GO_ARG2(regs), .data = GO_ARG3(regs)};
+	struct go_string query = {};
+
+	if (operation != STORE_BEGIN) {
+		query.ptr = GO_ARG4(regs);
+		query.len = GO_ARG5(regs);
+	}
+	return sql_begin_call(regs, p, l, key, slot, &ctx, query, operation, retries);
+}
+
+/* A hit of one: AX receiver */
 static __always_inline int sql_begin(struct go_registers *regs, __u8 operation, __u8 retries)
 {
 	struct call_key key = {.subject = GO_G(regs), .library = CALL_SQL};
 	const struct process *p;
 	const struct call_layout *l;
-	struct go_interface ctx;
-	struct go_string query = {};
 	__u32 slot;
 
 	p = call_hit(regs, &key, &slot, &l);
-	if (!p)
-		return 0;
-	ctx.type = GO_ARG2(regs);
-	ctx.data = GO_ARG3(regs);
-	if (operation != STORE_BEGIN) {
-		query.ptr = GO_ARG4(regs);
-		query.len = GO_ARG5(regs);
-	}
-	return sql_begin_call(regs, p, l, &key, slot, &ctx, query, operation, retries);
+	return p ? sql_begin_method(regs, p, l, &key, slot, operation, retries) : 0;
 }
 
 /* (*DB).QueryContext, ExecContext */
@@ -86,9 +91,9 @@ int sql_conn_begin(struct go_registers *regs)
 /* One in a transaction: AX transaction. If that is done the driver hears nothing of it. */
 static __always_inline int sql_tx_call(struct go_registers *regs, __u8 operation)
 {
+	struct call_key key = {.subject = GO_G(regs), .library = CALL_SQL};
 	const struct process *p;
 	const struct call_layout *l;
-	struct call_key key = {};
 	__u32 slot;
 	__u8 done;
 
@@ -99,7 +104,7 @@ static __always_inline int sql_tx_call(struct go_registers *regs, __u8 operation
 		lose(LOSS_CALL_UNREADABLE);
 		return 0;
 	}
-	return done ? 0 : sql_begin(regs, operation, 0);
+	return done ? 0 : sql_begin_method(regs, p, l, &key, slot, operation, 0);
 }
 
 /* (*Tx).QueryContext, ExecContext */

@@ -64,10 +64,20 @@ struct go_interface {
 	__u64 data;
 };
 
-/* Application memory is only ever read, never written. */
+/* Set by user space before loading: whether programs at functions are loaded as ones that may sleep. */
+const volatile __u8 may_sleep = 0;
+
+/*
+ * Application memory is only ever read, never written. A page that is there may not be reachable for a moment, as when
+ * the kernel moves it elsewhere, or when this process has not yet looked at that part of its file: a program that may
+ * sleep waits for it, as the application would.
+ */
 static __always_inline long read_user(void *to, __u32 size, __u64 from)
 {
-	return bpf_probe_read_user(to, size, (const void *)from);
+	long failed = bpf_probe_read_user(to, size, (const void *)from);
+
+	/* Only then: each one that may sleep costs some 30 ns more. */
+	return failed && may_sleep ? bpf_copy_from_user(to, size, (const void *)from) : failed;
 }
 
 /* Reads at most `max` bytes of a string; returns how many, or -1. `max` is a constant. */
@@ -81,7 +91,7 @@ static __always_inline long read_text(void *to, __u32 max, __u64 ptr, __u64 len)
 		return 0;
 	if (size > max)
 		return -1;
-	return bpf_probe_read_user(to, size, (const void *)ptr) ? -1 : (long)size;
+	return read_user(to, size, ptr) ? -1 : (long)size;
 }
 
 /* A field of a window that was read at once. `room` is the buffer's size, a power of two; user space has checked that

@@ -64,8 +64,8 @@ static __always_inline void note_slot(struct header_scratch *s, const __u64 *key
 
 #define PAGE 4096
 
-/* One group where the bulk read failed. A page of a fresh array that was never touched cannot be read, and holds
- * nothing; a group may begin on the page before it. What cannot be read is left zero. */
+/* One group where the bulk read failed. A page of a fresh array that was never touched cannot be read by a program that
+ * may not sleep, and holds nothing; a group may begin on the page before it. What cannot be read is left zero. */
 __noinline int read_group(struct scratch_slot *slot, __u32 index, __u64 at, __u32 size)
 {
 	__u8 *group;
@@ -74,10 +74,10 @@ __noinline int read_group(struct scratch_slot *slot, __u32 index, __u64 at, __u3
 	if (!slot || index >= HEADER_GROUPS || (size != SWISS_GROUP && size != CLASSIC_BUCKET))
 		return 0;
 	group = slot->scratch.header.groups + index * size;
-	if (!bpf_probe_read_user(group, size, (const void *)at))
+	if (!read_user(group, size, at))
 		return 0;
 	asm volatile("" : "+r"(part));
-	if (part < SWISS_GROUP && !bpf_probe_read_user(group, part, (const void *)at))
+	if (part < SWISS_GROUP && !read_user(group, part, at))
 		return 0;
 	/* For a Swiss group zero control bytes would mean "full". */
 	*(__u64 *)group = size == SWISS_GROUP ? SWISS_EMPTY : 0;

@@ -36,7 +36,7 @@ static __always_inline int read_window(__u8 *to, __u32 room, __u64 at, const str
 	asm volatile("" : "+r"(size));
 	if (size > room)
 		return -1;
-	return bpf_probe_read_user(to, size, (const void *)(at + w->base)) ? -1 : 0;
+	return read_user(to, size, at + w->base) ? -1 : 0;
 }
 
 #endif

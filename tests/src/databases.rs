@@ -124,8 +124,8 @@ pub fn observe(
     let (more, wanted) = (differ(&counts, &expected), differ(&expected, &counts));
     ensure!(more.is_empty() && wanted.is_empty(), "{more:#?}, and not {wanted:#?}");
     for signal in ["calls", "spans"] {
-        let lost = page.sum("trigon_dropped_total", &[("signal", signal)]);
-        ensure!(lost == 0.0, "{lost} {signal} were lost");
+        let lost = page.lost(signal);
+        ensure!(lost.is_empty(), "{signal} were lost: {lost:#?}");
     }
 
     let spans = own_spans();

@@ -101,6 +101,13 @@ impl Exposition {
         self.find(name, labels).map(|sample| sample.value).sum()
     }
 
+    /// What the agent has lost of a signal, a line for each place and reason.
+    pub fn lost(&self, signal: &str) -> Vec<String> {
+        let signal = [("signal", signal)];
+        let lost = self.find("trigon_dropped_total", &signal).filter(|sample| sample.value != 0.0);
+        lost.map(|sample| format!("{:?}: {}", sample.labels, sample.value)).collect()
+    }
+
     /// Requests of a service by (method, route, status).
     pub fn requests(&self, service: &str) -> Counts {
         let mut counts = Counts::new();

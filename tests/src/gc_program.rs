@@ -103,8 +103,8 @@ pub fn agrees(how: &Build, cycles: u64) -> Result<Agreed> {
     agent.wait_for(|event| is(event, "stop_the_world", pid) && end(event) > end(&last))?;
     let told: Vec<_> = agent.events.iter().filter(|event| event["pid"].as_u64() == Some(pid.into())).cloned().collect();
     let page = agent.scrape()?;
-    let lost = page.sum("trigon_dropped_total", &[("signal", "gc")]);
-    ensure!(lost == 0.0, "{lost} were lost");
+    let lost = page.lost("gc");
+    ensure!(lost.is_empty(), "{lost:#?}");
     let stepped = page.sum("trigon_probe_sites", &[("cost", "stepped")]);
     ensure!(stepped == 0.0, "{stepped} stepped sites");
     let all = told.iter().filter(|event| event["event"] == "gc").count();

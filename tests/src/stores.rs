@@ -23,7 +23,7 @@ const fn redis(operation: &'static str) -> Operation {
 }
 
 /// What each path does.
-const PATHS: [Path; 13] = [
+const PATHS: [Path; 14] = [
     ("/statements", &[sql("SELECT"), sql("SELECT"), sql("INSERT"), sql("UPDATE"), sql("")]),
     ("/skipped", &[sql("SELECT"), sql("DELETE"), failed("SELECT")]),
     ("/failing", &[failed("SELECT"), failed("INSERT"), sql("BEGIN"), failed("DELETE"), sql("ROLLBACK")]),
@@ -45,6 +45,7 @@ const PATHS: [Path; 13] = [
     ("/background", &[(SQL, "SELECT", "", "goroutine"), sql("UPDATE")]),
     ("/waiting", &[sql("SELECT"), sql("UPDATE"), sql("SELECT")]),
     ("/canceled", &[failed("SELECT")]),
+    ("/unread", &[failed("DELETE")]),
     ("/done", &[sql("BEGIN"), sql("COMMIT")]),
     ("/cached", &[redis("DEL"), redis("SET"), redis("GET"), (REDIS, "INCR", "_OTHER", "context"), redis("GET")]),
     ("/pipelined", &[redis("PIPELINE"), redis("MULTI")]),

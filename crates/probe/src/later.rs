@@ -26,6 +26,7 @@ pub(crate) fn open(wanted: &BTreeSet<Program>, multi: bool) -> Result<OpenTrigon
         open.set_autoload(wanted.contains(&program));
         if multi {
             open.set_attach_type(ProgramAttachType::TraceUprobeMulti);
+            open.set_flags(libbpf_sys::BPF_F_SLEEPABLE);
         }
     });
     Ok(open)

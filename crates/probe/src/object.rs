@@ -154,6 +154,7 @@ impl Probes {
             constants.request_place_mask = places - 1;
             constants.call_place_mask = places - 1;
             constants.index_mask = places / 2 - 1;
+            constants.may_sleep = u8::from(multi);
             constants.trace_seed = settings.trace_seed;
             constants.service_graph = u32::from(settings.service_graph);
             constants.ring_wake_at = u64::from(settings.ring_bytes / WAKE_SHARE);

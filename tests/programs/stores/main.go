@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -157,6 +158,28 @@ func (s *stores) canceled(ctx context.Context) error {
 	return wanted(s.rows(s.db.QueryContext(ctx, "SELECT a FROM t")))
 }
 
+// unread: 1 DELETE that never gets to the driver, whose text lies in a page that was never looked at.
+func (s *stores) unread(ctx context.Context) error {
+	file, err := os.CreateTemp("", "statement")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	length, err := file.WriteString("DELETE FROM t WHERE a = '" + secret + "'")
+	if err != nil {
+		return err
+	}
+	page, err := syscall.Mmap(int(file.Fd()), 0, length, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		return err
+	}
+	defer syscall.Munmap(page)
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return wanted(exec(s.db.ExecContext(ctx, unsafe.String(unsafe.SliceData(page), length))))
+}
+
 // done: BEGIN and COMMIT; an INSERT in that transaction never gets to the driver, and the Ping that fails thereafter is
 // nobody's end.
 func (s *stores) done(ctx context.Context) error {
@@ -275,7 +298,7 @@ func main() {
 	for path, run := range map[string]func(context.Context) error{
 		"/statements": s.statements, "/skipped": s.skipped, "/failing": s.failing, "/transaction": s.transaction,
 		"/waiting": s.waiting, "/prepared": s.prepared, "/lost": s.lost, "/background": s.background, "/canceled": s.canceled,
-		"/done":   s.done,
+		"/done": s.done, "/unread": s.unread,
 		"/cached": s.cached, "/pipelined": s.pipelined, "/unreachable": s.unreachable,
 		"/selects": s.selects, "/gets": s.gets,
 	} {

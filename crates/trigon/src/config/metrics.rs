@@ -54,7 +54,7 @@ pub(crate) struct Kernel {
     /// They are reported. Otherwise a function without a cheaper place stays without a probe.
     pub(crate) allow_stepped: bool,
     /// `auto` attaches all probes of a program with one uprobe.multi link where the kernel has it (from 6.6), `never`
-    /// attaches each by itself.
+    /// attaches each by itself, and cannot wait for memory that the kernel is just moving (counted as `read_fault`).
     pub(crate) uprobe_multi: UprobeMulti,
     /// Let the kernel count how often each probe runs, shown as `trigon_probe_hits_total`. This costs every BPF program
     /// of the machine some 20 ns a run, so it is for measurements only.

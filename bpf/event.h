@@ -32,6 +32,7 @@ enum trigon_event_kind {
 	EVENT_MESSAGES = 6,
 	EVENT_SDK_SPAN = 7,
 	EVENT_STREAM = 8,
+	EVENT_MUX_WANTED = 9,
 };
 
 /* What an aggregate or a span is of; each has a metric of its own. */
@@ -416,7 +417,8 @@ enum trigon_loss {
 	LOSS_SDK_SPAN_TOO_LONG = 40,
 	LOSS_SDK_SPAN_UNREADABLE = 41,
 	LOSS_SDK_SPAN_UNKNOWN = 42,
-	LOSSES = 43,
+	LOSS_ROUTE_UNWATCHED = 43,
+	LOSSES = 44,
 };
 
 #endif

@@ -226,7 +226,7 @@ static __always_inline int server_begin(struct go_registers *regs, __u64 request
 		else if (service_graph || !r->has_parent)
 			link_caller(p, r);
 	}
-	if (p->flags & (PROCESS_CALLS | PROCESS_ROUTERS))
+	if (p->flags & (PROCESS_CALLS | PROCESS_ROUTERS | PROCESS_MUXES))
 		begin_for_calls(p, r, &key, from + l->ctx);
 	else if (callers_known && r->protocol / 10 != 1)
 		begin_trace(p, r); /* it will be named before its span */
@@ -334,7 +334,7 @@ static __always_inline int read_request_end(const struct process *p, const struc
 	__u64 pat;
 
 	key->tls = r->tls;
-	if (p->flags & PROCESS_ROUTERS && r->routed_ns == r->start_ns) {
+	if (p->flags & (PROCESS_ROUTERS | PROCESS_COPIES) && r->routed_ns == r->start_ns) {
 		key->route = r->route;
 		key->route_len = r->route_len;
 		key->route_kind = r->route_kind;
@@ -359,7 +359,7 @@ static __always_inline int read_request_end(const struct process *p, const struc
 		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str))
 			goto unreadable;
 	}
-	own_route(p, key, pattern.ptr, pattern.len);
+	own_route(p, r, key, pattern.ptr, pattern.len);
 	return 0;
 unreadable:
 	key->route_kind = ROUTE_UNREADABLE;

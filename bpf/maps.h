@@ -56,11 +56,18 @@ struct gorilla_layout {
 	__u16 pad[2];
 };
 
+/* Of net/url.URL, which a copy may have one of its own of. */
+struct mux_layout {
+	__u16 url_path;
+	__u16 pad[3];
+};
+
 struct router_layout {
 	struct router_context gin;
 	struct router_context echo;
 	struct chi_layout chi;
 	struct gorilla_layout gorilla;
+	struct mux_layout mux;
 };
 
 struct go_layout {
@@ -97,7 +104,9 @@ struct go_layout {
 #define PROCESS_ROUTERS       512 /* routers tell the routes of their requests */
 #define PROCESS_B3            1024
 #define PROCESS_JAEGER        2048
-#define PROCESS_TRACE_LIST    4096 /* W3C Trace Context is read of headers that lie in a list, not in a map */
+#define PROCESS_TRACE_LIST    4096  /* W3C Trace Context is read of headers that lie in a list, not in a map */
+#define PROCESS_COPIES        8192  /* code is linked that makes copies of requests */
+#define PROCESS_MUXES         16384 /* and each ServeMux is seen; set by the kernel side */
 
 /* Kinds of operations that a program may tell of itself; crates/model/src/operation.rs. */
 #define OWN_HTTP_SERVER 1

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Starts and ends of processes, and which file a process really runs. */
+/* Starts and ends of processes, what one needs besides, and which file a process really runs. */
 #ifndef TRIGON_PROCESS_H
 #define TRIGON_PROCESS_H
 
-static __always_inline void report(__u32 kind, __u32 tgid)
+static __always_inline int report(__u32 kind, __u32 tgid)
 {
 	struct process_event *event = bpf_ringbuf_reserve(&process_ring, sizeof(*event), 0);
 
 	if (!event) {
 		lose(LOSS_PROCESS_RING_FULL);
-		return;
+		return -1;
 	}
 	event->kind = kind;
 	event->tgid = tgid;
 	event->time_ns = bpf_ktime_get_ns();
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 /* From now on nothing of this number is taken for the process that was observed: its place is closed at once, however

@@ -96,26 +96,18 @@ static __always_inline void find_route(const struct process *p, struct red_key *
 	}
 }
 
-/* Whether a pattern is one of a whole subtree: "/files/" or "/files/{path...}". */
-static __always_inline int is_subtree(struct go_string pattern)
-{
-	char last;
-
-	if (!pattern.len || read_user(&last, 1, pattern.ptr + pattern.len - 1))
-		return 0;
-	if (last == '/')
-		return 1;
-	return last == '}' && pattern.len > 1 && !read_user(&last, 1, pattern.ptr + pattern.len - 2) && last == '.';
-}
-
 /* The route by the server's own pattern. If a router lies below that, it knows better, and what unwinds it keeps it
  * from saying so: then there is none. */
-__noinline int own_route(const struct process *p, struct red_key *key, __u64 ptr, __u64 len)
+__noinline int own_route(const struct process *p, const struct request *r, struct red_key *key, __u64 ptr, __u64 len)
 {
 	struct go_string pattern = {.ptr = ptr, .len = len};
 
-	if (!p || !key)
+	if (!p || !r || !key)
 		return 0;
+	if (!is_innermost(p, r, pattern)) {
+		key->route_kind = ROUTE_UNREADABLE;
+		return 0;
+	}
 	if (p->flags & PROCESS_ROUTERS && key->outcome != OUTCOME_RETURNED && key->outcome != OUTCOME_HIJACKED &&
 	    is_subtree(pattern))
 		pattern.len = 0;

@@ -16,6 +16,8 @@
 #include "jaeger.h"
 #include "propagation.h"
 #include "red.h"
+#include "process.h"
+#include "copied_request.h"
 #include "route.h"
 #include "http_request.h"
 #include "trace.h"
@@ -29,6 +31,7 @@
 #include "router.h"
 #include "router_chi.h"
 #include "router_gorilla.h"
+#include "router_mux.h"
 #include "call.h"
 #include "http_attempt.h"
 #include "http_client.h"
@@ -52,7 +55,6 @@
 #include "sarama_client.h"
 #include "sdk_span.h"
 #include "go_gc.h"
-#include "process.h"
 #include "scheduler.h"
 
 /* For user space: types that only cross as bytes must be in the object's BTF. */

@@ -173,6 +173,11 @@ impl<'d> GoBinary<'d> {
         inline::inlined(&self.image, &self.functions, &self.module, outer)
     }
 
+    /// The functions into which one of this name was inlined, in no order; of more than a thousand the first.
+    pub fn inliners(&self, name: &str) -> Vec<Function<'d>> {
+        inline::inliners(&self.image, &self.functions, &self.module, name)
+    }
+
     /// The calls in progress at an instruction, innermost first: functions that were inlined there, then the function
     /// itself. A return address lies behind its call, so that callers subtract one from it.
     pub fn frames_at(&self, pc: u64) -> Option<Vec<Frame<'d>>> {

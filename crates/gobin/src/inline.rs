@@ -12,6 +12,10 @@ const PCDATA_INLINE_INDEX: usize = 2;
 const FUNCDATA_INLINE_TREE: usize = 3;
 /// Size of a `runtime.inlinedCall`.
 const INLINED_CALL: u64 = 16;
+/// Bytes of a tree that are looked at.
+const MAX_TREE: u64 = 64 << 10;
+/// Functions that are looked at for one that was inlined into them.
+const MAX_INLINERS: usize = 1024;
 /// Deeper nesting is believed to be a loop in a corrupt tree.
 pub(crate) const MAX_DEPTH: usize = 64;
 
@@ -69,6 +73,40 @@ pub(crate) fn inlined(
     outer: &Function<'_>,
 ) -> Vec<Inlined> {
     read(image, table, module, outer).unwrap_or_default()
+}
+
+/// The functions into which one of this name was inlined, in no order, at most [`MAX_INLINERS`]. Of a large program there are many trees: places
+/// that may be a call of it are looked for first, and only those trees are read.
+pub(crate) fn inliners<'d>(
+    image: &Image<'d>,
+    table: &Pclntab<'d>,
+    module: &ModuleData,
+    name: &str,
+) -> Vec<Function<'d>> {
+    let Some(wanted) = table.name_offset(name) else { return Vec::new() };
+    let tree = |index| table.record(index).and_then(|record| record.funcdata(FUNCDATA_INLINE_TREE));
+    let mut trees: Vec<_> = (0..table.count()).filter_map(|index| Some((tree(index)?, index))).collect();
+    trees.sort_unstable();
+    let mut candidates = Vec::new();
+    for functions in trees.chunk_by(|a, b| a.0 == b.0) {
+        // Where the next one begins; other data may lie in between.
+        let (at, last) = (functions[0].0, functions.last());
+        let next = last.and_then(|last| trees.get(trees.partition_point(|tree| tree <= last))).map(|next| next.0);
+        let Some(base) = module.gofunc.checked_add(u64::from(at)) else { continue };
+        let len = next.map_or(MAX_TREE, |next| u64::from(next - at).min(MAX_TREE));
+        let bytes = image.up_to(base, len).unwrap_or_default();
+        let is_named = |call: &[u8]| call.get(4..8).is_some_and(|name| name == wanted.to_le_bytes());
+        if !bytes.chunks_exact(INLINED_CALL as usize).any(is_named) {
+            continue;
+        }
+        candidates.extend(functions.iter().take(MAX_INLINERS).filter_map(|(_, index)| table.function(*index)));
+        if candidates.len() > MAX_INLINERS {
+            break;
+        }
+    }
+    candidates.truncate(MAX_INLINERS);
+    candidates.retain(|outer| inlined(image, table, module, outer).iter().any(|of| of.name == name));
+    candidates
 }
 
 fn read(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Function<'_>) -> Option<Vec<Inlined>> {

@@ -156,6 +156,14 @@ impl<'d> Pclntab<'d> {
         self.text_at(self.names, offset)
     }
 
+    /// Where a name lies among the names of functions, as inline trees refer to it. The linker keeps each once.
+    pub(crate) fn name_offset(&self, name: &str) -> Option<u32> {
+        let names = self.bytes.get(self.names..self.units)?;
+        let wanted = [b"\0", name.as_bytes(), b"\0"].concat();
+        let at = memchr::memmem::find(names, &wanted)?;
+        u32::try_from(at + 1).ok()
+    }
+
     /// A source file by its number within a function's compilation unit.
     pub(crate) fn file(&self, record: &FuncRecord<'_>, number: i32) -> Option<&'d str> {
         let index = record.unit()?.checked_add(u32::try_from(number).ok()?)? as usize;

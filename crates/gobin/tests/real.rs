@@ -133,6 +133,28 @@ fn what_was_inlined_is_found_where_it_lies() {
     );
 }
 
+/// Against a look at what was inlined into each function.
+#[test]
+fn all_functions_are_found_into_which_one_was_inlined() {
+    for bytes in [&plain().1, &build(&["-buildmode=pie", "-ldflags=-s -w"])] {
+        let binary = GoBinary::parse(bytes).unwrap();
+        let mut by_name: HashMap<String, HashSet<u64>> = HashMap::new();
+        for outer in binary.functions() {
+            for inlined in binary.inlined(&outer) {
+                by_name.entry(inlined.name).or_default().insert(outer.entry);
+            }
+        }
+        // The last byte of one name may be the first of another: a name that ends in this one's is not it.
+        for name in
+            ["main.sum", "sync.(*Mutex).Lock", "strings.(*Builder).String", "net/http.(*Request).WithContext", "um"]
+        {
+            let found: HashSet<_> = binary.inliners(name).iter().map(|function| function.entry).collect();
+            assert_eq!(found, by_name.remove(name).unwrap_or_default(), "{name}");
+            assert!(!found.is_empty() || name == "um" || name.ends_with("WithContext"), "{name}");
+        }
+    }
+}
+
 const FIELDS: [FieldRef; 7] = [
     FieldRef { package: "net/http", ty: "Request", field: "Header" },
     FieldRef { package: "net/http", ty: "Request", field: "" },
@@ -350,6 +372,7 @@ fn read_all(bytes: &[u8]) {
     let found = binary.functions_named(&["main.outer", "net/http.(*conn).serve"]);
     for function in found.iter().flatten() {
         let _ = (binary.code(function).len(), binary.inlined(function), binary.file_offset(function.entry));
+        let _ = binary.inliners(function.name);
         for pc in (function.entry..function.end).step_by(16).take(4096) {
             let _ = (binary.frames_at(pc), binary.unwind_at(pc));
         }

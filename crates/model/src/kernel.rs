@@ -62,6 +62,8 @@ pub enum Event {
     Exec(ProcessRecord),
     /// A process has ended.
     Exit(ProcessRecord),
+    /// Requests of a process may be passed on as copies: the probe at its `ServeMux` is wanted.
+    MuxWanted(ProcessRecord),
     /// A program runs on after its runtime had stopped it.
     Gc(GcRecord),
     /// A finished call of an observed process.
@@ -72,7 +74,7 @@ pub enum Event {
     Stream(StreamRecord),
 }
 
-/// The start or end of a process, observed or not.
+/// The start or end of a process, observed or not, or what one needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessRecord {
     /// Its id in the initial PID namespace.
@@ -432,16 +434,20 @@ impl Event {
         }
         match b.u32(0) {
             1 if bytes.len() >= SPAN_EVENT_SIZE => Ok(Self::Span(Box::new(SpanRecord::decode(&b)))),
-            kind @ (2 | 3) if bytes.len() >= 16 => {
+            kind @ (2 | 3 | 9) if bytes.len() >= 16 => {
                 let record = ProcessRecord { pid: b.u32(4), time_ns: b.u64(8) };
-                Ok(if kind == 2 { Self::Exec(record) } else { Self::Exit(record) })
+                Ok(match kind {
+                    2 => Self::Exec(record),
+                    3 => Self::Exit(record),
+                    _ => Self::MuxWanted(record),
+                })
             }
             4 if bytes.len() >= WORLD_EVENT_SIZE => Ok(Self::Gc(GcRecord::decode(&b))),
             5 if bytes.len() >= CALL_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode(&b)))),
             6 if bytes.len() >= MESSAGES_EVENT_SIZE => Ok(Self::Call(Box::new(CallRecord::decode_messages(&b)))),
             7 if bytes.len() >= SDK_SPAN_EVENT_SIZE => Ok(Self::SdkSpan(Box::new(SdkSpanRecord::decode(&b)))),
             8 if bytes.len() >= STREAM_EVENT_SIZE => Ok(Self::Stream(StreamRecord::decode(&b))),
-            kind @ 1..=8 => Err(short(kind)),
+            kind @ 1..=9 => Err(short(kind)),
             kind => Err(DecodeError::Kind(kind)),
         }
     }
@@ -494,7 +500,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_record_or_an_error(kind in 0..10_u8, rest in prop::collection::vec(any::<u8>(), 0..1100)) {
             let bytes: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(rest).collect();
-            let known = (1..=8).contains(&kind);
+            let known = (1..=9).contains(&kind);
             prop_assert!(Event::decode(&bytes).is_err() || known);
         }
     }

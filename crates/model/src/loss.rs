@@ -21,7 +21,8 @@ pub enum Loss {
     ProcessRingFull = 6,
     /// Application memory could not be read: the request is not counted.
     ReadRequest = 7,
-    /// The route's text could not be read or is too long: route absent.
+    /// The route's text could not be read or is too long, or what handlers took from the path before it was matched is
+    /// not known: route absent.
     RouteUnreadable = 8,
     /// No room for the text of a route that lies on the heap: route absent.
     RouteTableFull = 9,
@@ -94,6 +95,8 @@ pub enum Loss {
     SdkSpanUnreadable = 41,
     /// A span of an SDK whose start was not seen, or that ended long after many others had begun: it is missing.
     SdkSpanUnknown = 42,
+    /// A request may have been passed on as a copy to a ServeMux that is not watched yet: route absent.
+    RouteUnwatched = 43,
 }
 
 /// A loss as the exporters show it.
@@ -109,7 +112,7 @@ pub struct LossPoint {
 
 impl Loss {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::StateFull,
         Self::StartWithoutEnd,
         Self::EndWithoutStart,
@@ -153,6 +156,7 @@ impl Loss {
         Self::SdkSpanTooLong,
         Self::SdkSpanUnreadable,
         Self::SdkSpanUnknown,
+        Self::RouteUnwatched,
     ];
 
     /// Its labels.
@@ -201,6 +205,7 @@ impl Loss {
             Self::SdkSpanTooLong => ("spans", "kernel", "sdk_too_long"),
             Self::SdkSpanUnreadable => ("spans", "kernel", "sdk_unreadable"),
             Self::SdkSpanUnknown => ("spans", "kernel", "sdk_start_unknown"),
+            Self::RouteUnwatched => ("routes", "kernel", "not_watched_yet"),
         };
         LossPoint { signal, stage, reason }
     }

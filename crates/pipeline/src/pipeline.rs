@@ -257,7 +257,7 @@ impl Pipeline {
             }
             Ok(Event::SdkSpan(record)) => self.on_sdk_span(&record, now_unix_nano).map(Signal::Span),
             Ok(Event::Gc(record)) => self.on_stop(&record),
-            Ok(Event::Exec(_) | Event::Exit(_)) => None,
+            Ok(Event::Exec(_) | Event::Exit(_) | Event::MuxWanted(_)) => None,
             Err(_) => {
                 self.losses.add(UNDECODABLE, 1);
                 None

@@ -103,6 +103,7 @@ impl Fields {
             (Structs::Echo, self.router(&mut layout.routers.echo, (ECHO, "context"), ["request", "path"])),
             (Structs::Chi, self.chi(layout)),
             (Structs::Gorilla, self.gorilla(layout)),
+            (Structs::Copy, self.mux(layout)),
         ];
         read.into_iter().filter_map(|(structs, result)| Some((structs, result.err()?))).collect()
     }
@@ -204,6 +205,12 @@ impl Fields {
             tls,
             ctx: self.optional(package, ty, context),
         })
+    }
+
+    /// Where a URL has its path: a copy of a request may have a URL of its own.
+    fn mux(&self, layout: &mut go_layout) -> Result<(), MissingField> {
+        layout.routers.mux.url_path = self.offset("net/url", "URL", "Path")?;
+        Ok(())
     }
 
     /// Adds what HTTP/1 needs.

@@ -144,6 +144,7 @@ impl Probes {
             (&mut maps.processes, settings.max_processes),
             (&mut maps.configurations, settings.max_processes),
             (&mut maps.gc_processes, settings.max_processes),
+            (&mut maps.mux_watches, settings.max_processes),
         ];
         for (map, size) in sizes {
             map.set_max_entries(size).map_err(refused("the size of a map"))?;
@@ -244,7 +245,7 @@ impl Probes {
         }
         bits |= if process.propagators.trace_context { plan.flags & flags::TRACE_LIST } else { 0 };
         if process.routes {
-            bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER);
+            bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER | flags::COPIES);
         }
         bits |= if process.calls && plan.sees_calls() { flags::CALLS } else { 0 };
         let creators = process.creators.filter(|_| plan.calls.tells_creators());
@@ -294,6 +295,7 @@ impl Probes {
         }
         let layout = plan.calls.of_process(process.id, process.bias, creators);
         let entered = entered.and_then(|()| maps.call_layouts.update(&slot, as_bytes(&layout), MapFlags::ANY));
+        let entered = entered.and_then(|()| self.watch_muxes_from(slot, process.id, process.muxes));
         let entered = entered.and_then(|()| maps.configurations.update(&slot, as_bytes(&value), MapFlags::ANY));
         let entered = entered.and_then(|()| maps.processes.update(&key, &slot, MapFlags::ANY));
         let followed = entered.map_err(io::Error::other).and_then(|()| match &self.scheduler {
@@ -304,6 +306,22 @@ impl Probes {
             self.forget(pid);
         }
         followed
+    }
+
+    /// From now on each request of a process is seen at every `ServeMux`: the probe there is attached.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn watch_muxes(&self, pid: u32, id: ProcessId) -> io::Result<()> {
+        let slot = self.slots.borrow().used.get(&pid).copied().ok_or(io::ErrorKind::NotFound)?;
+        self.watch_muxes_from(slot.to_ne_bytes(), id, true).map_err(io::Error::other)
+    }
+
+    /// What a place among the configurations says of this. Whoever is watched already asks for nothing.
+    fn watch_muxes_from(&self, slot: [u8; 4], id: ProcessId, watched: bool) -> Result<(), libbpf_rs::Error> {
+        let since_ns = if watched { monotonic_nanos() } else { 0 };
+        let watch = types::mux_watch { process: id.0, asked: u32::from(watched), since_ns };
+        self.skel.maps.mux_watches.update(&slot, as_bytes(&watch), MapFlags::ANY)
     }
 
     /// The place of a process among the configurations: its own, or a free one.
@@ -490,6 +508,12 @@ impl Probes {
         builder.add(&maps.ring, move |bytes| event.borrow_mut()(bytes)).map_err(refused("to read the ring"))?;
         builder.build().map(|ring| Ring { ring }).map_err(refused("to read the ring"))
     }
+}
+
+/// The clock of `bpf_ktime_get_ns`.
+fn monotonic_nanos() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 fn sum_of_cpus<M: MapCore>(map: &M, key: u32) -> u64 {

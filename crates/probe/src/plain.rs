@@ -16,9 +16,13 @@ pub(crate) fn as_bytes<T: Plain>(value: &T) -> &[u8] {
 /// It is `repr(C)`, and its size is the sum of its fields'.
 pub(crate) unsafe trait Plain {}
 
-// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 + 12 half words.
+// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 + 16 half words.
 unsafe impl Plain for types::process {}
-const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 128);
+const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 136);
+
+// SAFETY: `repr(C)`, 2 words and a double word.
+unsafe impl Plain for types::mux_watch {}
+const _: () = assert!(size_of::<types::mux_watch>() == 16);
 
 // SAFETY: `repr(C)`, a word, 2 half words and 9 double words.
 unsafe impl Plain for types::gc_places {}

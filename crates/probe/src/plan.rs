@@ -1,5 +1,6 @@
 //! What is attached to an executable, and why the rest is not: decided from the file alone, before anything is touched.
 
+mod copies;
 mod finder;
 mod places;
 mod stack;
@@ -48,6 +49,8 @@ pub mod flags {
     pub const JAEGER: u32 = 2048;
     /// `traceparent` is read where headers lie in a list.
     pub const TRACE_LIST: u32 = 4096;
+    /// Code is linked that makes copies of requests.
+    pub const COPIES: u32 = 8192;
 }
 
 /// One place to attach.
@@ -72,7 +75,7 @@ pub struct Refused {
     pub probe: &'static Probe,
     /// Why.
     pub reason: String,
-    /// Whether requests go unseen because of it, not only that there is nothing to see.
+    /// Whether requests, or their routes, go unseen because of it, not only that there is nothing to see.
     pub loss: bool,
 }
 
@@ -120,13 +123,17 @@ pub enum Part {
     Stops,
     /// What sees calls to others.
     Calls,
+    /// What sees copies of requests, once one ends whose route may be with a copy.
+    Copies,
 }
 
 impl Part {
-    fn of(role: Role) -> Self {
+    /// The part that a row belongs to.
+    pub fn of(role: Role) -> Self {
         match role {
             Role::WorldStart => Self::Stops,
             Role::Call(..) => Self::Calls,
+            Role::CopyRoute => Self::Copies,
             Role::Begin(_) | Role::End(_) | Role::Settle(_) | Role::Route => Self::Requests,
         }
     }
@@ -164,10 +171,11 @@ impl Plan {
         }
         let mut layout = self.fields.request()?;
         let missing = self.fields.structs(&mut layout);
-        let apart = finder.why_apart();
+        let (apart, copies) = (finder.why_apart(), copies::are_made(finder.binary));
         let (mut sites, mut refused) = (Vec::new(), Vec::new());
-        for probe in probes().filter(|probe| Part::of(probe.role) == Part::Requests) {
-            if let Some(reason) = unwanted(probe.when, apart.as_deref()) {
+        let of_requests = |probe: &&Probe| [Part::Requests, Part::Copies].contains(&Part::of(probe.role));
+        for probe in probes().filter(of_requests) {
+            if let Some(reason) = unwanted(probe.when, apart.as_deref(), copies) {
                 refused.push(Refused { probe, reason, loss: false });
                 continue;
             }
@@ -192,7 +200,8 @@ impl Plan {
         if sites.iter().any(|site| site.probe.role == Role::Route) {
             self.flags |= flags::ROUTERS;
         }
-        let unknown = refused.iter().filter(|refused| refused.loss && refused.probe.role == Role::Route);
+        self.flags |= if copies { flags::COPIES } else { 0 };
+        let unknown = refused.iter().filter(|refused| refused.loss && refused.probe.role.is_of_routes());
         self.absent.extend(unknown.map(|r| format!("http.route of {}: {}", r.probe.library.name(), r.reason)));
         for site in &sites {
             // Its own function stays where others may call it; what passes by is unseen.
@@ -300,8 +309,9 @@ impl Plan {
     }
 }
 
-fn unwanted(when: When, apart: Option<&str>) -> Option<String> {
+fn unwanted(when: When, apart: Option<&str>, copies: bool) -> Option<String> {
     match (when, apart) {
+        (When::Copies, _) if !copies => Some("nothing that is linked makes copies of a server's requests".to_owned()),
         (When::Together, Some(why)) => Some(why.to_owned()),
         (When::Apart, None) => Some(format!("all requests begin in {SERVE_HTTP}")),
         _ => None,
@@ -317,7 +327,9 @@ fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
         Role::Begin(paths) => (!paths.iter().any(|path| ends(*path))).then_some("end"),
         Role::Settle(path) if !ends(path) => Some("end"),
         Role::Settle(path) | Role::End(path) => (!begins(path)).then_some("begin"),
-        Role::Route => (!roles.iter().any(|role| matches!(role, Role::End(path) if begins(*path)))).then_some("end"),
+        Role::Route | Role::CopyRoute => {
+            (!roles.iter().any(|role| matches!(role, Role::End(path) if begins(*path)))).then_some("end")
+        }
         Role::WorldStart | Role::Call(..) => None,
     };
     sites.retain(|site| match lacks(site.probe.role) {

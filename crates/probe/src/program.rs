@@ -56,6 +56,7 @@ programs! {
     ChiRouteUntrimmed => chi_route_untrimmed,
     GorillaRoute => gorilla_route,
     GorillaUnmatched => gorilla_unmatched,
+    MuxRoute => mux_route,
     WorldStart => world_start,
     WorldStartGo122 => world_start_go122,
     WorldStartGo121 => world_start_go121,

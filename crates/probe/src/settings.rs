@@ -85,6 +85,8 @@ pub struct ObservedProcess {
     pub calls: bool,
     /// How far from its link-time addresses it was loaded.
     pub bias: u64,
+    /// Whether the probe at each `ServeMux` is attached already.
+    pub muxes: bool,
     /// Where goroutines get their numbers, if that is known.
     pub creators: Option<CreatorPlaces>,
     /// Where its runtime's variables lie, if its stops are told.

@@ -129,6 +129,9 @@ pub enum Role {
     Settle(Path),
     /// It tells a request's route, where a router has matched it.
     Route,
+    /// It tells the route of a copy of a request, where a `ServeMux` has matched it: attached once a request ends whose
+    /// own pattern may not be its route.
+    CopyRoute,
     /// It sees each stop of the whole program end, those of the garbage collector among them.
     WorldStart,
     /// It is part of what sees these calls.
@@ -284,6 +287,11 @@ impl Calls {
 }
 
 impl Role {
+    /// Whether without it only routes are missing.
+    pub fn is_of_routes(self) -> bool {
+        matches!(self, Self::Route | Self::CopyRoute)
+    }
+
     /// The calls that it is part of.
     pub fn calls(self) -> Option<Calls> {
         match self {
@@ -307,6 +315,8 @@ pub enum When {
     Together,
     /// Where each path begins its own.
     Apart,
+    /// In programs with code that makes copies of a server's requests.
+    Copies,
     /// In programs of these minors of Go 1, the first and the last, whose function has these arguments.
     Minors(u16, u16),
     /// In programs with these minor versions of a module, the first and the last.
@@ -400,6 +410,8 @@ pub enum Structs {
     Chi,
     /// The routes of gorilla/mux.
     Gorilla,
+    /// Copies of requests.
+    Copy,
 }
 
 /// A row of calls, hit once each, of which nothing is said yet to be missed; in which versions, its library says.

@@ -38,11 +38,13 @@ func panics(http.ResponseWriter, *http.Request) {
 }
 
 func main() {
-	which := flag.String("router", "gin", "gin, echo, chi or gorilla")
+	which := flag.String("router", "gin", "gin, echo, chi, gorilla or mux")
 	mounted := flag.Bool("mounted", false, "below a ServeMux's pattern, behind middleware that copies the request")
 	timeout := flag.Bool("timeout", false, "behind http.TimeoutHandler, whose goroutine serves")
 	flag.Parse()
-	routers := map[string]func() http.Handler{"gin": ginRouter, "echo": echoRouter, "chi": chiRouter, "gorilla": gorillaRouter}
+	routers := map[string]func() http.Handler{
+		"gin": ginRouter, "echo": echoRouter, "chi": chiRouter, "gorilla": gorillaRouter, "mux": muxRouter,
+	}
 	handler, known := routers[*which]
 	if !known {
 		fmt.Fprintln(os.Stderr, "routers: no router", *which)

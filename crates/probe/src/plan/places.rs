@@ -111,7 +111,7 @@ pub(super) fn unfit(when: When, info: &BuildInfo) -> Option<NoPlace> {
         When::Releases { path, major, first, last } => unfit_module(path, info, release, |version| {
             version.0 == major && (first..=last).contains(&(version.1, version.2))
         }),
-        When::Always | When::Together | When::Apart => None,
+        When::Always | When::Together | When::Apart | When::Copies => None,
     }
 }
 

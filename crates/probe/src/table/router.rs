@@ -60,6 +60,24 @@ const fn minors(path: &'static str, major: u64, first: u64, last: u64) -> When {
 }
 
 pub(super) const PROBES: &[Probe] = &[
+    Probe {
+        id: "net/http.server.mux",
+        library: Library::NetHttp,
+        purpose: "a ServeMux has matched a request: the route of one that is a copy",
+        role: Role::CopyRoute,
+        when: When::Copies,
+        reads: &[Structs::Copy],
+        program: Program::MuxRoute,
+        target: Target::AfterCall {
+            function: "net/http.(*ServeMux).ServeHTTP",
+            callee: "net/http.(*ServeMux).findHandler",
+            needs: &[Register::Cx, Register::Di],
+            spilled: &[Register::Di],
+        },
+        hits: "1 a request and ServeMux, from when a request has ended without a pattern, or with a subtree's",
+        versions: "Go 1.22 to 1.27",
+        misses: "copies of the struct by hand: the route is the server's own request's",
+    },
     context(
         "gin.route",
         Library::Gin,

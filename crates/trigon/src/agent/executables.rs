@@ -68,6 +68,11 @@ impl Entry {
         self.plan.sees_stops() && gc::places(&self.executable.layout).is_ok()
     }
 
+    /// Whether this part of the plan is attached.
+    pub(crate) fn is_attached(&self, part: Part) -> bool {
+        self.attached.contains_key(&part)
+    }
+
     /// What is attached.
     pub(crate) fn sites(&self) -> impl Iterator<Item = &PlannedSite> {
         self.attached.keys().flat_map(|part| self.plan.sites_of(*part))

@@ -335,6 +335,7 @@ impl Agent {
                     self.examine(record.pid);
                 }
                 Ok(Event::Exit(record)) => self.exited(record.pid),
+                Ok(Event::MuxWanted(record)) => self.watch_muxes(record.pid),
                 Ok(Event::Span(_) | Event::Call(_) | Event::SdkSpan(_)) => self.spans_seen += 1,
                 Ok(Event::Gc(_) | Event::Stream(_)) | Err(_) => {}
             }
@@ -368,6 +369,16 @@ impl Agent {
             self.status.exited(&process);
             self.pipeline.process_ended(process.id, settings::unix_nanos());
             self.ended.insert(process.id, Ended { process, at: Instant::now(), settled: false });
+        }
+    }
+
+    fn watch_muxes(&mut self, pid: u32) {
+        match self.observer.watch_muxes(pid) {
+            Ok(processes) => processes.into_iter().for_each(|process| self.status.watched_muxes(process)),
+            // Their routes stay absent, which is counted.
+            Err(error) => {
+                tracing::warn!(pid, %error, "its ServeMux cannot be watched: routes of copied requests are absent")
+            }
         }
     }
 

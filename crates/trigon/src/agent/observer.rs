@@ -6,6 +6,7 @@ use super::gc;
 use super::go::SETTLED;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -14,7 +15,9 @@ use std::time::Duration;
 use trigon_discover::{Candidate, Host, OwnCollectors, Process, SdkSignals, Selection, resource, sdk_signals};
 use trigon_gobin::GoBinary;
 use trigon_model::{ProcessId, Resource};
-use trigon_probe::{FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, Probes, Propagators, Sampler, copy_file};
+use trigon_probe::{
+    FileId, Kernel, NoHttp, ObservedProcess, Part, Plan, PlannedSite, Probes, Propagators, Sampler, copy_file,
+};
 
 /// Choices that hold for all processes.
 #[derive(Debug, Clone)]
@@ -157,7 +160,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(file: &File) -> std::io::Result<Self> {
+    fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let (device, inode) = (metadata.dev(), metadata.ino());
         Ok(Self { device, inode, size: metadata.size(), changed: (metadata.ctime(), metadata.ctime_nsec()) })
@@ -325,6 +328,7 @@ impl Observer {
             sampler: self.choices.sampler,
             calls: wanted,
             bias,
+            muxes: shared.is_attached(Part::Copies),
             creators: creators::places(&shared.executable.layout.at(bias)).ok(),
             gc: seen.stops.then(|| gc::places(&shared.executable.layout.at(bias)).ok()).flatten(),
         };
@@ -354,7 +358,7 @@ impl Observer {
             executable: process.executable.clone(),
             resource: Arc::new(resource),
             go_version: binary.build_info().go_version_raw.clone(),
-            sites: shared.sites().map(|s| format!("{} ({})", s.probe.id, s.site.cost)).collect(),
+            sites: shared.sites().map(told).collect(),
             absent,
             sdk: own,
             spans: self.choices.spans && !own.spans.contains(operations) && (requests.is_ok() || seen.calls),
@@ -403,6 +407,28 @@ impl Observer {
         Ok(Seen { stops, calls, runtime })
     }
 
+    /// A request of a process ended whose route may be with a copy of it: from now on its `ServeMux`es are watched, and
+    /// those of all processes that run the same program, which are hit as well. Says which are watched anew.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub(crate) fn watch_muxes(&mut self, pid: u32) -> io::Result<Vec<&Observed>> {
+        let Some(file) = self.processes.get(&pid).map(|process| process.file) else { return Ok(Vec::new()) };
+        let path = PathBuf::from(format!("/proc/{pid}/exe"));
+        self.executables.attach(file, Part::Copies, &self.probes, &path)?;
+        let Some(entry) = self.executables.get(file).filter(|entry| entry.is_attached(Part::Copies)) else {
+            return Ok(Vec::new());
+        };
+        let sites: Vec<_> = entry.sites().map(told).collect();
+        let mut watched = Vec::new();
+        for process in self.processes.values_mut().filter(|process| process.file == file && process.sites != sites) {
+            self.probes.watch_muxes(process.pid, process.id)?;
+            process.sites.clone_from(&sites);
+            watched.push(&*process);
+        }
+        Ok(watched)
+    }
+
     /// Processes that the kernel side closed at their end, though nothing was heard of it here.
     pub(crate) fn closed(&self) -> Vec<u32> {
         self.processes.keys().copied().filter(|pid| !self.probes.is_open(*pid)).collect()
@@ -432,6 +458,11 @@ impl Observer {
         let (processes, executables) = (self.processes.len(), self.executables.len());
         Totals { processes, executables, sites: self.executables.sites() }
     }
+}
+
+/// A site as users are told of it.
+fn told(site: &PlannedSite) -> String {
+    format!("{} ({})", site.probe.id, site.site.cost)
 }
 
 /// What tells processes apart in metrics.

@@ -121,6 +121,22 @@ impl Status {
         }
     }
 
+    /// Its requests may be passed on as copies, and are seen at each `ServeMux` from now on.
+    pub(super) fn watched_muxes(&mut self, process: &Observed) {
+        match self.format {
+            Format::Json => self.event(&json!({
+                "event": "muxes_watched", "pid": process.pid, "service": process.resource.service_name(),
+                "probes": process.sites,
+            })),
+            Format::Text => self.line(&format!(
+                "  {} (pid {}): some of its requests end without a pattern, or with a subtree's: routes of their copies are \
+                 read at each ServeMux from now on (one more hit a request)",
+                process.resource.service_name(),
+                process.pid
+            )),
+        }
+    }
+
     /// `failed`: it could not be observed; `named`: it was asked for by its id.
     pub(super) fn refused(&mut self, pid: u32, executable: &Path, reason: &str, (failed, named): (bool, bool)) {
         match self.format {

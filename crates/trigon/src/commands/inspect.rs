@@ -10,7 +10,10 @@ use std::process::ExitCode;
 use trigon_discover::{Host, Process, own_collectors, resource, sdk_signals};
 use trigon_gobin::GoBinary;
 use trigon_goruntime::{RuntimeLayout, SnapshotReader};
-use trigon_probe::{Kernel, Plan, copy_file};
+use trigon_probe::{Kernel, Part, Plan, copy_file};
+
+/// Of what is not attached at once.
+const WHEN_COPIED: &str = "when a request ends without a pattern, or with a subtree's";
 
 /// What to look at.
 #[derive(Debug)]
@@ -86,12 +89,18 @@ fn report(subject: &Subject, name: &Path, binary: &GoBinary<'_>, plan: &Plan) ->
             "instruction": site.site.shape.to_string(),
             "cost": site.site.cost.to_string(),
             "hits": site.probe.hits,
+            "attached": if Part::of(site.probe.role) == Part::Copies { WHEN_COPIED } else { "at once" },
         })
     });
-    let refused = plan
-        .refused
-        .iter()
-        .map(|refused| json!({"probe": refused.probe.id, "reason": refused.reason, "requests_unseen": refused.loss}));
+    let refused = plan.refused.iter().map(|refused| {
+        let routes = refused.probe.role.is_of_routes();
+        json!({
+            "probe": refused.probe.id,
+            "reason": refused.reason,
+            "requests_unseen": refused.loss && !routes,
+            "routes_unseen": refused.loss && routes,
+        })
+    });
     let offsets = plan.fields.iter().map(|(field, result)| match result {
         Ok(info) => json!({"field": field, "offset": info.offset, "source": info.source.to_string()}),
         Err(reason) => json!({"field": field, "absent": reason.to_string()}),
@@ -160,10 +169,17 @@ fn print(report: &Value, out: &mut dyn Write) -> std::io::Result<()> {
             text(site, "function"),
             text(site, "address")
         )?;
+        if text(site, "attached") == WHEN_COPIED {
+            writeln!(out, "{:<34} attached {WHEN_COPIED}", "")?;
+        }
     }
     for refused in list("not_probed") {
-        let unseen = refused.get("requests_unseen").and_then(Value::as_bool) == Some(true);
-        let mark = if unseen { "REQUESTS UNSEEN" } else { "not needed" };
+        let is = |key: &str| refused.get(key).and_then(Value::as_bool) == Some(true);
+        let mark = match (is("requests_unseen"), is("routes_unseen")) {
+            (true, _) => "REQUESTS UNSEEN",
+            (_, true) => "ROUTES UNSEEN",
+            _ => "not needed",
+        };
         writeln!(out, "{:<34} {mark}: {}", text(refused, "probe"), text(refused, "reason"))?;
     }
     if let Some(reason) = report.get("requests_not_observed").and_then(Value::as_str) {

@@ -114,12 +114,6 @@ impl<'c> Code64<'c> {
         None
     }
 
-    /// Whether a jump from elsewhere leads into `(from, to]`, or to `from` itself: then the instruction at `to` may run
-    /// more or less often than the one at `from`. Growing the stack and starting again does not count.
-    pub(super) fn entered_between(&self, from: u64, to: u64, check: Option<&StackCheck>) -> bool {
-        self.jumps_into(from..=to).any(|&jump| !restarts(jump, from, check))
-    }
-
     /// Where the straight line to an instruction begins: behind the last instruction that does not just go on to the next,
     /// or where others jump to. And that last instruction, if it was one.
     pub(super) fn line_before(&self, index: usize) -> (usize, Option<&Instruction>) {

@@ -177,6 +177,11 @@ fn behind_a_call_arguments_must_lie_in_their_places() {
     for (what, spill) in refused {
         assert_eq!(site(&spill), Err(NoSite::NotSpilled), "{what}");
     }
+    // Whatever leads to the call: jne L; ret; L: mov [rsp+56],rdi. Not where one of two ways passes by: jne L; jmp M; L: mov; M:
+    assert_eq!(site(&[&[0x75, 0x01, 0xc3][..], &DI_IN_PLACE].concat()), Ok(Shape::Jump));
+    assert_eq!(site(&[&[0x75, 0x02, 0xeb, 0x05][..], &DI_IN_PLACE].concat()), Err(NoSite::NotSpilled));
+    // Nor where a loop overwrites it on its way back: L: mov [rsp+56],rdi; xor edi,edi; jne L
+    assert_eq!(site(&[&DI_IN_PLACE[..], &[0x31, 0xff, 0x75, 0xf7]].concat()), Err(NoSite::NotSpilled));
     // The same place with another frame: mov [rsp+64],rdi behind sub rsp,8 more.
     let moved = [&[0x48, 0x83, 0xec, 0x08][..], &[0x48, 0x89, 0x7c, 0x24, 0x40]].concat();
     assert_eq!(site(&moved), Ok(Shape::Jump));

@@ -1,0 +1,24 @@
+//! Whether handlers of a program may pass requests on as copies.
+
+use trigon_gobin::{Function, GoBinary};
+
+/// They make one: the first is small enough to be inlined, the other is not.
+const MAKERS: [&str; 2] = ["net/http.(*Request).WithContext", "net/http.(*Request).Clone"];
+/// Handlers of net/http that pass one on, linked only where a program asks for them.
+const HANDLERS: [&str; 4] = [
+    "net/http.StripPrefix.func1",
+    "net/http.MaxBytesHandler.func1",
+    "net/http.AllowQuerySemicolons.func1",
+    "net/http.(*timeoutHandler).ServeHTTP",
+];
+/// Whose own copies are not meant: net/http's HTTP/2 server makes one before any handler has it (up to Go 1.26), and
+/// httputil.ReverseProxy makes those that it sends.
+const OWN: [&str; 2] = ["net/http.", "net/http/"];
+
+/// Whether code is linked that makes copies of requests. Copies of the struct by hand are not known.
+pub(super) fn are_made(binary: &GoBinary<'_>) -> bool {
+    let is_foreign = |function: Function<'_>| !OWN.iter().any(|own| function.name.starts_with(own));
+    binary.functions_named(&HANDLERS).iter().any(Option::is_some)
+        || MAKERS.iter().any(|maker| binary.inliners(maker).into_iter().any(is_foreign))
+        || binary.functions_named(&MAKERS).iter().flatten().any(|maker| binary.callers(maker).any(is_foreign))
+}

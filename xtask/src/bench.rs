@@ -12,9 +12,9 @@ use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::Receiver;
 
 const ROUNDS: usize = 3;
-const PROGRAMS: [&str; 4] = ["hello", "routes10", "calls", "runtime"];
+const PROGRAMS: [&str; 5] = ["hello", "routes10", "copies", "calls", "runtime"];
 /// Those with a load of HTTP requests alone.
-const SERVERS: [&str; 2] = ["hello", "routes10"];
+const SERVERS: [&str; 3] = ["hello", "routes10", "copies"];
 
 /// An agent's settings, and how they are called in the output.
 struct Setting {

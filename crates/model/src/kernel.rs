@@ -552,7 +552,7 @@ mod tests {
     fn short_and_unknown_records_are_errors() {
         assert_eq!(Event::decode(&[1, 0]), Err(DecodeError::Short { kind: 0, len: 2 }));
         assert_eq!(Event::decode(&[1, 0, 0, 0]), Err(DecodeError::Short { kind: 1, len: 4 }));
-        assert_eq!(Event::decode(&[9, 0, 0, 0]), Err(DecodeError::Kind(9)));
+        assert_eq!(Event::decode(&[10, 0, 0, 0]), Err(DecodeError::Kind(10)));
         assert!(RedValue::decode(&[0; 100]).is_err());
     }
 }

@@ -19,7 +19,7 @@ struct Frame {
 }
 
 /// Instructions that are followed, each of them again where another path to it knows less.
-const MAX_VISITS: usize = 8 * MAX_STEPS;
+const MAX_VISITS: usize = 64 * MAX_STEPS;
 
 /// Whether at `site` all wanted arguments lie in their places and the frame pointer leads to them, proved along all paths
 /// from the entry to it.
@@ -43,7 +43,8 @@ fn frame_at(code: &Code64<'_>, site: u64, is_morestack: &dyn Fn(u64) -> bool) ->
         if at == site {
             continue;
         }
-        let instruction = code.instructions.get(at)?;
+        // Behind a call that never returns may be the end.
+        let Some(instruction) = code.instructions.get(at) else { continue };
         let mut frame = frames.get(&at).cloned()?;
         let (goes_on, jumps_to) = match instruction.flow_control() {
             FlowControl::Next => {

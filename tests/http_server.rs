@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::golang::{Build, build};
-use trigon_tests::programs::{Server, client, truth_counts};
+use trigon_tests::programs::{Server, client, have_copies_seen, truth_counts};
 use trigon_tests::receiver::{Receiver, attribute, text};
 use trigon_tests::until;
 
@@ -15,6 +15,9 @@ use trigon_tests::until;
 const OLD: &str = "go1.21.13";
 const MIDDLE: &str = "go1.24.11";
 const NEWEST: &str = "go1.27.4";
+
+/// With it the server makes copies of requests.
+const COPIES: &str = "-tags=copies";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -62,9 +65,18 @@ fn counts_are_exact(program: &str, how: &Build, mode: &str, flags: &[&str], requ
     let (url, count) = (format!("{scheme}://{}", server.address), requests.to_string());
     let mix = mix_file(MIX);
     let mix = mix.path().to_str().unwrap();
+    let copies = how.flags.iter().any(|flag| flag == COPIES);
+    let asked = if copies {
+        let load = [&["-url", &url, "-insecure"][..], flags].concat();
+        have_copies_seen(&mut agent, &server, (&client_program, &load))?;
+        2
+    } else {
+        0
+    };
     let fixed = ["-url", &url, "-n", &count, "-c", "64", "-mix", mix, "-insecure", "-strict"];
     let report = client(&client_program, &[&fixed[..], flags].concat())?;
     assert_eq!(report["sent"].as_u64(), Some(requests));
+    let requests = requests + asked;
     // A panicking handler is settled when its connection's goroutine ends, a moment after the client knows.
     let page = until(PATIENCE, "the last request", || {
         let page = agent.scrape()?;
@@ -75,13 +87,20 @@ fn counts_are_exact(program: &str, how: &Build, mode: &str, flags: &[&str], requ
     let patterns = truth["patterns"].as_bool().unwrap();
     let expected = truth_counts(&truth, patterns);
     assert_eq!(page.requests("exact"), expected, "{program} {how:?} {mode}");
-    no_losses(&page);
-    // Two each, what stack growth and preemption repeat, and what each connection costs besides: its end, and without TLS
-    // the preface of HTTP/2, which begins as a request.
+    if copies {
+        let lost: Vec<_> = page.find("trigon_dropped_total", &[]).filter(|sample| sample.value != 0.0).collect();
+        let lost: Vec<_> = lost.iter().map(|sample| (sample.labels["reason"].as_str(), sample.value)).collect();
+        assert_eq!(lost, [("not_watched_yet", asked as f64)]);
+    } else {
+        no_losses(&page);
+    }
+    // Two each, with copies three, what stack growth and preemption repeat, and what each connection costs besides: its end,
+    // and without TLS the preface of HTTP/2, which begins as a request.
+    let each = if copies { 3.0 } else { 2.0 };
     let hits = page.sum("trigon_probe_hits_total", &[]);
     assert!(hits >= 2.0 * requests as f64, "{hits} hits for {requests} requests: statistics were not on");
     assert!(
-        hits <= 2.02 * requests as f64 + 4.0 * 64.0,
+        hits <= (each + 0.02) * requests as f64 + 4.0 * 64.0,
         "{hits} hits for {requests} requests: {program} {how:?} {mode}"
     );
     agent.stop()?;
@@ -96,6 +115,15 @@ fn no_losses(page: &trigon_tests::exposition::Exposition) {
 #[test]
 fn http1_old() -> Result<()> {
     counts_are_exact("server", &Build::with(OLD), "", &[], 20_000)
+}
+
+/// A part of the requests is handed to a ServeMux as copies, which have routes of their own.
+#[test]
+fn copies_of_requests_have_the_routes_that_they_matched() -> Result<()> {
+    let copies = |toolchain| Build::with(toolchain).flag(COPIES);
+    counts_are_exact("server", &copies(MIDDLE).flag("-ldflags=-s -w"), "", &[], 20_000)?;
+    counts_are_exact("server", &copies(NEWEST), "tls", &["-h2", "-streams", "4"], 10_000)?;
+    counts_are_exact("server-xnet", &newest_xnet(NEWEST).flag(COPIES), "", &["-h2c", "-streams", "4"], 10_000)
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Running the Go programs of `tests/programs`.
 
+use crate::agent::Agent;
+use crate::until;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -7,6 +9,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// Bounds a failing test only.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that knows the truth about what it served.
 #[derive(Debug)]
@@ -97,7 +103,8 @@ pub fn truth_counts(truth: &Value, routes_known: bool) -> Counts {
     for row in truth.get("rows").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = |key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-        let route = if routes_known { text("route") } else { String::new() };
+        // Of a request and its copy one has a route.
+        let route = if routes_known { text("route") + &text("copied_route") } else { String::new() };
         *counts.entry((text("method"), route, number("status") as u16)).or_default() += number("count");
     }
     counts
@@ -113,6 +120,27 @@ pub fn client(program: &Path, arguments: &[&str]) -> Result<Value> {
         bail!("client {arguments:?} failed: {}", String::from_utf8_lossy(&done.stderr));
     }
     Ok(serde_json::from_slice(&done.stdout)?)
+}
+
+/// Has the probe attached that tells the routes of copied requests, by two requests without a route: the first asks for it, and
+/// from the end of the second on all are told. `load` is the load client, and how it asks.
+///
+/// # Errors
+/// That did not happen.
+pub fn have_copies_seen(agent: &mut Agent, server: &Server, load: (&Path, &[&str])) -> Result<()> {
+    let nothing = tempfile::NamedTempFile::new()?;
+    std::fs::write(nothing.path(), r#"[{"weight":1,"path":"/nothing","expect":[404]}]"#)?;
+    let once = ["-n", "1", "-c", "1", "-strict", "-mix", nothing.path().to_str().context("no text")?];
+    for asked in 1..=2 {
+        client(load.0, &[load.1, &once].concat())?;
+        agent.wait_for(|event| event["event"] == "muxes_watched" && event["pid"] == server.pid())?;
+        let lost = [("signal", "routes"), ("reason", "not_watched_yet")];
+        until(PATIENCE, "a request without its route", || {
+            let without = agent.scrape()?.sum("trigon_dropped_total", &lost);
+            Ok((without >= f64::from(asked), without))
+        })?;
+    }
+    Ok(())
 }
 
 /// Starts the load client and leaves it running.

@@ -11,9 +11,9 @@ const HANDLERS: [&str; 4] = [
     "net/http.AllowQuerySemicolons.func1",
     "net/http.(*timeoutHandler).ServeHTTP",
 ];
-/// Whose own copies are not meant: net/http's HTTP/2 server makes one before any handler has it (up to Go 1.26), and
+/// Whose own copies are not meant: servers of HTTP/2 make one before any handler has it (net/http's up to Go 1.26), and
 /// httputil.ReverseProxy makes those that it sends.
-const OWN: [&str; 2] = ["net/http.", "net/http/"];
+const OWN: [&str; 3] = ["net/http.", "net/http/", "golang.org/x/net/http2."];
 
 /// Whether code is linked that makes copies of requests. Copies of the struct by hand are not known.
 pub(super) fn are_made(binary: &GoBinary<'_>) -> bool {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"net/http"
 	"os"
 	"strconv"
@@ -49,11 +48,7 @@ func New() (http.Handler, *Truth) {
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/copied/"):
-			// The usual middleware: what the mux finds is written into the copy and never seen by the server's request.
-			if rec, ok := w.(*recorder); ok {
-				rec.copied = true
-			}
-			copied.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ctxKey{}, "copied")))
+			copied.ServeHTTP(w, passedOn(w, r))
 		case strings.HasPrefix(r.URL.Path, "/re/"):
 			a.current.Load().mux.ServeHTTP(w, r)
 		default:

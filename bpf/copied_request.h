@@ -30,42 +30,63 @@ static __always_inline struct mux_watch *mux_watch_of(const struct process *p, _
 	return watch && watch->process == p->id ? watch : 0;
 }
 
-/* Whether a pattern is one of a whole subtree: "/files/" or "/files/{path...}". */
+/* Whether a pattern is one of a whole subtree: "/files/" or "/files/{path...}"; also if that cannot be read. */
 static __always_inline int is_subtree(struct go_string pattern)
 {
 	char last;
 
-	if (!pattern.len || read_user(&last, 1, pattern.ptr + pattern.len - 1))
+	if (!pattern.len)
 		return 0;
-	if (last == '/')
+	if (read_user(&last, 1, pattern.ptr + pattern.len - 1) || last == '/')
 		return 1;
 	return last == '}' && pattern.len > 1 && !read_user(&last, 1, pattern.ptr + pattern.len - 2) && last == '.';
+}
+
+/* Whether this request was seen at each ServeMux, as itself or as a copy, on whichever goroutine. */
+static __always_inline int is_watched(const struct process *p, const struct request *r)
+{
+	struct mux_watch *watch = mux_watch_of(p, r->slot);
+
+	if (!watch || !watch->since_ns)
+		return 0;
+	if (p->flags & PROCESS_MUXES)
+		return r->start_ns >= watch->since_ns;
+	/* Requests that begin from now on can be found by their contexts, too. */
+	__sync_fetch_and_or((__u32 *)&p->flags, PROCESS_MUXES);
+	watch->since_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Asks for the probe, once. Until it is there, this request's route is absent. */
+static __always_inline void want_muxes(const struct process *p, const struct request *r)
+{
+	struct mux_watch *watch = mux_watch_of(p, r->slot);
+
+	if (watch && !__sync_lock_test_and_set(&watch->asked, 1) &&
+	    report(EVENT_MUX_WANTED, (__u32)(bpf_get_current_pid_tgid() >> 32)))
+		watch->asked = 0;
+	lose(LOSS_ROUTE_UNWATCHED);
 }
 
 /* Whether no copy of this request can have another pattern than its own. */
 static __always_inline int is_innermost(const struct process *p, const struct request *r, struct go_string pattern)
 {
-	struct mux_watch *watch;
-
 	if (!(p->flags & PROCESS_COPIES))
 		return 1;
-	watch = mux_watch_of(p, r->slot);
-	if (watch && watch->since_ns) {
-		if (p->flags & PROCESS_MUXES) {
-			if (r->start_ns >= watch->since_ns)
-				return 1;
-		} else {
-			/* Requests that begin from now on can be found by their contexts, too. */
-			watch->since_ns = bpf_ktime_get_ns();
-			__sync_fetch_and_or((__u32 *)&p->flags, PROCESS_MUXES);
-		}
-	}
+	if (is_watched(p, r) && !r->unsure)
+		return 1;
 	if (pattern.len && !is_subtree(pattern))
 		return 1;
-	if (watch && !__sync_lock_test_and_set(&watch->asked, 1) &&
-	    report(EVENT_MUX_WANTED, (__u32)(bpf_get_current_pid_tgid() >> 32)))
-		watch->asked = 0;
-	lose(LOSS_ROUTE_UNWATCHED);
+	want_muxes(p, r);
+	return 0;
+}
+
+/* Whether what was told of a route is the last that there is to tell. Routers are believed at once. */
+static __always_inline int is_told(const struct process *p, const struct request *r)
+{
+	if (!(p->flags & PROCESS_COPIES) || is_watched(p, r) || p->flags & PROCESS_ROUTERS)
+		return 1;
+	want_muxes(p, r);
 	return 0;
 }
 

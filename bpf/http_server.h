@@ -96,6 +96,7 @@ static __always_inline void begin_state(struct request *r, const struct request_
 	r->joinable = 0;
 	r->decided = 0;
 	r->by_goid = 0;
+	r->unsure = 0;
 }
 
 /* The call of another process that this request is, if that is known. */
@@ -335,9 +336,12 @@ static __always_inline int read_request_end(const struct process *p, const struc
 
 	key->tls = r->tls;
 	if (p->flags & (PROCESS_ROUTERS | PROCESS_COPIES) && r->routed_ns == r->start_ns) {
-		key->route = r->route;
-		key->route_len = r->route_len;
-		key->route_kind = r->route_kind;
+		key->route_kind = ROUTE_UNREADABLE;
+		if (is_told(p, r)) {
+			key->route = r->route;
+			key->route_len = r->route_len;
+			key->route_kind = r->route_kind;
+		}
 		return 0;
 	}
 	if (!(p->flags & (PROCESS_ROUTE_STRING | PROCESS_ROUTE_POINTER))) {

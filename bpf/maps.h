@@ -282,7 +282,8 @@ struct request {
 	__u64 routed_ns;
 	__u16 route_len;
 	__u8 route_kind;
-	__u8 route_pad[5];
+	__u8 unsure; /* a ServeMux had a request on its goroutine of which nobody knows whether it is a copy */
+	__u8 route_pad[4];
 	__u64 caller;      /* the process whose call it is << 32 | this request's start, as far as it fits; else another
 			      request's, or 0 */
 	__u64 reserved[3]; /* to whole cache lines */

@@ -1,22 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Routes that a ServeMux gives to copies of a request; copied_request.h says when. Below http.StripPrefix a pattern is
- * that of the rest of the path: the route is what was matched before, up to there, and the pattern behind it.
+ * that of the rest of the path: the route is what was matched before, up to there, and the pattern behind it, if as
+ * many segments were taken away as that has.
  */
 #ifndef TRIGON_ROUTER_MUX_H
 #define TRIGON_ROUTER_MUX_H
 
-/* Where the path of a pattern begins, behind a method and a host. */
+/* Whether two bytes are the same, as 1 or 0 and without a jump: the verifier follows each way of each byte of a text.
+ */
+static __always_inline __u64 same(__u8 a, __u8 b)
+{
+	__u64 other = a ^ b;
+
+	asm volatile("" : "+r"(other));
+	other = (other - 1) >> 63;
+	/* Nor does the compiler know that it is one of two. */
+	asm volatile("" : "+r"(other));
+	return other;
+}
+
+/* Where the path of a pattern begins, behind a method and a host. What lies behind a text is zero. */
 __noinline __u32 path_of_pattern(const struct joined_route *of)
 {
-	__u32 i;
+	__u64 seen = 0, n = 0;
 
 	if (!of)
 		return 0;
-	for (i = 0; i < ROUTE_TEXT_MAX && i < of->len; i++)
-		if (of->bytes[i] == '/')
-			break;
-	return i;
+	for (__u32 i = 0; i < ROUTE_TEXT_MAX; i++) {
+		seen |= same(of->bytes[i], '/');
+		n += seen ^ 1;
+	}
+	return (__u32)n;
+}
+
+/* How often a byte is in a text, from this place on. */
+__noinline __u32 count_byte(const struct joined_route *of, __u32 from, __u8 byte)
+{
+	__u64 n = 0;
+
+	if (!of)
+		return 0;
+	for (__u32 i = 0; i < ROUTE_TEXT_MAX; i++) {
+		__u64 before = ((__u64)i - from) >> 63;
+
+		asm volatile("" : "+r"(before));
+		n += same(of->bytes[i], byte) & (before ^ 1);
+	}
+	return (__u32)n;
 }
 
 /* Puts a text in the place of what is there. */
@@ -68,33 +99,36 @@ __noinline int outer_pattern(const struct process *p, const struct request *r, _
 	return replace_text(to, own.ptr, own.len);
 }
 
-/* So many bytes were taken from the beginning of the path before this pattern matched. If they are not those of the
- * outer pattern without its last slash, nobody knows what they were. */
+/* What was taken from the beginning of the path before this pattern matched must be the outer pattern without its last
+ * slash: of as many segments. Else nobody knows what it was. */
 __noinline int note_stripped(const struct process *p, struct request *r, __u64 start_ns,
-			     const struct go_string *pattern, __u64 stripped)
+			     const struct go_string *pattern, const struct go_string *stripped)
 {
 	struct red_key key = {.route_kind = ROUTE_UNREADABLE};
 	struct scratch_slot *slot;
 	struct joined_route *to;
 	struct go_string rest;
-	__u32 n, path;
+	__u32 n, segments;
 
-	if (!p || !r || !pattern)
+	if (!p || !r || !pattern || !stripped)
 		return 0;
 	slot = scratch_claim();
 	if (!slot)
 		goto keep;
 	to = &slot->scratch.joined;
+	if (replace_text(to, stripped->ptr, stripped->len))
+		goto unreadable;
+	segments = count_byte(to, 0, '/');
 	if (replace_text(to, pattern->ptr, pattern->len))
 		goto unreadable;
-	path = path_of_pattern(to);
-	rest.ptr = pattern->ptr + path;
-	rest.len = pattern->len - path;
+	n = path_of_pattern(to);
+	rest.ptr = pattern->ptr + n;
+	rest.len = pattern->len - n;
 	__builtin_memset(to, 0, sizeof(*to));
 	if (outer_pattern(p, r, start_ns, to))
 		goto unreadable;
 	n = to->len - 1;
-	if (n >= ROUTE_TEXT_MAX || to->bytes[n] != '/' || stripped != n - path_of_pattern(to) ||
+	if (n >= ROUTE_TEXT_MAX || to->bytes[n] != '/' || count_byte(to, path_of_pattern(to), '/') != segments + 1 ||
 	    rest.len > ROUTE_TEXT_MAX - n)
 		goto unreadable;
 	if (read_text(&to->bytes[n & (ROUTE_TEXT_MAX - 1)], ROUTE_TEXT_MAX, rest.ptr, rest.len) < 0)
@@ -112,34 +146,73 @@ keep:
 	return 0;
 }
 
-/* How many bytes the path of a copy is shorter than that of the server's own request; -1: it cannot be read. */
-static __always_inline long stripped_of(const struct process *p, const struct request *r, __u64 request)
+/* Whether the request's target has escapes: then its path is a text of its own. */
+__noinline int has_escapes(const struct request *r)
 {
-	const struct go_layout *l = &p->layout;
-	struct go_string own, copy;
-	__u64 url;
+	struct scratch_slot *slot;
+	struct joined_route *to;
+	int found = 0;
 
-	if (read_user(&url, sizeof(url), request + l->start.window.base + l->start.url))
-		return -1;
-	/* As r.WithContext leaves it. */
-	if (url == r->url)
+	if (!r)
 		return 0;
-	if (read_user(&copy, sizeof(copy), url + l->routers.mux.url_path) ||
-	    read_user(&own, sizeof(own), r->url + l->routers.mux.url_path) || copy.len > own.len)
+	slot = scratch_claim();
+	if (!slot)
+		return 0;
+	to = &slot->scratch.joined;
+	if (r->uri_len <= ROUTE_TEXT_MAX && !replace_text(to, r->uri, r->uri_len))
+		found = count_byte(to, 0, '%') != 0;
+	scratch_release(slot);
+	return found;
+}
+
+/*
+ * What was taken from the beginning of the path that this copy of a request has; -1: something else was done to it. A
+ * path without escapes is the beginning of the target, and what is left of one is its end, in the same memory: whoever
+ * writes another path into a request has it elsewhere.
+ */
+__noinline int find_stripped(const struct process *p, const struct request *r, __u64 request,
+			     struct go_string *stripped)
+{
+	const struct go_layout *l;
+	struct go_string path, own;
+	__u64 url, at;
+	char c;
+
+	if (!p || !r || !stripped)
 		return -1;
-	return (long)((own.len - copy.len) & 0xffff);
+	l = &p->layout;
+	if (read_user(&url, sizeof(url), request + l->start.window.base + l->start.url) ||
+	    read_user(&path, sizeof(path), url + l->routers.mux.url_path))
+		return -1;
+	stripped->ptr = r->uri;
+	stripped->len = path.ptr - r->uri;
+	if (stripped->len < r->uri_len && path.len <= r->uri_len - stripped->len) {
+		at = path.ptr + path.len;
+		if (at != r->uri + r->uri_len && (read_user(&c, 1, at) || c != '?'))
+			return -1;
+	} else {
+		if (!has_escapes(r) || read_user(&own, sizeof(own), r->url + l->routers.mux.url_path) ||
+		    path.len > own.len || path.ptr - own.ptr != own.len - path.len)
+			return -1;
+		stripped->ptr = own.ptr;
+		stripped->len = own.len - path.len;
+	}
+	if (stripped->len && (read_user(&c, 1, path.ptr) || c != '/'))
+		return -1;
+	return 0;
 }
 
 /* (*ServeMux).ServeHTTP(AX, BX:CX http.ResponseWriter, DI *http.Request), behind findHandler, whose results are (AX:BX
- * handler, CX:DI pattern, ...) */
+ * handler, CX:DI pattern, SI *pattern, ...) */
 SEC("uprobe")
 int mux_route(struct go_registers *regs)
 {
-	struct go_string pattern = {.ptr = GO_ARG3(regs), .len = GO_ARG4(regs)};
+	/* For a redirect some releases have the path itself; there is no *pattern then. */
+	struct go_string pattern = {.ptr = GO_ARG3(regs), .len = GO_ARG5(regs) ? GO_ARG4(regs) : 0}, stripped = {};
 	struct red_key unknown = {.route_kind = ROUTE_UNREADABLE};
 	struct router_hit hit = {};
+	struct request *own;
 	__u64 request;
-	long stripped;
 	__u32 slot;
 
 	hit.r = open_request(&hit.key, regs, &hit.p);
@@ -156,16 +229,22 @@ int mux_route(struct go_registers *regs)
 		hit.r->routed_ns = 0;
 		return 0;
 	}
-	if (link_request(&hit, request))
+	own = hit.r;
+	if (link_request(&hit, request)) {
+		if (own && own->routed_ns == own->start_ns)
+			keep_route(own, own->start_ns, &unknown);
+		else if (own)
+			own->unsure = 1;
 		return 0;
-	stripped = pattern.len ? stripped_of(hit.p, hit.r, request) : 0;
-	if (stripped > 0) {
-		note_stripped(hit.p, hit.r, hit.start_ns, &pattern, stripped);
-	} else if (stripped == 0) {
-		note_route(hit.p, hit.r, hit.start_ns, pattern.ptr, pattern.len);
-	} else {
+	}
+	/* Nothing matched, whatever was taken away. */
+	if (pattern.len && find_stripped(hit.p, hit.r, request, &stripped)) {
 		lose(LOSS_ROUTE_UNREADABLE);
 		keep_route(hit.r, hit.start_ns, &unknown);
+	} else if (stripped.len && pattern.len) {
+		note_stripped(hit.p, hit.r, hit.start_ns, &pattern, &stripped);
+	} else {
+		note_route(hit.p, hit.r, hit.start_ns, pattern.ptr, pattern.len);
 	}
 	return 0;
 }

@@ -90,7 +90,7 @@ fn counts_are_exact(program: &str, how: &Build, mode: &str, flags: &[&str], requ
     if copies {
         let lost: Vec<_> = page.find("trigon_dropped_total", &[]).filter(|sample| sample.value != 0.0).collect();
         let lost: Vec<_> = lost.iter().map(|sample| (sample.labels["reason"].as_str(), sample.value)).collect();
-        assert_eq!(lost, [("not_watched_yet", asked as f64)]);
+        assert_eq!(lost, [("not_watched", asked as f64)]);
     } else {
         no_losses(&page);
     }

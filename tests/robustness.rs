@@ -110,6 +110,10 @@ fn what_is_loaded_is_what_executables_need_and_costs_the_verifier_little() -> Re
     let of_pgx = probes.verified_instructions() - with_stores - of_mongo;
     assert!(loaded("pgx_copy_begin") && loaded("pgx_pool_wait"));
     assert!((500..250_000).contains(&of_pgx), "{of_pgx} for pgx");
+    let (path, plan) = of("routers")?;
+    let _copies = probes.attach(&path, &plan, Part::Copies)?;
+    let of_copies = probes.verified_instructions() - with_stores - of_mongo - of_pgx;
+    assert!((500..800_000).contains(&of_copies), "{of_copies} for copies of requests");
     Ok(())
 }
 

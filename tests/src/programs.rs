@@ -134,7 +134,7 @@ pub fn have_copies_seen(agent: &mut Agent, server: &Server, load: (&Path, &[&str
     for asked in 1..=2 {
         client(load.0, &[load.1, &once].concat())?;
         agent.wait_for(|event| event["event"] == "muxes_watched" && event["pid"] == server.pid())?;
-        let lost = [("signal", "routes"), ("reason", "not_watched_yet")];
+        let lost = [("signal", "routes"), ("reason", "not_watched")];
         until(PATIENCE, "a request without its route", || {
             let without = agent.scrape()?.sum("trigon_dropped_total", &lost);
             Ok((without >= f64::from(asked), without))

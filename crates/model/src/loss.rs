@@ -205,7 +205,7 @@ impl Loss {
             Self::SdkSpanTooLong => ("spans", "kernel", "sdk_too_long"),
             Self::SdkSpanUnreadable => ("spans", "kernel", "sdk_unreadable"),
             Self::SdkSpanUnknown => ("spans", "kernel", "sdk_start_unknown"),
-            Self::RouteUnwatched => ("routes", "kernel", "not_watched_yet"),
+            Self::RouteUnwatched => ("routes", "kernel", "not_watched"),
         };
         LossPoint { signal, stage, reason }
     }

@@ -33,6 +33,15 @@ func muxRouter() http.Handler {
 	mux.Handle("/tenants/{tenant}/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.StripPrefix("/tenants/"+r.PathValue("tenant"), taken).ServeHTTP(w, r)
 	}))
+	mux.HandleFunc("/by/{tenant}/", func(w http.ResponseWriter, r *http.Request) {
+		http.StripPrefix("/by/"+r.PathValue("tenant")+"/v1", taken).ServeHTTP(w, r)
+	})
+	mux.HandleFunc("/written/", func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		// As long as it was.
+		r.URL.Path = "/cloned/x" + r.URL.Path[len("/written/"):]
+		cloned.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("/cloned/", func(w http.ResponseWriter, r *http.Request) { cloned.ServeHTTP(w, r.Clone(r.Context())) })
 	return copies(recovers(mux))
 }

@@ -4,11 +4,11 @@ use trigon_gobin::{Function, GoBinary};
 
 /// They make one: the first is small enough to be inlined, the other is not.
 const MAKERS: [&str; 2] = ["net/http.(*Request).WithContext", "net/http.(*Request).Clone"];
-/// Handlers of net/http that pass one on, linked only where a program asks for them.
+/// What of net/http makes handlers that pass one on: small enough to be inlined, up to Go 1.26.
 const HANDLERS: [&str; 4] = [
-    "net/http.StripPrefix.func1",
-    "net/http.MaxBytesHandler.func1",
-    "net/http.AllowQuerySemicolons.func1",
+    "net/http.StripPrefix",
+    "net/http.MaxBytesHandler",
+    "net/http.AllowQuerySemicolons",
     "net/http.(*timeoutHandler).ServeHTTP",
 ];
 /// Whose own copies are not meant: servers of HTTP/2 make one before any handler has it (net/http's up to Go 1.26), and
@@ -19,6 +19,7 @@ const OWN: [&str; 3] = ["net/http.", "net/http/", "golang.org/x/net/http2."];
 pub(super) fn are_made(binary: &GoBinary<'_>) -> bool {
     let is_foreign = |function: Function<'_>| !OWN.iter().any(|own| function.name.starts_with(own));
     binary.functions_named(&HANDLERS).iter().any(Option::is_some)
+        || HANDLERS.iter().any(|handler| !binary.inliners(handler).is_empty())
         || MAKERS.iter().any(|maker| binary.inliners(maker).into_iter().any(is_foreign))
         || binary.functions_named(&MAKERS).iter().flatten().any(|maker| binary.callers(maker).any(is_foreign))
 }

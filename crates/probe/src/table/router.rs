@@ -71,12 +71,13 @@ pub(super) const PROBES: &[Probe] = &[
         target: Target::AfterCall {
             function: "net/http.(*ServeMux).ServeHTTP",
             callee: "net/http.(*ServeMux).findHandler",
-            needs: &[Register::Cx, Register::Di],
+            needs: &[Register::Cx, Register::Di, Register::Si],
             spilled: &[Register::Di],
         },
         hits: "1 a request and ServeMux, from when a request has ended without a pattern, or with a subtree's",
         versions: "Go 1.22 to 1.27",
-        misses: "copies of the struct by hand: the route is the server's own request's",
+        misses: "copies of the struct by hand, and copies on another goroutine whose context is not the request's: the route is \
+                 that of the ServeMux before; a copy that a pattern of no subtree has passed on, until the probe is attached",
     },
     context(
         "gin.route",

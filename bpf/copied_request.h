@@ -43,10 +43,8 @@ static __always_inline int is_subtree(struct go_string pattern)
 }
 
 /* Whether this request was seen at each ServeMux, as itself or as a copy, on whichever goroutine. */
-static __always_inline int is_watched(const struct process *p, const struct request *r)
+static __always_inline int is_watched(const struct process *p, const struct request *r, struct mux_watch *watch)
 {
-	struct mux_watch *watch = mux_watch_of(p, r->slot);
-
 	if (!watch || !watch->since_ns)
 		return 0;
 	if (p->flags & PROCESS_MUXES)
@@ -58,10 +56,8 @@ static __always_inline int is_watched(const struct process *p, const struct requ
 }
 
 /* Asks for the probe, once. Until it is there, this request's route is absent. */
-static __always_inline void want_muxes(const struct process *p, const struct request *r)
+static __always_inline void want_muxes(struct mux_watch *watch)
 {
-	struct mux_watch *watch = mux_watch_of(p, r->slot);
-
 	if (watch && !__sync_lock_test_and_set(&watch->asked, 1) &&
 	    report(EVENT_MUX_WANTED, (__u32)(bpf_get_current_pid_tgid() >> 32)))
 		watch->asked = 0;
@@ -71,22 +67,35 @@ static __always_inline void want_muxes(const struct process *p, const struct req
 /* Whether no copy of this request can have another pattern than its own. */
 static __always_inline int is_innermost(const struct process *p, const struct request *r, struct go_string pattern)
 {
+	struct mux_watch *watch;
+	int watched;
+
 	if (!(p->flags & PROCESS_COPIES))
 		return 1;
-	if (is_watched(p, r) && !r->unsure)
+	watch = mux_watch_of(p, r->slot);
+	watched = is_watched(p, r, watch);
+	if (watched && !r->unsure)
 		return 1;
 	if (pattern.len && !is_subtree(pattern))
 		return 1;
-	want_muxes(p, r);
+	/* What is unsure was counted where it came to be. */
+	if (!watched)
+		want_muxes(watch);
 	return 0;
 }
 
-/* Whether what was told of a route is the last that there is to tell. Routers are believed at once. */
+/* Whether what was told of a route is the last that there is to tell. Routers are believed at once, and where one is
+ * linked requests are found by their contexts anyway. */
 static __always_inline int is_told(const struct process *p, const struct request *r)
 {
-	if (!(p->flags & PROCESS_COPIES) || is_watched(p, r) || p->flags & PROCESS_ROUTERS)
+	struct mux_watch *watch;
+
+	if (p->flags & PROCESS_ROUTERS || !(p->flags & PROCESS_COPIES))
 		return 1;
-	want_muxes(p, r);
+	watch = mux_watch_of(p, r->slot);
+	if (is_watched(p, r, watch))
+		return 1;
+	want_muxes(watch);
 	return 0;
 }
 

@@ -73,7 +73,7 @@ fn look(bytes: &[u8]) {
     let Ok(binary) = GoBinary::parse(bytes) else { return };
     let _ = (binary.build_id(), binary.read_only_data(), binary.build_info().setting("vcs.revision"));
     for function in binary.functions().take(FUNCTIONS) {
-        let _ = (binary.code(&function).len(), binary.inlined(&function), binary.inliners(function.name));
+        let _ = (binary.code(&function).len(), binary.inlined(&function), binary.inliners(&[function.name]));
         for pc in (function.entry..function.end).take(FUNCTIONS) {
             let _ = (binary.frames_at(pc), binary.unwind_at(pc));
         }

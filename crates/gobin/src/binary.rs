@@ -173,9 +173,10 @@ impl<'d> GoBinary<'d> {
         inline::inlined(&self.image, &self.functions, &self.module, outer)
     }
 
-    /// The functions into which one of this name was inlined, in no order; of more than a thousand the first.
-    pub fn inliners(&self, name: &str) -> Vec<Function<'d>> {
-        inline::inliners(&self.image, &self.functions, &self.module, name)
+    /// The functions into which one of these names was inlined, each with that name, in one pass and in no order; of more than
+    /// a thousand the first.
+    pub fn inliners<'n>(&self, names: &[&'n str]) -> Vec<(&'n str, Function<'d>)> {
+        inline::inliners(&self.image, &self.functions, &self.module, names)
     }
 
     /// The calls in progress at an instruction, innermost first: functions that were inlined there, then the function

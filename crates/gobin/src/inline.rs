@@ -75,27 +75,30 @@ pub(crate) fn inlined(
     read(image, table, module, outer).unwrap_or_default()
 }
 
-/// The functions into which one of this name was inlined, in no order, at most [`MAX_INLINERS`]. Of a large program there are many trees: places
-/// that may be a call of it are looked for first, and only those trees are read.
-pub(crate) fn inliners<'d>(
+/// The functions into which one of these names was inlined, in no order, at most [`MAX_INLINERS`], each with that name. Of a
+/// large program there are many trees: one pass finds the places that may be such a call, and only those trees are read.
+pub(crate) fn inliners<'d, 'n>(
     image: &Image<'d>,
     table: &Pclntab<'d>,
     module: &ModuleData,
-    name: &str,
-) -> Vec<Function<'d>> {
-    let Some(wanted) = table.name_offset(name) else { return Vec::new() };
+    names: &[&'n str],
+) -> Vec<(&'n str, Function<'d>)> {
+    let wanted: Vec<_> = names.iter().filter_map(|name| Some(table.name_offset(name)?.to_le_bytes())).collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     let tree = |index| table.record(index).and_then(|record| record.funcdata(FUNCDATA_INLINE_TREE));
     let mut trees: Vec<_> = (0..table.count()).filter_map(|index| Some((tree(index)?, index))).collect();
     trees.sort_unstable();
     let mut candidates = Vec::new();
-    for functions in trees.chunk_by(|a, b| a.0 == b.0) {
+    let mut groups = trees.chunk_by(|a, b| a.0 == b.0).peekable();
+    while let Some(functions) = groups.next() {
+        let Some(&(at, _)) = functions.first() else { continue };
         // Where the next one begins; other data may lie in between.
-        let (at, last) = (functions[0].0, functions.last());
-        let next = last.and_then(|last| trees.get(trees.partition_point(|tree| tree <= last))).map(|next| next.0);
+        let next = groups.peek().and_then(|next| next.first()).map_or(MAX_TREE, |next| u64::from(next.0 - at));
         let Some(base) = module.gofunc.checked_add(u64::from(at)) else { continue };
-        let len = next.map_or(MAX_TREE, |next| u64::from(next - at).min(MAX_TREE));
-        let bytes = image.up_to(base, len).unwrap_or_default();
-        let is_named = |call: &[u8]| call.get(4..8).is_some_and(|name| name == wanted.to_le_bytes());
+        let bytes = image.up_to(base, next.min(MAX_TREE)).unwrap_or_default();
+        let is_named = |call: &[u8]| call.get(4..8).is_some_and(|name| wanted.iter().any(|wanted| wanted == name));
         if !bytes.chunks_exact(INLINED_CALL as usize).any(is_named) {
             continue;
         }
@@ -105,8 +108,12 @@ pub(crate) fn inliners<'d>(
         }
     }
     candidates.truncate(MAX_INLINERS);
-    candidates.retain(|outer| inlined(image, table, module, outer).iter().any(|of| of.name == name));
-    candidates
+    let of = |outer: Function<'d>| {
+        let inlined = inlined(image, table, module, &outer);
+        let found: Vec<_> = names.iter().filter(|name| inlined.iter().any(|of| of.name == **name)).collect();
+        found.into_iter().map(move |name| (*name, outer))
+    };
+    candidates.into_iter().flat_map(of).collect()
 }
 
 fn read(image: &Image<'_>, table: &Pclntab<'_>, module: &ModuleData, outer: &Function<'_>) -> Option<Vec<Inlined>> {

@@ -148,7 +148,7 @@ fn all_functions_are_found_into_which_one_was_inlined() {
         for name in
             ["main.sum", "sync.(*Mutex).Lock", "strings.(*Builder).String", "net/http.(*Request).WithContext", "um"]
         {
-            let found: HashSet<_> = binary.inliners(name).iter().map(|function| function.entry).collect();
+            let found: HashSet<_> = binary.inliners(&[name]).iter().map(|(_, function)| function.entry).collect();
             assert_eq!(found, by_name.remove(name).unwrap_or_default(), "{name}");
             assert!(!found.is_empty() || name == "um" || name.ends_with("WithContext"), "{name}");
         }
@@ -372,7 +372,7 @@ fn read_all(bytes: &[u8]) {
     let found = binary.functions_named(&["main.outer", "net/http.(*conn).serve"]);
     for function in found.iter().flatten() {
         let _ = (binary.code(function).len(), binary.inlined(function), binary.file_offset(function.entry));
-        let _ = binary.inliners(function.name);
+        let _ = binary.inliners(&[function.name]);
         for pc in (function.entry..function.end).step_by(16).take(4096) {
             let _ = (binary.frames_at(pc), binary.unwind_at(pc));
         }

@@ -18,8 +18,8 @@ const OWN: [&str; 3] = ["net/http.", "net/http/", "golang.org/x/net/http2."];
 /// Whether code is linked that makes copies of requests. Copies of the struct by hand are not known.
 pub(super) fn are_made(binary: &GoBinary<'_>) -> bool {
     let is_foreign = |function: Function<'_>| !OWN.iter().any(|own| function.name.starts_with(own));
+    let inlined = binary.inliners(&[&MAKERS[..], &HANDLERS].concat());
     binary.functions_named(&HANDLERS).iter().any(Option::is_some)
-        || HANDLERS.iter().any(|handler| !binary.inliners(handler).is_empty())
-        || MAKERS.iter().any(|maker| binary.inliners(maker).into_iter().any(is_foreign))
+        || inlined.into_iter().any(|(name, outer)| HANDLERS.contains(&name) || is_foreign(outer))
         || binary.functions_named(&MAKERS).iter().flatten().any(|maker| binary.callers(maker).any(is_foreign))
 }

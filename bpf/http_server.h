@@ -326,8 +326,20 @@ static __always_inline int read_response(__u64 at, const struct response_layout 
 	return 0;
 }
 
-/* Takes from the request what is known only at its end; its outcome is known. */
-static __always_inline int read_request_end(const struct process *p, const struct request *r, struct red_key *key)
+/*
+ * Whether a request's pattern is where a ServeMux redirected it to, which is the client's text and no route: up to
+ * Go 1.24, and for CONNECT in every version, (*ServeMux).findHandler returns that path, and no *pattern. (A pattern of
+ * the application that lies on the heap looks the same, if the path was only to be cleaned: then the route is absent.)
+ */
+static __always_inline int is_redirect_target(const struct process *p, __u64 pat, struct go_string pattern,
+					      __u16 status)
+{
+	return !pat && (status == 301 || status == 307) && !is_read_only(p, pattern);
+}
+
+/* Takes from the request what is known only at its end; its outcome is known, and the status of its answer. */
+static __always_inline int read_request_end(const struct process *p, const struct request *r, __u16 status,
+					    struct red_key *key)
 {
 	const struct go_layout *l = &p->layout;
 	struct go_string pattern = {};
@@ -358,6 +370,9 @@ static __always_inline int read_request_end(const struct process *p, const struc
 		goto unreadable;
 	if (p->flags & PROCESS_ROUTE_STRING) {
 		pattern = field_string(window, sizeof(window), l->end_pattern);
+		if (l->end_pat != OFFSET_ABSENT &&
+		    is_redirect_target(p, field(window, sizeof(window), l->end_pat), pattern, status))
+			pattern.len = 0;
 	} else {
 		pat = field(window, sizeof(window), l->end_pattern);
 		if (pat && read_user(&pattern, sizeof(pattern), pat + l->pattern_str))
@@ -415,7 +430,8 @@ int http1_end(struct go_registers *regs)
 	}
 	e.now = bpf_ktime_get_ns();
 	r->active = 0;
-	if (read_request_end(p, r, &e.key) || read_response(r->writer, &p->layout.response, &e.response)) {
+	if (read_response(r->writer, &p->layout.response, &e.response) ||
+	    read_request_end(p, r, e.response.status, &e.key)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}
@@ -460,7 +476,7 @@ int http1_connection_end(struct go_registers *regs)
 		goto out;
 	}
 	e.key.outcome = hijacked ? OUTCOME_HIJACKED : (__u8)unwinding(p, key.g);
-	if (read_request_end(p, r, &e.key)) {
+	if (read_request_end(p, r, e.response.status, &e.key)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}
@@ -493,9 +509,9 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 	e.now = bpf_ktime_get_ns();
 	l = &p->layout;
 	e.key.outcome = (__u8)unwinding(p, key.g);
-	if (read_request_end(p, r, &e.key) ||
-	    read_user(&state, sizeof(state), r->writer + (xnet ? l->xnet_writer_state : l->h2_writer_state)) ||
-	    read_response(state, xnet ? &l->xnet_state : &l->h2_state, &e.response)) {
+	if (read_user(&state, sizeof(state), r->writer + (xnet ? l->xnet_writer_state : l->h2_writer_state)) ||
+	    read_response(state, xnet ? &l->xnet_state : &l->h2_state, &e.response) ||
+	    read_request_end(p, r, e.response.status, &e.key)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}

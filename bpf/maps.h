@@ -59,7 +59,7 @@ struct gorilla_layout {
 /* Of net/url.URL, which a copy may have one of its own of. */
 struct mux_layout {
 	__u16 url_path;
-	__u16 pad[3];
+	__u16 pad[2];
 };
 
 struct router_layout {
@@ -77,6 +77,7 @@ struct go_layout {
 	struct window end;
 	__u16 end_url;
 	__u16 end_pattern; /* a string from 1.23, a *pattern in 1.22 */
+	__u16 end_pat;     /* the *pattern beside the string */
 	__u16 pattern_str;
 	__u16 response_conn;
 	__u16 response_req;

@@ -82,12 +82,16 @@ static __always_inline void find_target(struct red_key *key, struct go_string ta
 	key->peer_kind = (__u8)of.route_len;
 }
 
+static __always_inline int is_read_only(const struct process *p, struct go_string text)
+{
+	return text.ptr >= p->read_only_start && text.ptr < p->read_only_end && text.len <= p->read_only_end - text.ptr;
+}
+
 static __always_inline void find_route(const struct process *p, struct red_key *key, struct go_string pattern)
 {
 	if (!pattern.len) {
 		key->route_kind = ROUTE_NONE;
-	} else if (pattern.ptr >= p->read_only_start && pattern.ptr < p->read_only_end &&
-		   pattern.len <= p->read_only_end - pattern.ptr && pattern.len <= 0xffff) {
+	} else if (is_read_only(p, pattern) && pattern.len <= 0xffff) {
 		key->route = pattern.ptr;
 		key->route_len = (__u16)pattern.len;
 		key->route_kind = ROUTE_READ_ONLY;

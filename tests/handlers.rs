@@ -48,6 +48,35 @@ fn seven_hundred_routes_are_all_counted() -> Result<()> {
     Ok(())
 }
 
+/// Up to Go 1.24 a ServeMux calls the path to which it redirects the request's pattern: as many routes as a client likes.
+#[test]
+fn where_a_client_is_redirected_to_is_no_route() -> Result<()> {
+    for (toolchain, status, route) in [
+        ("go1.22.12", 301, ""),
+        ("go1.23.12", 301, ""),
+        ("go1.24.11", 301, ""),
+        ("go1.25.14", 301, "/dir/{name}/"),
+        ("go1.27.4", 307, "/dir/{name}/"),
+    ] {
+        let server = build("server", &Build::with(toolchain))?;
+        let server = Server::start(&server, &[], &[("OTEL_SERVICE_NAME", "redirects")])?;
+        let mut agent = Agent::start(&[], &[])?;
+        agent.observes(server.pid())?;
+        for asked in 0..20 {
+            let answer = get(&server.address, &format!("/dir/{asked}"))?;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{toolchain}: {answer}");
+        }
+        get(&server.address, "/dir/of/")?;
+        let page = agent.scrape()?;
+        let row = |route: &str, status| ("GET".to_owned(), route.to_owned(), status);
+        let expected = [(row(route, status), 20), (row("/dir/{name}/", 200), 1)];
+        assert_eq!(page.requests("redirects"), expected.into(), "{toolchain}");
+        agent.stop()?;
+        server.kill()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn spans_tell_the_request_as_it_came() -> Result<()> {
     let server = Server::start(&build("server", &Build::default())?, &[], &[("OTEL_SERVICE_NAME", "rewrite")])?;

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use anyhow::{Context, Result};
-use trigon_goruntime::{Snapshot, SnapshotError, Value};
+use anyhow::{Context, Result, bail, ensure};
+use trigon_goruntime::{Absent, Snapshot, SnapshotError, Value};
 use trigon_tests::golang::{Build, build};
 use trigon_tests::runtime_values::{RuntimeValues, compare_busy, compare_idle, modes};
 
@@ -53,12 +53,18 @@ const HEAP: [&str; 2] = ["/gc/heap/allocs:objects", "/gc/heap/frees:bytes"];
 const READINGS: u32 = 300;
 const ROUND: u32 = 20;
 
-fn heap_in(snapshot: &Snapshot) -> Option<(u64, u64)> {
+/// What was read of the heap, or nothing while the ring did not stand still: no other reason is allowed here.
+fn heap_in(snapshot: &Snapshot) -> Result<Option<(u64, u64)>> {
     let number = |name| match snapshot.metric(name) {
-        Some(Value::Unsigned(number)) => Some(*number),
-        _ => None,
+        Some(Value::Unsigned(number)) => Ok(Some(*number)),
+        Some(other) => bail!("{name} is {other:?}"),
+        None => {
+            let why = snapshot.absent.iter().find(|(description, _)| description.name == name).map(|(_, why)| why);
+            ensure!(matches!(why, Some(Absent::Restless(_))), "{name} is absent: {why:?}");
+            Ok(None)
+        }
     };
-    Some((number(HEAP[0])?, number(HEAP[1])?))
+    Ok(number(HEAP[0])?.zip(number(HEAP[1])?))
 }
 
 fn heap_of(inside: &serde_json::Value) -> Result<(u64, u64)> {
@@ -82,7 +88,7 @@ fn heap_statistics_are_right_while_the_program_reads_them_too() -> Result<()> {
         while known < READINGS {
             let mut last = before;
             for _ in 0..ROUND {
-                let Some(heap) = heap_in(&program.snapshot()?) else {
+                let Some(heap) = heap_in(&program.snapshot()?)? else {
                     absent += 1;
                     continue;
                 };
@@ -93,8 +99,9 @@ fn heap_statistics_are_right_while_the_program_reads_them_too() -> Result<()> {
             let after = heap_of(&program.ask("metrics")?)?;
             assert!(after.0 >= last.0 && after.1 >= last.1, "{version}: {last:?}, and then {after:?}");
             before = after;
-            // On a busy machine its threads are stopped in the middle, and for long, and then there is a reason instead.
-            assert!(absent < known.max(READINGS), "{version}: {absent} had no statistics of the heap, and {known} had");
+            // A thread that is stopped while it turns the ring leaves it so for as long as the machine pleases, so how many
+            // readings tell the reason instead is no property of the reader; that readings succeed at all is one.
+            assert!(absent < 100 * READINGS, "{version}: {absent} had no statistics of the heap, and {known} had");
         }
     }
     Ok(())

@@ -116,6 +116,7 @@ impl Fields {
             end: window::default(),
             end_url: ABSENT,
             end_pattern: ABSENT,
+            end_pat: ABSENT,
             pattern_str: ABSENT,
             response_conn: ABSENT,
             response_req: ABSENT,
@@ -138,16 +139,20 @@ impl Fields {
         const T: &str = "Request";
         let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
         let start = self.start(P, T, "ctx")?;
-        let pattern = [("Pattern", 16), ("pat", 8)].into_iter().find_map(|(field, bytes)| at(field, bytes).ok());
-        let (end, [end_url, pattern]) = match pattern {
-            Some(pattern) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?,
-            None => (window::default(), [ABSENT; 2]),
+        let (end, [end_url, end_pattern, end_pat]) = match (at("Pattern", 16), at("pat", 8)) {
+            (Ok(pattern), Ok(pat)) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern, pat])?,
+            (Ok(pattern), Err(_)) | (Err(_), Ok(pattern)) => {
+                let (end, [url, pattern]) = self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?;
+                (end, [url, pattern, ABSENT])
+            }
+            (Err(_), Err(_)) => (window::default(), [ABSENT; 3]),
         };
         Ok(go_layout {
             start,
             end,
             end_url,
-            end_pattern: pattern,
+            end_pattern,
+            end_pat,
             pattern_str: self.optional(P, "pattern", "str"),
             g_panic: self.optional("runtime", "g", "_panic"),
             panic_arg: self.optional("runtime", "_panic", "arg"),

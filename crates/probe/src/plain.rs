@@ -16,7 +16,7 @@ pub(crate) fn as_bytes<T: Plain>(value: &T) -> &[u8] {
 /// It is `repr(C)`, and its size is the sum of its fields'.
 pub(crate) unsafe trait Plain {}
 
-// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 13 + 3 x 5 + 16 half words.
+// SAFETY: `repr(C)`, 2 words, 4 double words, 8 bytes, and a layout of 2 x 12 + 14 + 3 x 5 + 15 half words.
 unsafe impl Plain for types::process {}
 const _: () = assert!(size_of::<types::process>() == 8 + 32 + 8 + 136);
 

@@ -42,6 +42,8 @@ func New() (http.Handler, *Truth) {
 	for n := 0; n < ManyRoutes; n++ {
 		handle(main, "GET "+onHeap("/many/", strconv.Itoa(n), "/{id}"), items)
 	}
+	// A path without its last slash is redirected.
+	handle(main, "/dir/{name}/", hello)
 	copied := http.NewServeMux()
 	handle(copied, "GET /copied/{id}", copiedItems)
 	handle(copied, "GET /copied/status/{code}", status)

@@ -42,8 +42,11 @@ __noinline __u32 count_byte(const struct joined_route *of, __u32 from, __u8 byte
 	if (!of)
 		return 0;
 	for (__u32 i = 0; i < ROUTE_TEXT_MAX; i++) {
-		__u64 before = ((__u64)i - from) >> 63;
+		__u64 before = (__u64)i - from;
 
+		/* Or the compiler sees a comparison in the sign, and makes the jump of it. */
+		asm volatile("" : "+r"(before));
+		before >>= 63;
 		asm volatile("" : "+r"(before));
 		n += same(of->bytes[i], byte) & (before ^ 1);
 	}

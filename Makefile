@@ -30,8 +30,9 @@ test-crosslang: deps ## one trace with services in Python and Java, and with Go'
 test-backends: deps ## databases and Kafka themselves instead of stand-ins (apt packages, Maven and a JDK; root)
 	$(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test postgres --test backends -- --test-threads=1
 
-test-matrix: deps ## the same end-to-end test for each Go minor, link mode and protocol (long; root)
+test-matrix: deps ## each Go minor, link mode and protocol; each minor version of gRPC (long; root)
 	$(CARGO) run $(CARGO_FLAGS) -p xtask -- matrix
+	GRPC_RELEASES=all $(CARGO) test $(CARGO_FLAGS) -p trigon-tests --test rpc -- --test-threads=1 --nocapture
 
 test-runtime-matrix: deps ## what is read of a Go process against what it says, for each Go minor and link mode (long; root)
 	$(CARGO) run $(CARGO_FLAGS) -p xtask -- runtime-matrix

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::{BTreeMap, HashMap};
+use std::process::Command;
 use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::exposition::Exposition;
-use trigon_tests::golang::{Build, build};
+use trigon_tests::golang::{Build, build, cache, root};
 use trigon_tests::programs::{Server, client};
 use trigon_tests::receiver::{Receiver, attribute};
 use trigon_tests::until;
@@ -17,9 +18,36 @@ use trigon_tests::until;
 const PATIENCE: Duration = Duration::from_secs(30);
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// The oldest and the newest Go, with an old and a recent gRPC.
-fn builds() -> [Build; 2] {
-    [Build::with("go1.21.13"), Build::with("go1.27.4").flag("-modfile=go.latest.mod")]
+/// The last release of each minor version of gRPC that the probe table names, for `make test-matrix`.
+const RELEASES: &str = "1.40.1 1.41.0 1.42.0 1.43.0 1.44.0 1.45.0 1.46.2 1.47.0 1.48.0 1.49.0 1.50.1 1.51.0 1.52.3 1.53.0 \
+    1.54.1 1.55.1 1.56.3 1.57.2 1.58.3 1.59.0 1.60.1 1.61.1 1.62.1 1.63.2 1.64.1 1.65.1 1.66.3 1.67.3 1.68.1 1.69.4 1.70.0 \
+    1.71.3 1.72.2 1.73.0 1.74.3 1.75.1 1.76.0 1.77.0 1.78.0 1.79.3 1.80.0 1.81.1 1.82.1 1.83.2 1.84.0 1.85.0";
+
+/// The oldest and the newest Go, with an old and a recent gRPC; or what GRPC_RELEASES names: releases, or `all`.
+fn builds() -> Result<Vec<Build>> {
+    let Ok(chosen) = std::env::var("GRPC_RELEASES") else {
+        return Ok(vec![Build::with("go1.21.13"), Build::with("go1.27.4").flag("-modfile=go.latest.mod")]);
+    };
+    let releases = if chosen == "all" { RELEASES } else { &chosen };
+    releases.split_whitespace().map(with_grpc).collect()
+}
+
+/// With a release of gRPC and what it needs. What it was tried with is told.
+fn with_grpc(release: &str) -> Result<Build> {
+    println!("gRPC {release}");
+    let program = root().join("tests/programs/rpc");
+    std::fs::create_dir_all(cache())?;
+    let file = cache().join(format!("grpc-{release}.mod"));
+    std::fs::write(&file, "module trigon.dev/tests/programs/rpc\n\ngo 1.21\n")?;
+    let flag = format!("-modfile={}", file.display());
+    let release = format!("google.golang.org/grpc@v{release}");
+    for arguments in [&["get", &flag, &release] as &[&str], &["mod", "tidy", &flag]] {
+        let done = Command::new("go").current_dir(&program).args(arguments).output()?;
+        ensure!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let kept = std::fs::read_to_string(&file)?.contains(&release.replace('@', " "));
+    ensure!(kept, "{release} is not what it came to: {}", std::fs::read_to_string(&file)?);
+    Ok(Build::default().flag(flag))
 }
 
 struct Two {
@@ -108,7 +136,7 @@ fn chains(spans: &[(String, Span)]) -> (u64, u64) {
 
 #[test]
 fn every_rpc_is_counted_and_its_two_ends_are_one_trace() -> Result<()> {
-    for of in builds() {
+    for of in builds()? {
         let two = Two::start(&of)?;
         let mix = r#"[{"weight":6,"path":"/say/word","expect":[200]},{"weight":2,"path":"/say/missing","expect":[200]},
             {"weight":1,"path":"/say/broken","expect":[200]},{"weight":3,"path":"/chat","expect":[200]}]"#;
@@ -136,7 +164,7 @@ fn every_rpc_is_counted_and_its_two_ends_are_one_trace() -> Result<()> {
 
 #[test]
 fn calls_that_fail_are_told_with_their_code() -> Result<()> {
-    for of in builds() {
+    for of in builds()? {
         let mut two = Two::start(&of)?;
         two.load(r#"[{"weight":1,"path":"/deadline","expect":[200]}]"#, 20, 1)?;
         let Two { echo, edge, receiver, agent } = two;
@@ -164,7 +192,7 @@ fn calls_that_fail_are_told_with_their_code() -> Result<()> {
 
 #[test]
 fn methods_that_callers_think_up_fill_no_table() -> Result<()> {
-    for of in builds() {
+    for of in builds()? {
         let two = Two::start(&of)?;
         two.load(r#"[{"weight":1,"path":"/unknown","expect":[200]}]"#, 1500, 8)?;
         two.load(r#"[{"weight":1,"path":"/say/word","expect":[200]}]"#, 20, 4)?;
@@ -188,7 +216,7 @@ fn methods_that_callers_think_up_fill_no_table() -> Result<()> {
 
 #[test]
 fn a_parent_in_the_metadata_wins() -> Result<()> {
-    for of in builds() {
+    for of in builds()? {
         let two = Two::start(&of)?;
         two.load(&format!(r#"[{{"weight":1,"path":"/traced/{PARENT}","expect":[200]}}]"#), 10, 2)?;
         let served = until(PATIENCE, "the RPCs' spans", || {
@@ -210,7 +238,7 @@ fn a_parent_in_the_metadata_wins() -> Result<()> {
 /// A goroutine that takes the place of one whose handler has ended it is nobody's.
 #[test]
 fn a_handler_that_ends_its_goroutine_leaves_nothing_to_strangers() -> Result<()> {
-    for of in builds() {
+    for of in builds()? {
         let two = Two::start(&of)?;
         two.load(r#"[{"weight":1,"path":"/exit","expect":[200]}]"#, 10, 2)?;
         let is_stranger = |span: &Span| attribute(span, "url.full").is_some_and(|url| url.ends_with("/afterwards"));

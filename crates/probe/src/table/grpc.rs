@@ -1,10 +1,13 @@
-//! RPCs of google.golang.org/grpc.
+//! RPCs of google.golang.org/grpc: each minor version in the range was run (`make test-matrix`).
 
 use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
 use trigon_gobin::site::Register;
 
 const RETRY: &str = "google.golang.org/grpc.(*clientStream).retryLocked";
-const VERSIONS: &str = "tried with google.golang.org/grpc 1.64.1, 1.69.4, 1.82.1";
+/// The module.
+const GRPC: &str = "google.golang.org/grpc";
+const CHECKED: When = When::Module { path: GRPC, major: 1, first: 40, last: 85 };
+const VERSIONS: &str = "1.40 to 1.85";
 
 pub(super) const PROBES: &[Probe] = &[
     Probe {
@@ -12,7 +15,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "an RPC, unary or streaming, reaches the server, also one that it does not know",
         role: Role::Call(Calls::GrpcServer, Step::Begin),
-        when: When::Always,
+        when: CHECKED,
         reads: &[Structs::GrpcServer],
         program: Program::GrpcServerBegin,
         target: Target::Entry {
@@ -28,7 +31,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the RPC's status is written",
         role: Role::Call(Calls::GrpcServer, Step::End),
-        when: When::Always,
+        when: When::Module { path: GRPC, major: 1, first: 69, last: 85 },
         reads: &[],
         program: Program::GrpcServerEnd,
         target: Target::Entry {
@@ -36,7 +39,7 @@ pub(super) const PROBES: &[Probe] = &[
             needs: &[Register::Bx, Register::Cx],
         },
         hits: "1 an RPC",
-        versions: "from 1.69 on",
+        versions: "1.69 to 1.85",
         misses: "handlers that panic or end their goroutine",
     },
     Probe {
@@ -44,7 +47,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the same by the function's earlier name",
         role: Role::Call(Calls::GrpcServer, Step::End),
-        when: When::Always,
+        when: When::Module { path: GRPC, major: 1, first: 40, last: 68 },
         reads: &[],
         program: Program::GrpcServerEnd,
         target: Target::Entry {
@@ -52,7 +55,7 @@ pub(super) const PROBES: &[Probe] = &[
             needs: &[Register::Bx, Register::Cx],
         },
         hits: "1 an RPC",
-        versions: "before 1.69",
+        versions: "1.40 to 1.68",
         misses: "as above",
     },
     Probe {
@@ -60,7 +63,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "a call begins",
         role: Role::Call(Calls::GrpcClient, Step::Begin),
-        when: When::Always,
+        when: CHECKED,
         reads: &[Structs::GrpcClient],
         program: Program::GrpcClientBegin,
         target: Target::Entry {
@@ -76,7 +79,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "a streaming call is handed to whoever uses the stream",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: When::Always,
+        when: CHECKED,
         reads: &[],
         program: Program::GrpcClientStream,
         target: Target::AtCall {
@@ -92,7 +95,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the call is finished",
         role: Role::Call(Calls::GrpcClient, Step::End),
-        when: When::Always,
+        when: CHECKED,
         reads: &[],
         program: Program::GrpcClientEnd,
         target: Target::Entry {
@@ -108,7 +111,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "an attempt failed, perhaps before it had a stream",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: When::Always,
+        when: CHECKED,
         reads: &[],
         program: Program::GrpcClientFailed,
         target: Target::Entry { function: RETRY, needs: &[Register::Bx] },
@@ -121,7 +124,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "whether such an attempt is made again, or the call has failed",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: When::Always,
+        when: CHECKED,
         reads: &[],
         program: Program::GrpcClientRetried,
         target: Target::AfterCall {

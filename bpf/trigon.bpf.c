@@ -28,6 +28,7 @@
 #include "parent.h"
 #include "http2_stream.h"
 #include "http_server.h"
+#include "http2_server.h"
 #include "router.h"
 #include "router_chi.h"
 #include "router_gorilla.h"

@@ -3,6 +3,7 @@
 #include "kernel.h"
 #include "event.h"
 #include "go.h"
+#include "go_layout.h"
 #include "call_layout.h"
 #include "maps.h"
 #include "hit.h"

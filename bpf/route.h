@@ -43,6 +43,13 @@ static __always_inline void hashed_route(struct red_key *key, const struct route
 	key->route_kind = ROUTE_HEAP;
 }
 
+/* Puts a text in the place of what is there; what lies behind it is zero. -1: it is too long, or cannot be read. */
+static __always_inline int read_route(struct route_text *to, __u64 ptr, __u64 len)
+{
+	__builtin_memset(to, 0, sizeof(*to));
+	return len > ROUTE_TEXT_MAX || read_text(to->bytes, ROUTE_TEXT_MAX, ptr, len) < 0 ? -1 : 0;
+}
+
 __noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 {
 	struct scratch_slot *slot;
@@ -59,8 +66,7 @@ __noinline int heap_route(struct red_key *key, __u64 ptr, __u64 len)
 	if (!slot)
 		return 0;
 	text = &slot->scratch.route;
-	__builtin_memset(text, 0, sizeof(*text));
-	if (read_text(text->bytes, ROUTE_TEXT_MAX, ptr, len) < 0)
+	if (read_route(text, ptr, len))
 		lose(LOSS_ROUTE_UNREADABLE);
 	else
 		hashed_route(key, text, (__u32)len);

@@ -71,7 +71,7 @@ static __always_inline void joined_route(struct red_key *key, struct joined_rout
 	/* A wildcard's star, and three slashes. */
 	for (__u32 i = 0; i < 4; i++)
 		from->bytes[(n & (2 * ROUTE_TEXT_MAX - 1)) + i] = 0;
-	hashed_route(key, (const struct route_text *)from->bytes, n);
+	hashed_route(key, &from->text, n);
 }
 
 /* `what`: how many patterns, twice, and one more if slashes are taken away. */

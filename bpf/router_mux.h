@@ -53,16 +53,6 @@ __noinline __u32 count_byte(const struct joined_route *of, __u32 from, __u8 byte
 	return (__u32)n;
 }
 
-/* Puts a text in the place of what is there. */
-static __always_inline int replace_text(struct joined_route *to, __u64 ptr, __u64 len)
-{
-	__builtin_memset(to, 0, sizeof(*to));
-	if (len > ROUTE_TEXT_MAX || read_text(to->bytes, ROUTE_TEXT_MAX, ptr, len) < 0)
-		return -1;
-	to->len = (__u32)len;
-	return 0;
-}
-
 /* What was told of this request so far, or else the pattern of the server's own. */
 __noinline int outer_pattern(const struct process *p, const struct request *r, __u64 start_ns, struct joined_route *to)
 {
@@ -75,15 +65,15 @@ __noinline int outer_pattern(const struct process *p, const struct request *r, _
 	if (!p || !r || !to)
 		return -1;
 	if (r->routed_ns == start_ns) {
+		to->len = r->route_len;
 		if (r->route_kind == ROUTE_READ_ONLY)
-			return replace_text(to, r->route, r->route_len);
+			return read_route(&to->text, r->route, r->route_len);
 		id.hash = r->route;
 		id.len = r->route_len;
 		text = r->route_kind == ROUTE_HEAP ? bpf_map_lookup_elem(&routes, &id) : 0;
 		if (!text || r->route_len > ROUTE_TEXT_MAX)
 			return -1;
-		__builtin_memcpy(to->bytes, text, ROUTE_TEXT_MAX);
-		to->len = r->route_len;
+		__builtin_memcpy(&to->text, text, sizeof(to->text));
 		return 0;
 	}
 	l = &p->layout;
@@ -99,7 +89,8 @@ __noinline int outer_pattern(const struct process *p, const struct request *r, _
 	}
 	if (read_user(&own, sizeof(own), at))
 		return -1;
-	return replace_text(to, own.ptr, own.len);
+	to->len = (__u32)own.len;
+	return read_route(&to->text, own.ptr, own.len);
 }
 
 /* What was taken from the beginning of the path before this pattern matched must be the outer pattern without its last
@@ -119,15 +110,14 @@ __noinline int note_stripped(const struct process *p, struct request *r, __u64 s
 	if (!slot)
 		goto keep;
 	to = &slot->scratch.joined;
-	if (replace_text(to, stripped->ptr, stripped->len))
+	if (read_route(&to->text, stripped->ptr, stripped->len))
 		goto unreadable;
 	segments = count_byte(to, 0, '/');
-	if (replace_text(to, pattern->ptr, pattern->len))
+	if (read_route(&to->text, pattern->ptr, pattern->len))
 		goto unreadable;
 	n = path_of_pattern(to);
 	rest.ptr = pattern->ptr + n;
 	rest.len = pattern->len - n;
-	__builtin_memset(to, 0, sizeof(*to));
 	if (outer_pattern(p, r, start_ns, to))
 		goto unreadable;
 	n = to->len - 1;
@@ -138,7 +128,7 @@ __noinline int note_stripped(const struct process *p, struct request *r, __u64 s
 		goto unreadable;
 	n += (__u32)rest.len;
 	if (n <= ROUTE_TEXT_MAX)
-		hashed_route(&key, (const struct route_text *)to->bytes, n);
+		hashed_route(&key, &to->text, n);
 	goto release;
 unreadable:
 	lose(LOSS_ROUTE_UNREADABLE);
@@ -162,7 +152,7 @@ __noinline int has_escapes(const struct request *r)
 	if (!slot)
 		return 0;
 	to = &slot->scratch.joined;
-	if (r->uri_len <= ROUTE_TEXT_MAX && !replace_text(to, r->uri, r->uri_len))
+	if (r->uri_len <= ROUTE_TEXT_MAX && !read_route(&to->text, r->uri, r->uri_len))
 		found = count_byte(to, 0, '%') != 0;
 	scratch_release(slot);
 	return found;

@@ -45,7 +45,10 @@ struct header_scratch {
 struct joined_route {
 	__u32 len;
 	__u32 pad;
-	__u8 bytes[2 * ROUTE_TEXT_MAX]; /* a piece may begin anywhere in what is a struct route_text at the end */
+	union {
+		struct route_text text;
+		__u8 bytes[2 * ROUTE_TEXT_MAX]; /* a piece may begin anywhere in the text */
+	};
 };
 
 /* Links that a span of messages gets, as they are found. */

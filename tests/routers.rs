@@ -7,7 +7,7 @@ use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::databases::ask;
 use trigon_tests::golang::{Build, build};
-use trigon_tests::programs::{Counts, Server, client};
+use trigon_tests::programs::{Counts, Server, client, have_muxes_watched};
 use trigon_tests::until;
 
 /// Bounds a failing test only.
@@ -118,20 +118,6 @@ fn first_unsure(router: &str, mounted: bool) -> (&'static str, u16, u64) {
     }
 }
 
-/// Until requests are surely seen at each ServeMux, their routes are absent. Makes as many requests as that takes.
-fn watch_muxes(agent: &mut Agent, server: &Server, service: &str, (path, unwatched): (&str, u64)) -> Result<()> {
-    for asked in 1..=unwatched {
-        // Of a handler that panics no answer comes.
-        let _ = ask(&server.address, path);
-        until(PATIENCE, "a request without its route", || {
-            let requests = agent.scrape()?.requests(service);
-            Ok((requests.values().sum::<u64>() == asked, requests))
-        })?;
-        agent.wait_for(|event| event["event"] == "muxes_watched" && event["pid"] == server.pid())?;
-    }
-    Ok(())
-}
-
 fn run(router: &'static str, mounted: bool, timeout: bool, with: &Build) -> Result<()> {
     let service = format!("{router}-{mounted}-{timeout}");
     let arguments = ["-router", router, &format!("-mounted={mounted}"), &format!("-timeout={timeout}")];
@@ -139,7 +125,11 @@ fn run(router: &'static str, mounted: bool, timeout: bool, with: &Build) -> Resu
     let mut agent = Agent::start(&["--pid", &server.pid().to_string()], &[])?;
     agent.observes(server.pid())?;
     let (path, status, unwatched) = first_unsure(router, mounted);
-    watch_muxes(&mut agent, &server, &service, (path, unwatched))?;
+    have_muxes_watched(&mut agent, &server, unwatched, || {
+        // Of a handler that panics no answer comes.
+        let _ = ask(&server.address, path);
+        Ok(())
+    })?;
 
     let requests = requests(router, mounted, with.flags.iter().any(|flag| flag.contains("latest")));
     let entry = |(method, path, status, _): &Request| match *status {

@@ -122,8 +122,31 @@ pub fn client(program: &Path, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_slice(&done.stdout)?)
 }
 
-/// Has the probe attached that tells the routes of copied requests, by two requests without a route: the first asks for it, and
-/// from the end of the second on all are told. `load` is the load client, and how it asks.
+/// Has each `ServeMux` of a server watched, which tells the routes of copied requests: makes as many requests as have no route
+/// before all others have theirs. The first asks for the probe.
+///
+/// # Errors
+/// That did not happen.
+pub fn have_muxes_watched(
+    agent: &mut Agent,
+    server: &Server,
+    unwatched: u64,
+    mut request: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    for asked in 1..=unwatched {
+        request()?;
+        let lost = [("signal", "routes"), ("reason", "not_watched")];
+        until(PATIENCE, "a request without its route", || {
+            let without = agent.scrape()?.sum("trigon_dropped_total", &lost);
+            Ok((without >= asked as f64, without))
+        })?;
+        agent.wait_for(|event| event["event"] == "muxes_watched" && event["pid"] == server.pid())?;
+    }
+    Ok(())
+}
+
+/// The same by two requests of the load client: the first asks for the probe, and from the end of the second on all are told.
+/// `load` is the client, and how it asks.
 ///
 /// # Errors
 /// That did not happen.
@@ -131,16 +154,8 @@ pub fn have_copies_seen(agent: &mut Agent, server: &Server, load: (&Path, &[&str
     let nothing = tempfile::NamedTempFile::new()?;
     std::fs::write(nothing.path(), r#"[{"weight":1,"path":"/nothing","expect":[404]}]"#)?;
     let once = ["-n", "1", "-c", "1", "-strict", "-mix", nothing.path().to_str().context("no text")?];
-    for asked in 1..=2 {
-        client(load.0, &[load.1, &once].concat())?;
-        agent.wait_for(|event| event["event"] == "muxes_watched" && event["pid"] == server.pid())?;
-        let lost = [("signal", "routes"), ("reason", "not_watched")];
-        until(PATIENCE, "a request without its route", || {
-            let without = agent.scrape()?.sum("trigon_dropped_total", &lost);
-            Ok((without >= f64::from(asked), without))
-        })?;
-    }
-    Ok(())
+    let arguments = [load.1, &once].concat();
+    have_muxes_watched(agent, server, 2, || client(load.0, &arguments).map(drop))
 }
 
 /// Starts the load client and leaves it running.

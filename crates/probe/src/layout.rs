@@ -8,7 +8,7 @@ use crate::table::{CHI, ECHO, GIN, GORILLA, Structs};
 use std::collections::HashMap;
 use trigon_gobin::{FieldError, FieldInfo, GoBinary, OffsetSource};
 
-/// `OFFSET_ABSENT` of `bpf/maps.h`.
+/// `OFFSET_ABSENT` of `bpf/go_layout.h`.
 pub(crate) const ABSENT: u16 = 0xffff;
 /// Those of `bpf/http_request.h`.
 const START_WINDOW: u16 = 256;

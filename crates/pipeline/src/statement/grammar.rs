@@ -1,6 +1,7 @@
 //! Goes through the tokens once and finds operations and their targets. What stands in parentheses has a state of its own,
 //! on a stack that is bounded.
 
+use super::group::{Await, Group, Start, Verb};
 use super::keyword::Keyword;
 use super::lexer::{Kind, Token};
 use super::steps::Steps;
@@ -33,82 +34,6 @@ pub(super) fn analyse(bytes: &[u8], cut: bool, quotes: DoubleQuotes, tokens: &mu
         at = walk.step(at, token);
     }
     walk.summary
-}
-
-/// Where a group of tokens begins: a statement, or what is in parentheses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
-    Statement,
-    /// Of a common table expression.
-    Cte,
-    /// In place of a table: a query, or tables joined.
-    Tables,
-    /// Behind the table of an insert.
-    Columns,
-    Expression,
-}
-
-/// What a group does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    /// Its first word is to come.
-    Start(Start),
-    With,
-    Explain,
-    Select,
-    Insert,
-    Update,
-    Delete,
-    Merge,
-    /// Tables joined in parentheses.
-    Tables,
-    /// Columns of an insert.
-    Columns,
-    Grant,
-    Other,
-}
-
-/// What is to come next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Await {
-    Nothing,
-    /// One that is read from, where a function may stand instead.
-    Source,
-    /// One that is named alone, or has a list in parentheses behind it.
-    Named(Target),
-    /// The name of a common table expression.
-    Cte,
-    /// The kind of a thing; where none comes, for `TRUNCATE`, its name does.
-    Thing {
-        or_table: bool,
-    },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Group {
-    verb: Verb,
-    next: Await,
-    /// What is behind a comma.
-    list: Await,
-    /// What is dropped or emptied may be several.
-    drops: bool,
-    /// The table of an insert has just been named.
-    inserted: bool,
-    /// It has said what it reads: only then can something be joined. `STRAIGHT_JOIN` behind `SELECT` joins nothing.
-    reads: bool,
-}
-
-impl Group {
-    fn new(start: Start) -> Self {
-        Self {
-            verb: Verb::Start(start),
-            next: Await::Nothing,
-            list: Await::Nothing,
-            drops: false,
-            inserted: false,
-            reads: false,
-        }
-    }
 }
 
 struct Walk<'a> {

@@ -29,6 +29,7 @@
 //! cut within a literal for an error.
 
 mod grammar;
+mod group;
 mod keyword;
 mod known;
 mod lexer;

@@ -6,6 +6,7 @@
 mod cpu_limits;
 mod creators;
 mod edge_rows;
+mod events;
 mod executables;
 mod gc;
 mod go;
@@ -22,12 +23,12 @@ mod topology;
 
 use crate::config::Config;
 use anyhow::{Context, Result};
+use events::Inbox;
 use observer::{Observed, Observer, Verdict};
 use runtime::GoRuntimes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use self_metrics::SelfMetrics;
 use status::Status;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,9 +41,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use trigon_discover::{Host, all_pids};
 use trigon_export::http::{self, Request};
 use trigon_export::otlp::Exporter;
-use trigon_model::kernel::{DecodeError, Event, RouteRef};
+use trigon_model::kernel::{Event, RouteRef};
 use trigon_model::{Loss, LossPoint, ProcessId, Snapshot, Span};
-use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Rules, Signal, Switches};
+use trigon_pipeline::{Pipeline, ProcessInfo, RouteSource, Rules, Switches};
 use trigon_probe::{Capabilities, Kernel, Probes, Ring, RunStatistics};
 
 pub(crate) use status::Format;
@@ -57,8 +58,6 @@ const RING_REST: Duration = Duration::from_millis(10);
 const RING_PERIOD: Duration = Duration::from_millis(100);
 /// Between attempts to tidy up.
 const MAINTENANCE: Duration = Duration::from_secs(10);
-/// Room for events that is kept between readings.
-const INBOX_KEPT: usize = 4096;
 /// For the flush at the end.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -76,9 +75,6 @@ pub(crate) fn run(config: &Config, run: Run) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Agent::start(config, run)?.work())
 }
-
-/// What the ring's callback leaves for the loop.
-type Inbox = Rc<RefCell<Vec<Result<Event, DecodeError>>>>;
 
 struct Agent {
     observer: Observer,
@@ -312,73 +308,9 @@ impl Agent {
         self.config.discovery.include.iter().any(|rule| rule.pid == Some(pid))
     }
 
-    fn read_ring(&mut self) {
-        self.ring.consume();
-        self.take_events();
-        let released = self.pipeline.released(settings::unix_nanos());
-        self.send_spans(released);
-    }
-
     fn send_spans(&self, spans: impl IntoIterator<Item = Span>) {
         if let Some(exporter) = self.exporter.as_ref().filter(|exporter| exporter.takes_spans()) {
             spans.into_iter().for_each(|span| exporter.send_span(span));
-        }
-    }
-
-    fn take_events(&mut self) {
-        let mut events = std::mem::take(&mut *self.inbox.borrow_mut());
-        let now = settings::unix_nanos();
-        for event in events.drain(..) {
-            match &event {
-                Ok(Event::Exec(record)) => {
-                    self.exited(record.pid);
-                    self.examine(record.pid);
-                }
-                Ok(Event::Exit(record)) => self.exited(record.pid),
-                Ok(Event::MuxWanted(record)) => self.watch_muxes(record.pid),
-                Ok(Event::Span(_) | Event::Call(_) | Event::SdkSpan(_)) => self.spans_seen += 1,
-                Ok(Event::Gc(_) | Event::Stream(_)) | Err(_) => {}
-            }
-            let mut texts = Texts { observer: &self.observer, ended: &self.ended };
-            match self.pipeline.on_event(event, now, &mut texts) {
-                Some(Signal::Span(span)) => self.send_spans([span]),
-                Some(Signal::GcCycle(cycle)) => self.tell(cycle.process, |process| stops::cycle(&cycle, process)),
-                Some(Signal::Stop(stop)) => self.tell(stop.process, |process| stops::stop(&stop, process)),
-                None => {}
-            }
-        }
-        // Its room serves the next reading.
-        if events.capacity() <= INBOX_KEPT {
-            *self.inbox.borrow_mut() = events;
-        }
-    }
-
-    /// Prints a stop of a process, if that was asked for.
-    fn tell(&mut self, id: ProcessId, line: impl FnOnce(&Observed) -> stops::Line) {
-        if self.run.gc {
-            let ended = || self.ended.get(&id).map(|ended| &ended.process);
-            if let Some(line) = self.observer.by_id(id).or_else(ended).map(line) {
-                self.status.tell(&line);
-            }
-        }
-    }
-
-    fn exited(&mut self, pid: u32) {
-        if let Some(process) = self.observer.exited(pid) {
-            self.forget_runtime(&process);
-            self.status.exited(&process);
-            self.pipeline.process_ended(process.id, settings::unix_nanos());
-            self.ended.insert(process.id, Ended { process, at: Instant::now(), settled: false });
-        }
-    }
-
-    fn watch_muxes(&mut self, pid: u32) {
-        match self.observer.watch_muxes(pid) {
-            Ok(processes) => processes.into_iter().for_each(|process| self.status.watched_muxes(process)),
-            // Their routes stay absent, which is counted.
-            Err(error) => {
-                tracing::warn!(pid, %error, "its ServeMux cannot be watched: routes of copied requests are absent")
-            }
         }
     }
 

@@ -34,7 +34,10 @@ fn builds() -> Result<Vec<Build>> {
 
 /// With a release of gRPC and what it needs. What it was tried with is told.
 fn with_grpc(release: &str) -> Result<Build> {
-    println!("gRPC {release}");
+    #[allow(clippy::print_stdout, reason = "the whole list takes long")]
+    {
+        println!("gRPC {release}");
+    }
     let program = root().join("tests/programs/rpc");
     std::fs::create_dir_all(cache())?;
     let file = cache().join(format!("grpc-{release}.mod"));

@@ -175,14 +175,20 @@ fn status_len(message: &str) -> usize {
 
 /// A `KeyValue`: key 1, value 2.
 fn pair(out: &mut Vec<u8>, field: u64, key: &str, value: &Value) {
-    wire::message(out, field, pair_len(key, value));
+    let len = value_len(value);
+    wire::message(out, field, wire::text_len(1, key) + wire::field_len(2, len));
     wire::text(out, 1, key);
-    any_value(out, 2, value);
+    wire::message(out, 2, len);
+    value_content(out, value);
 }
 
 /// An `AnyValue`.
 fn any_value(out: &mut Vec<u8>, field: u64, value: &Value) {
     wire::message(out, field, value_len(value));
+    value_content(out, value);
+}
+
+fn value_content(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Str(text) => wire::bytes(out, 1, text.as_bytes()),
         Value::Bool(truth) => wire::number(out, 2, u64::from(*truth)),

@@ -3,10 +3,14 @@
 //! Spans are written straight from the model: building the generated types first costs an allocation for each key and
 //! each value, several times as much as the writing itself. Tests compare the two.
 
+/// A varint below this is one byte, as nearly all keys and lengths of spans are.
+const ONE_BYTE: u64 = 0x80;
+
 /// Bytes of a varint.
+#[inline]
 pub(super) fn varint_len(value: u64) -> usize {
     // Seven bits a byte, at least one byte.
-    (70 - (value | 1).leading_zeros() as usize) / 7
+    if value < ONE_BYTE { 1 } else { (70 - value.leading_zeros() as usize) / 7 }
 }
 
 pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -37,11 +41,19 @@ pub(super) fn field_len(field: u64, content: usize) -> usize {
 }
 
 /// The key and length of a message of so many bytes, which are written next.
+#[inline]
 pub(super) fn message(out: &mut Vec<u8>, field: u64, content: usize) {
-    key(out, field, BYTES);
-    varint(out, content as u64);
+    let (key, content) = (field << 3 | BYTES, content as u64);
+    if key < ONE_BYTE && content < ONE_BYTE {
+        // One look at the room for both.
+        out.extend_from_slice(&[key as u8, content as u8]);
+    } else {
+        varint(out, key);
+        varint(out, content);
+    }
 }
 
+#[inline]
 pub(super) fn bytes(out: &mut Vec<u8>, field: u64, content: &[u8]) {
     message(out, field, content.len());
     out.extend_from_slice(content);

@@ -51,9 +51,9 @@ static __always_inline int http2_end(struct go_registers *regs, int xnet)
 	e.now = bpf_ktime_get_ns();
 	l = &p->layout;
 	e.key.outcome = (__u8)unwinding(p, key.g);
-	if (read_user(&state, sizeof(state), r->writer + (xnet ? l->xnet_writer_state : l->h2_writer_state)) ||
-	    read_response(state, xnet ? &l->xnet_state : &l->h2_state, &e.response) ||
-	    read_request_end(p, r, e.response.status, &e.key)) {
+	if (read_request_end(p, r, &e.key) ||
+	    read_user(&state, sizeof(state), r->writer + (xnet ? l->xnet_writer_state : l->h2_writer_state)) ||
+	    read_response(state, xnet ? &l->xnet_state : &l->h2_state, &e.response)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}

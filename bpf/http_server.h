@@ -306,17 +306,22 @@ static __always_inline int read_response(__u64 at, const struct response_layout 
 /*
  * Whether a request's pattern is where a ServeMux redirected it to, which is the client's text and no route: up to
  * Go 1.24, and for CONNECT in every version, (*ServeMux).findHandler returns that path, and no *pattern. (A pattern of
- * the application that lies on the heap looks the same, if the path was only to be cleaned: then the route is absent.)
+ * a subtree that lies on the heap looks the same, if the path was only to be cleaned: then the route is absent.)
  */
-static __always_inline int is_redirect_target(const struct process *p, __u64 pat, struct go_string pattern,
-					      __u16 status)
+static __always_inline int is_redirect_target(const struct process *p, const struct request *r, __u64 pat,
+					      struct go_string pattern)
 {
-	return !pat && (status == 301 || status == 307) && !is_read_only(p, pattern);
+	char last;
+
+	if (pat || !pattern.len || is_read_only(p, pattern))
+		return 0;
+	if (!(p->flags & PROCESS_REDIRECTS) && r->method != METHOD_CONNECT)
+		return 0;
+	return read_user(&last, 1, pattern.ptr + pattern.len - 1) || last == '/';
 }
 
-/* Takes from the request what is known only at its end; its outcome is known, and the status of its answer. */
-static __always_inline int read_request_end(const struct process *p, const struct request *r, __u16 status,
-					    struct red_key *key)
+/* Takes from the request what is known only at its end; its outcome is known. */
+static __always_inline int read_request_end(const struct process *p, const struct request *r, struct red_key *key)
 {
 	const struct go_layout *l = &p->layout;
 	struct go_string pattern = {};
@@ -348,7 +353,7 @@ static __always_inline int read_request_end(const struct process *p, const struc
 	if (p->flags & PROCESS_ROUTE_STRING) {
 		pattern = field_string(window, sizeof(window), l->end_pattern);
 		if (l->end_pat != OFFSET_ABSENT &&
-		    is_redirect_target(p, field(window, sizeof(window), l->end_pat), pattern, status))
+		    is_redirect_target(p, r, field(window, sizeof(window), l->end_pat), pattern))
 			pattern.len = 0;
 	} else {
 		pat = field(window, sizeof(window), l->end_pattern);
@@ -407,8 +412,7 @@ int http1_end(struct go_registers *regs)
 	}
 	e.now = bpf_ktime_get_ns();
 	r->active = 0;
-	if (read_response(r->writer, &p->layout.response, &e.response) ||
-	    read_request_end(p, r, e.response.status, &e.key)) {
+	if (read_request_end(p, r, &e.key) || read_response(r->writer, &p->layout.response, &e.response)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}
@@ -453,7 +457,7 @@ int http1_connection_end(struct go_registers *regs)
 		goto out;
 	}
 	e.key.outcome = hijacked ? OUTCOME_HIJACKED : (__u8)unwinding(p, key.g);
-	if (read_request_end(p, r, e.response.status, &e.key)) {
+	if (read_request_end(p, r, &e.key)) {
 		lose(LOSS_READ_REQUEST);
 		goto out;
 	}

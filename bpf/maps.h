@@ -18,6 +18,7 @@
 #define PROCESS_TRACE_LIST    4096  /* W3C Trace Context is read of headers that lie in a list, not in a map */
 #define PROCESS_COPIES        8192  /* code is linked that makes copies of requests */
 #define PROCESS_MUXES         16384 /* and each ServeMux is seen; set by the kernel side */
+#define PROCESS_REDIRECTS     32768 /* where a ServeMux redirects to is the request's pattern */
 
 /* Kinds of operations that a program may tell of itself; crates/model/src/operation.rs. */
 #define OWN_HTTP_SERVER 1

@@ -66,10 +66,14 @@ fn where_a_client_is_redirected_to_is_no_route() -> Result<()> {
             let answer = get(&server.address, &format!("/dir/{asked}"))?;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{toolchain}: {answer}");
         }
+        // Of these it does so in every version.
+        let answer = ask(&server.address, "CONNECT", "/dir/connect")?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{toolchain}: {answer}");
         get(&server.address, "/dir/of/")?;
         let page = agent.scrape()?;
-        let row = |route: &str, status| ("GET".to_owned(), route.to_owned(), status);
-        let expected = [(row(route, status), 20), (row("/dir/{name}/", 200), 1)];
+        let row = |method: &str, route: &str, status| (method.to_owned(), route.to_owned(), status);
+        let expected =
+            [(row("GET", route, status), 20), (row("CONNECT", "", status), 1), (row("GET", "/dir/{name}/", 200), 1)];
         assert_eq!(page.requests("redirects"), expected.into(), "{toolchain}");
         agent.stop()?;
         server.kill()?;
@@ -176,8 +180,13 @@ fn requests_of_a_program_that_replaced_itself_are_counted() -> Result<()> {
 
 /// The whole answer to a GET.
 fn get(address: &str, path: &str) -> Result<String> {
+    ask(address, "GET", path)
+}
+
+/// The same of any method.
+fn ask(address: &str, method: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -29,7 +29,9 @@ fn builds() -> Result<Vec<Build>> {
         return Ok(vec![Build::with("go1.21.13"), Build::with("go1.27.4").flag("-modfile=go.latest.mod")]);
     };
     let releases = if chosen == "all" { RELEASES } else { &chosen };
-    releases.split_whitespace().map(with_grpc).collect()
+    let builds = releases.split_whitespace().map(with_grpc).collect::<Result<Vec<_>>>()?;
+    ensure!(!builds.is_empty(), "GRPC_RELEASES names none");
+    Ok(builds)
 }
 
 /// With a release of gRPC and what it needs. What it was tried with is told.

@@ -139,13 +139,16 @@ impl Fields {
         const T: &str = "Request";
         let at = |field, bytes| Ok((field, self.offset(P, T, field)?, bytes));
         let start = self.start(P, T, "ctx")?;
-        let (end, [end_url, end_pattern, end_pat]) = match (at("Pattern", 16), at("pat", 8)) {
-            (Ok(pattern), Ok(pat)) => self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern, pat])?,
-            (Ok(pattern), Err(_)) | (Err(_), Ok(pattern)) => {
-                let (end, [url, pattern]) = self.window((P, T), END_WINDOW, [at("URL", 8)?, pattern])?;
+        let (url, pattern, pat) = (at("URL", 8)?, at("Pattern", 16).ok(), at("pat", 8).ok());
+        // They fill the window to its last byte; what tells of redirects is given up first.
+        let all = pattern.zip(pat).and_then(|(pattern, pat)| self.window((P, T), END_WINDOW, [url, pattern, pat]).ok());
+        let (end, [end_url, end_pattern, end_pat]) = match (all, pattern.or(pat)) {
+            (Some(all), _) => all,
+            (None, Some(pattern)) => {
+                let (end, [url, pattern]) = self.window((P, T), END_WINDOW, [url, pattern])?;
                 (end, [url, pattern, ABSENT])
             }
-            (Err(_), Err(_)) => (window::default(), [ABSENT; 3]),
+            (None, None) => (window::default(), [ABSENT; 3]),
         };
         Ok(go_layout {
             start,

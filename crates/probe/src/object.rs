@@ -214,7 +214,7 @@ impl Probes {
         }
         bits |= if process.propagators.trace_context { plan.flags & flags::TRACE_LIST } else { 0 };
         if process.routes {
-            bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER | flags::COPIES);
+            bits |= plan.flags & (flags::ROUTE_STRING | flags::ROUTE_POINTER | flags::COPIES | flags::REDIRECTS);
         }
         bits |= if process.calls && plan.sees_calls() { flags::CALLS } else { 0 };
         let creators = process.creators.filter(|_| plan.calls.tells_creators());

@@ -51,6 +51,8 @@ pub mod flags {
     pub const TRACE_LIST: u32 = 4096;
     /// Code is linked that makes copies of requests.
     pub const COPIES: u32 = 8192;
+    /// Of what a `ServeMux` redirects, `Request.Pattern` is the path: Go 1.23 and 1.24.
+    pub const REDIRECTS: u32 = 32768;
 }
 
 /// One place to attach.
@@ -345,7 +347,12 @@ fn keep_pairs(sites: &mut Vec<PlannedSite>, refused: &mut Vec<Refused>) {
 fn decide_flags(binary: &GoBinary<'_>, fields: &Fields, absent: &mut Vec<String>) -> u32 {
     let mut bits = 0;
     match fields.route_is_string() {
-        Some(true) => bits |= flags::ROUTE_STRING,
+        Some(true) => {
+            bits |= flags::ROUTE_STRING;
+            if binary.build_info().go_version.as_ref().is_some_and(|of| (of.major, of.minor) <= (1, 24)) {
+                bits |= flags::REDIRECTS;
+            }
+        }
         Some(false) => bits |= flags::ROUTE_POINTER,
         None => absent.push("http.route: this Go version keeps no pattern in the request (1.22 and later do)".into()),
     }

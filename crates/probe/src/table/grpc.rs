@@ -4,10 +4,8 @@ use super::{Calls, Library, Probe, Program, Role, Step, Structs, Target, When};
 use trigon_gobin::site::Register;
 
 const RETRY: &str = "google.golang.org/grpc.(*clientStream).retryLocked";
-/// The module.
-const GRPC: &str = "google.golang.org/grpc";
-const CHECKED: When = When::Module { path: GRPC, major: 1, first: 40, last: 85 };
-const VERSIONS: &str = "1.40 to 1.85";
+/// Others are tried too: what is read is found by its name, and what is hit by the function's code, or is refused.
+const VERSIONS: &str = "run with each minor from 1.40 to 1.85";
 
 pub(super) const PROBES: &[Probe] = &[
     Probe {
@@ -15,7 +13,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "an RPC, unary or streaming, reaches the server, also one that it does not know",
         role: Role::Call(Calls::GrpcServer, Step::Begin),
-        when: CHECKED,
+        when: When::Always,
         reads: &[Structs::GrpcServer],
         program: Program::GrpcServerBegin,
         target: Target::Entry {
@@ -31,7 +29,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the RPC's status is written",
         role: Role::Call(Calls::GrpcServer, Step::End),
-        when: When::Module { path: GRPC, major: 1, first: 69, last: 85 },
+        when: When::Always,
         reads: &[],
         program: Program::GrpcServerEnd,
         target: Target::Entry {
@@ -39,7 +37,7 @@ pub(super) const PROBES: &[Probe] = &[
             needs: &[Register::Bx, Register::Cx],
         },
         hits: "1 an RPC",
-        versions: "1.69 to 1.85",
+        versions: "run with each minor from 1.69 to 1.85",
         misses: "handlers that panic or end their goroutine",
     },
     Probe {
@@ -47,7 +45,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the same by the function's earlier name",
         role: Role::Call(Calls::GrpcServer, Step::End),
-        when: When::Module { path: GRPC, major: 1, first: 40, last: 68 },
+        when: When::Always,
         reads: &[],
         program: Program::GrpcServerEnd,
         target: Target::Entry {
@@ -55,7 +53,7 @@ pub(super) const PROBES: &[Probe] = &[
             needs: &[Register::Bx, Register::Cx],
         },
         hits: "1 an RPC",
-        versions: "1.40 to 1.68",
+        versions: "run with each minor from 1.40 to 1.68",
         misses: "as above",
     },
     Probe {
@@ -63,7 +61,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "a call begins",
         role: Role::Call(Calls::GrpcClient, Step::Begin),
-        when: CHECKED,
+        when: When::Always,
         reads: &[Structs::GrpcClient],
         program: Program::GrpcClientBegin,
         target: Target::Entry {
@@ -79,7 +77,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "a streaming call is handed to whoever uses the stream",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: CHECKED,
+        when: When::Always,
         reads: &[],
         program: Program::GrpcClientStream,
         target: Target::AtCall {
@@ -95,7 +93,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "the call is finished",
         role: Role::Call(Calls::GrpcClient, Step::End),
-        when: CHECKED,
+        when: When::Always,
         reads: &[],
         program: Program::GrpcClientEnd,
         target: Target::Entry {
@@ -111,7 +109,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "an attempt failed, perhaps before it had a stream",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: CHECKED,
+        when: When::Always,
         reads: &[],
         program: Program::GrpcClientFailed,
         target: Target::Entry { function: RETRY, needs: &[Register::Bx] },
@@ -124,7 +122,7 @@ pub(super) const PROBES: &[Probe] = &[
         library: Library::Grpc,
         purpose: "whether such an attempt is made again, or the call has failed",
         role: Role::Call(Calls::GrpcClient, Step::Between),
-        when: CHECKED,
+        when: When::Always,
         reads: &[],
         program: Program::GrpcClientRetried,
         target: Target::AfterCall {

@@ -43,7 +43,7 @@ func New() (http.Handler, *Truth) {
 		handle(main, "GET "+onHeap("/many/", strconv.Itoa(n), "/{id}"), items)
 	}
 	// A path without its last slash is redirected.
-	handle(main, "/dir/{name}/", hello)
+	handle(main, onHeap("/dir/", "{name}", "/"), hello)
 	copied := http.NewServeMux()
 	handle(copied, "GET /copied/{id}", copiedItems)
 	handle(copied, "GET /copied/status/{code}", status)

@@ -94,7 +94,8 @@ impl Places {
         let places = places.chain(histograms.into_iter().filter_map(TimeHistogram::place));
         let places = places.chain(self.scheduler.places()).chain(self.controller.places()).chain(self.system.places());
         let places = places.chain(self.pauses.places()).chain(more);
-        Reading::of(places, self.cpu.place().into_iter().chain(self.pauses.place()))
+        let again = self.cpu.place().into_iter().chain(self.pauses.place()).chain(self.scheduler.inherited());
+        Reading::of(places, again)
     }
 }
 

@@ -139,7 +139,9 @@ impl SnapshotReader {
 
     fn lists_are_current(&self) -> bool {
         let scheduler = &self.places.scheduler;
-        scheduler.processors.is_current(&self.reading) && scheduler.threads.is_current(&self.reading)
+        scheduler.processors.is_current(&self.reading)
+            && scheduler.threads.is_current(&self.reading)
+            && scheduler.none_ended(&self.reading)
     }
 
     /// What cannot be read may belong to another program by now.

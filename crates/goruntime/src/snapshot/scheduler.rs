@@ -160,6 +160,17 @@ impl Scheduler {
         places
     }
 
+    /// Totals to which a processor adds its own counts when it ends (`(*p).destroy`, at a lower `GOMAXPROCS`).
+    pub(crate) fn inherited(&self) -> impl Iterator<Item = Place> {
+        [&self.created_goroutines, &self.cleanups_queued].into_iter().filter_map(Word::place)
+    }
+
+    /// Whether no processor ended behind the reading of these totals and before that of its own counts: they would be
+    /// missing in the sum. The list still has it then, since it is cut behind.
+    pub(crate) fn none_ended(&self, reading: &Reading) -> bool {
+        self.inherited().all(|place| reading.is_stable(&place))
+    }
+
     /// `gcount`: goroutines but the system's own, or with them.
     pub(crate) fn goroutines(&self, reading: &Reading, with_system: bool) -> Result<u64, Absent> {
         let free = match self.free_goroutines.signed(reading) {

@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 use trigon_tests::agent::Agent;
 use trigon_tests::exposition::Exposition;
@@ -25,6 +26,12 @@ const RELEASES: &str = "1.40.1 1.41.0 1.42.0 1.43.0 1.44.0 1.45.0 1.46.2 1.47.0 
 
 /// The oldest and the newest Go, with an old and a recent gRPC; or what GRPC_RELEASES names: releases, or `all`.
 fn builds() -> Result<Vec<Build>> {
+    // Once for all tests: they share the files.
+    static CHOSEN: OnceLock<Result<Vec<Build>, String>> = OnceLock::new();
+    CHOSEN.get_or_init(|| choose().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+}
+
+fn choose() -> Result<Vec<Build>> {
     let Ok(chosen) = std::env::var("GRPC_RELEASES") else {
         return Ok(vec![Build::with("go1.21.13"), Build::with("go1.27.4").flag("-modfile=go.latest.mod")]);
     };
